@@ -1,0 +1,123 @@
+import { z } from 'zod';
+import { LIMITS } from './limits.ts';
+import { messageFrame } from './frames.ts';
+import { messageId, password, timestamp, userId } from './values.ts';
+
+/*
+ * Every HTTP request and answer, once: these schemas validate, type and document (openapi.ts).
+ */
+
+export const credentials = z.object({ user_id: userId, password });
+export const registerAnswer = z.object({ message: z.literal('User registered successfully.') });
+export const loginAnswer = z.object({
+  message: z.literal('Login successful.'),
+  token: z.string().optional().meta({ description: 'Absent in AUTH=open' }),
+  expires_at: z.string().optional().meta({ description: 'ISO 8601; absent in AUTH=open' }),
+});
+
+export const recentRequest = z.object({
+  user_id: userId,
+  before: messageId.optional().meta({ description: 'Only messages older than this id' }),
+  limit: z.int().min(1).max(LIMITS.recentMessages).optional(),
+});
+/** The seed's shape of a stored message. `id` is beyond the seed. */
+export const storedMessage = z.object({
+  sender: userId,
+  receiver: userId,
+  message: z.string(),
+  timestamp,
+  id: messageId,
+});
+export const recentAnswer = z.object({
+  conversations: z.record(z.string(), z.array(storedMessage)),
+  users: z.array(userId),
+  next_before: messageId.optional().meta({ description: 'There are older messages: ask again with `before`' }),
+  users_truncated: z.literal(true).optional().meta({ description: 'There are more users: use GET /users' }),
+});
+
+export const logoutRequest = z.object({ everywhere: z.boolean().optional() });
+export const logoutAnswer = z.object({ message: z.literal('Logged out.') });
+
+export const changePasswordRequest = z.object({ current_password: password, new_password: password });
+export const changePasswordAnswer = z.object({
+  message: z.literal('Password changed.'),
+  token: z.string().optional(),
+  expires_at: z.string().optional(),
+});
+
+/** Query strings carry numbers as text. */
+const queryInt = (min: number, max: number) =>
+  z.coerce.number().pipe(z.int().min(min).max(max)).meta({ type: 'integer' });
+
+/** In AUTH=open a GET names its user by `user_id`; in AUTH=required the token does, and `user_id` must agree if given. */
+const asUser = { user_id: userId.optional() };
+
+export const historyQuery = z.object({
+  ...asUser,
+  with: userId,
+  before: queryInt(0, Number.MAX_SAFE_INTEGER).optional(),
+  limit: queryInt(1, LIMITS.historyPageMax).default(LIMITS.historyPage),
+});
+export const historyAnswer = z.object({
+  messages: z.array(messageFrame).meta({ description: 'Oldest first' }),
+  next_before: messageId.nullable().meta({ description: 'Ask with this `before` for the page before; null at the start' }),
+});
+
+export const conversationsQuery = z.object({
+  ...asUser,
+  before: queryInt(0, Number.MAX_SAFE_INTEGER).optional(),
+  limit: queryInt(1, LIMITS.conversationsPageMax).default(LIMITS.conversationsPage),
+});
+export const conversationSummary = z.object({
+  user: userId,
+  last_message: messageFrame,
+  unread: z.int().meta({ description: 'Messages to you after your read marker; counted up to 1,000' }),
+  read: messageId.meta({ description: 'You have read up to this id' }),
+  peer_read: messageId.meta({ description: 'The other user has read up to this id' }),
+});
+export const conversationsAnswer = z.object({
+  conversations: z.array(conversationSummary).meta({ description: 'Newest first' }),
+  next_before: messageId.nullable(),
+});
+
+export const usersQuery = z.object({
+  ...asUser,
+  prefix: z.string().max(LIMITS.userIdLookupUnits).default(''),
+  limit: queryInt(1, LIMITS.usersPageMax).default(LIMITS.usersPage),
+});
+export const usersAnswer = z.object({ users: z.array(userId) });
+
+export const errorAnswer = z.object({ error: z.string(), code: z.string().optional() });
+
+/** One check of `/readyz`. */
+export const readyAnswer = z.object({
+  ready: z.boolean(),
+  auth: z.enum(['required', 'open']),
+  warning: z.string().optional(),
+  checks: z.record(z.string(), z.object({ ok: z.boolean(), reason: z.string().optional() })),
+});
+
+type Route = {
+  readonly method: 'get' | 'post';
+  readonly path: string;
+  readonly summary: string;
+  readonly body?: z.ZodType;
+  readonly query?: z.ZodObject;
+  readonly answer: z.ZodType;
+  readonly auth: boolean;
+  readonly errors: readonly number[];
+};
+
+/** The documented routes, in the order of the documents. */
+export const ROUTES = [
+  { method: 'post', path: '/register', summary: 'Register a user', body: credentials, answer: registerAnswer, auth: false, errors: [400, 409, 413, 429, 503] },
+  { method: 'post', path: '/login', summary: 'Log in', body: credentials, answer: loginAnswer, auth: false, errors: [400, 401, 413, 429, 503] },
+  { method: 'post', path: '/get-messages', summary: 'Newest messages by conversation, and the other users', body: recentRequest, answer: recentAnswer, auth: true, errors: [400, 401, 403, 413, 503] },
+  { method: 'post', path: '/logout', summary: 'End this session, or all of them', body: logoutRequest, answer: logoutAnswer, auth: true, errors: [401, 503] },
+  { method: 'post', path: '/change-password', summary: 'Change the password and end all other sessions', body: changePasswordRequest, answer: changePasswordAnswer, auth: true, errors: [400, 401, 429, 503] },
+  { method: 'get', path: '/conversations', summary: 'Conversations, newest first, with unread counts', query: conversationsQuery, answer: conversationsAnswer, auth: true, errors: [400, 401, 503] },
+  { method: 'get', path: '/history', summary: 'One page of a conversation', query: historyQuery, answer: historyAnswer, auth: true, errors: [400, 401, 503] },
+  { method: 'get', path: '/users', summary: 'Users by prefix', query: usersQuery, answer: usersAnswer, auth: true, errors: [400, 401, 503] },
+  { method: 'get', path: '/livez', summary: 'Whether the process answers', answer: z.object({ live: z.literal(true) }), auth: false, errors: [] },
+  { method: 'get', path: '/readyz', summary: 'Whether sends and deliveries work', answer: readyAnswer, auth: false, errors: [503] },
+] as const satisfies readonly Route[];

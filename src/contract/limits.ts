@@ -1,0 +1,51 @@
+/**
+ * Every bound a client can meet. The units stand beside the figures; SPEC.md, part L, states them as rules.
+ */
+export const LIMITS = {
+  /** Largest WebSocket frame a client may send, in bytes. */
+  frameBytes: 64 * 1024,
+  /** Longest message text, in UTF-16 units. */
+  messageUnits: 8_000,
+  /** Longest user id, in Unicode code points. */
+  userIdChars: 64,
+  /** Longest user id that is looked up at all (older databases may hold ids that today's rule refuses). */
+  userIdLookupUnits: 256,
+  /** Longest password, in UTF-16 units. */
+  passwordUnits: 256,
+  /** Longest `client_id`, in characters. */
+  clientIdChars: 64,
+  /** Deepest nesting of arrays and objects in any JSON a client sends. */
+  jsonDepth: 16,
+  /** Largest HTTP request body, in bytes. */
+  requestBytes: 16 * 1024,
+  /** Time from the upgrade to the `connect` frame, in milliseconds. */
+  connectMs: 5_000,
+  /** Time between the server's WebSocket pings, in milliseconds. A socket that misses one whole interval is ended. */
+  heartbeatMs: 25_000,
+  /** Unsent bytes a slow socket may have pending before it is closed. */
+  unsentBytes: 1024 * 1024,
+  /** Sockets one user may have open. */
+  socketsPerUser: 20,
+  /** Messages one socket may have sent and not yet had answered. */
+  unansweredPerSocket: 1_000,
+  /** Frames per second one socket may send in the long run, and at once. */
+  framesPerSecond: 1_000,
+  framesBurst: 2_000,
+  /** Messages in one catch-up page. */
+  catchUpPage: 200,
+  /** Messages in one history page: default and largest. */
+  historyPage: 50,
+  historyPageMax: 200,
+  /** Newest messages in one `/get-messages` answer. */
+  recentMessages: 10_000,
+  /** Users in one `/get-messages` answer. */
+  recentUsers: 10_000,
+  /** Conversations in one page of the conversation list: default and largest. */
+  conversationsPage: 50,
+  conversationsPageMax: 200,
+  /** Users in one search answer: default and largest. */
+  usersPage: 20,
+  usersPageMax: 100,
+  /** Users one socket may watch for presence. */
+  watchedUsers: 200,
+} as const;
