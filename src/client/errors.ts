@@ -1,0 +1,48 @@
+import { ERRORS, type ErrorCode, isErrorCode } from '../contract/errors.ts';
+
+const LOCAL = {
+  network: { text: 'The server could not be reached.', retryable: true },
+  timeout: { text: 'The server did not answer in time.', retryable: true },
+  bad_answer: { text: 'The answer is not one of a Parley server.', retryable: false },
+  connection_lost: { text: 'The connection was lost.', retryable: true },
+  no_session: { text: 'Log in first.', retryable: false },
+  outbox_full: {
+    text: 'Too many messages wait to be sent: wait until some are, or discard some.',
+    retryable: true,
+  },
+  discarded: { text: 'The message was discarded.', retryable: false },
+  disconnected: { text: 'The client was told to disconnect.', retryable: false },
+  logged_out: { text: 'The user logged out before the message was acknowledged.', retryable: false },
+  closed: { text: 'The client was closed before the message was acknowledged.', retryable: false },
+  refused: { text: 'The server refused the connection.', retryable: false },
+} as const;
+
+/** What can go wrong before a server has been asked, or when none answers. */
+export type LocalErrorCode = keyof typeof LOCAL;
+/** The contract's codes, and the client's own. */
+export type ClientErrorCode = ErrorCode | LocalErrorCode;
+
+export const isClientErrorCode = (code: string): code is ClientErrorCode =>
+  isErrorCode(code) || Object.hasOwn(LOCAL, code);
+
+/** The one error this package throws and rejects with. */
+export class ClientError extends Error {
+  readonly code: ClientErrorCode;
+  /** Whether the same call may succeed later without a change. */
+  readonly retryable: boolean;
+  /** When to try again, if the server said so. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    code: ClientErrorCode,
+    text?: string,
+    details: { retryable?: boolean; retryAfterMs?: number | undefined; cause?: unknown } = {},
+  ) {
+    const known = isErrorCode(code) ? ERRORS[code] : LOCAL[code];
+    super(text ?? known.text, 'cause' in details ? { cause: details.cause } : undefined);
+    this.name = 'ClientError';
+    this.code = code;
+    this.retryable = details.retryable ?? known.retryable;
+    this.retryAfterMs = details.retryAfterMs;
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Where the outbox outlives the page: a map of strings, synchronous or not.
+ *
+ * Every outbox entry has a key of its own and is only ever written whole, so tabs that share a storage have nothing to
+ * read, change and write back, and can't undo each other's work.
+ */
+export type KeyValueStorage = {
+  getItem(key: string): string | null | undefined | Promise<string | null | undefined>;
+  setItem(key: string, value: string): void | Promise<unknown>;
+  removeItem(key: string): void | Promise<unknown>;
+  /** All keys, or at least those that begin with `prefix`. */
+  keys(prefix: string): Iterable<string> | Promise<Iterable<string>>;
+};
+
+/** The part of the DOM's `Storage` that is used. */
+export type WebStorageLike = {
+  readonly length: number;
+  key(index: number): string | null;
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
+  removeItem(key: string): void;
+};
+
+/** `webStorage(localStorage)`. With `sessionStorage`, unsent messages live as long as the tab. */
+export function webStorage(storage: WebStorageLike): KeyValueStorage {
+  return {
+    getItem: (key) => storage.getItem(key),
+    setItem: (key, value) => storage.setItem(key, value),
+    removeItem: (key) => storage.removeItem(key),
+    keys: (prefix) => {
+      const keys: string[] = [];
+      for (let i = 0; i < storage.length; i++) {
+        const key = storage.key(i);
+        if (key?.startsWith(prefix)) keys.push(key);
+      }
+      return keys;
+    },
+  };
+}
+
+export function memoryStorage(entries: Map<string, string> = new Map()): KeyValueStorage {
+  return {
+    getItem: (key) => entries.get(key),
+    setItem: (key, value) => void entries.set(key, value),
+    removeItem: (key) => void entries.delete(key),
+    keys: (prefix) => [...entries.keys()].filter((key) => key.startsWith(prefix)),
+  };
+}

@@ -1,0 +1,55 @@
+import { SUBPROTOCOL } from '../contract/version.ts';
+
+/** What a socket tells. After `closed` nothing more comes. */
+export type SocketEvents = {
+  opened(): void;
+  /** One text frame. */
+  frame(text: string): void;
+  /** 1006 when there was no close frame. */
+  closed(code: number, reason: string): void;
+};
+
+export type Socket = {
+  send(text: string): void;
+  close(): void;
+};
+
+/** The world outside: sockets, HTTP, and whether there is a network at all. */
+export type Transport = {
+  open(url: string, events: SocketEvents): Socket;
+  fetch(url: string, init: RequestInit): Promise<Response>;
+  /** Calls back when the platform gains or loses its network. Where it can't tell, never. */
+  watchNetwork(changed: (up: boolean) => void): () => void;
+};
+
+/** On the global `WebSocket` and `fetch`, which browsers and Node ≥ 22 share. */
+export const defaultTransport: Transport = {
+  open(url, events) {
+    const socket = new WebSocket(url, SUBPROTOCOL);
+    socket.onopen = () => events.opened();
+    socket.onmessage = ({ data }) => {
+      if (typeof data === 'string') events.frame(data);
+    };
+    socket.onclose = ({ code, reason }) => events.closed(code, reason);
+    // `close` follows every `error` and says as much; a browser's `error` tells nothing on purpose.
+    socket.onerror = () => {};
+    return {
+      send: (text) => socket.send(text),
+      close: () => socket.close(),
+    };
+  },
+
+  fetch: (url, init) => fetch(url, init),
+
+  watchNetwork(changed) {
+    if (typeof globalThis.addEventListener !== 'function') return () => {};
+    const up = () => changed(true);
+    const down = () => changed(false);
+    globalThis.addEventListener('online', up);
+    globalThis.addEventListener('offline', down);
+    return () => {
+      globalThis.removeEventListener('online', up);
+      globalThis.removeEventListener('offline', down);
+    };
+  },
+};
