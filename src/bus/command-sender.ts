@@ -1,0 +1,135 @@
+import type { Clock } from '../base/clock.ts';
+import type { Bus } from '../core/bus.ts';
+import type { BatchResult, Command, CommandBatch, CommandSink, Outcome } from '../core/commands.ts';
+import { CHANNELS } from './channels.ts';
+
+/** Commands in one log entry. */
+const BATCH_MAX = 500;
+/** Appends under way at once: the next batch collects while one is. */
+const APPENDS_MAX = 2;
+/** Commands handed in and not settled, before more are refused. */
+const PENDING_MAX = 20_000;
+/** A batch without a result is appended again after this, and given up after that, in milliseconds. */
+const RESEND_AFTER_MS = 3_000;
+const GIVE_UP_AFTER_MS = 30_000;
+const CHECK_EVERY_MS = 500;
+
+type Settle = (outcome: Outcome) => void;
+type Pending = { readonly batch: CommandBatch; readonly settle: readonly Settle[]; readonly since: number; sentAt: number };
+
+const DONE: Outcome = { kind: 'done' };
+const UNAVAILABLE: Outcome = { kind: 'refused', code: 'unavailable' };
+const OVERLOADED: Outcome = { kind: 'refused', code: 'overloaded' };
+
+/**
+ * The gateway's end of the command log. Commands are collected while an append is under way, appended as one entry, and
+ * settled by the writer's result. Results and entries may be lost (G5), so a batch without a result is appended
+ * again; commands are idempotent.
+ */
+export class CommandSender implements CommandSink {
+  readonly #bus: Bus;
+  readonly #clock: Clock;
+  readonly #gateway: string;
+  readonly #pending = new Map<number, Pending>();
+  #commands: Command[] = [];
+  #settle: Settle[] = [];
+  #unsettled = 0;
+  #appending = 0;
+  #scheduled = false;
+  #nextSeq = 1;
+  #refusing: boolean = false;
+  #cancelCheck: () => void = () => {};
+
+  constructor(bus: Bus, clock: Clock, gateway: string) {
+    this.#bus = bus;
+    this.#clock = clock;
+    this.#gateway = gateway;
+  }
+
+  async start(): Promise<void> {
+    await this.#bus.subscribe(CHANNELS.gateway(this.#gateway), (payload) => this.#settleBatch(JSON.parse(payload)));
+    this.#scheduleCheck();
+  }
+
+  stop(): void {
+    this.#cancelCheck();
+    this.#bus.unsubscribe(CHANNELS.gateway(this.#gateway));
+  }
+
+  /** Commands handed in and not settled yet. */
+  get unsettled(): number {
+    return this.#unsettled;
+  }
+
+  /** While the writer says that it can't commit, new commands are refused at once; those under way wait for it. */
+  refuse(refusing: boolean): void {
+    this.#refusing = refusing;
+  }
+
+  submit(command: Command, settle: Settle): void {
+    if (this.#refusing) return settle(UNAVAILABLE);
+    if (this.#unsettled >= PENDING_MAX) return settle(OVERLOADED);
+    this.#unsettled++;
+    this.#commands.push(command);
+    this.#settle.push(settle);
+    if (!this.#scheduled) {
+      this.#scheduled = true;
+      // What else arrives in this turn of the event loop joins the batch.
+      setImmediate(() => {
+        this.#scheduled = false;
+        this.#flush();
+      });
+    }
+  }
+
+  #flush(): void {
+    while (this.#commands.length > 0 && this.#appending < APPENDS_MAX) {
+      const batch = { gateway: this.#gateway, seq: this.#nextSeq++, commands: this.#commands.splice(0, BATCH_MAX) };
+      const now = this.#clock.now();
+      const pending = { batch, settle: this.#settle.splice(0, BATCH_MAX), since: now, sentAt: now };
+      this.#pending.set(batch.seq, pending);
+      this.#append(pending);
+    }
+  }
+
+  #append(pending: Pending): void {
+    pending.sentAt = this.#clock.now();
+    this.#appending++;
+    this.#bus
+      .append(JSON.stringify(pending.batch))
+      .catch(() => {}) // It stays pending, and is appended again.
+      .finally(() => {
+        this.#appending--;
+        this.#flush();
+      });
+  }
+
+  #settleBatch({ seq, outcomes }: BatchResult): void {
+    const pending = this.#pending.get(seq);
+    if (pending === undefined) return; // The answer to a batch that was sent twice.
+    this.#pending.delete(seq);
+    const exceptions = new Map(outcomes);
+    this.#unsettled -= pending.settle.length;
+    pending.settle.forEach((settle, i) => settle(exceptions.get(i) ?? DONE));
+  }
+
+  #scheduleCheck(): void {
+    this.#cancelCheck = this.#clock.after(CHECK_EVERY_MS, () => {
+      this.#check();
+      this.#scheduleCheck();
+    });
+  }
+
+  #check(): void {
+    const now = this.#clock.now();
+    for (const [seq, pending] of this.#pending) {
+      if (now - pending.since >= GIVE_UP_AFTER_MS) {
+        this.#pending.delete(seq);
+        this.#unsettled -= pending.settle.length;
+        for (const settle of pending.settle) settle(UNAVAILABLE);
+      } else if (now - pending.sentAt >= RESEND_AFTER_MS) {
+        this.#append(pending);
+      }
+    }
+  }
+}

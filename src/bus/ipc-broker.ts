@@ -1,0 +1,162 @@
+import { randomUUID } from 'node:crypto';
+import { type BrokerItem, type BusItem, ItemBatcher, type Link } from './ipc-items.ts';
+
+/** Entries the log holds, and requests that wait for somebody to serve, before more are refused. */
+const LOG_MAX = 100_000;
+const WAITING_MAX = 20_000;
+
+type Member = { readonly out: ItemBatcher<BrokerItem>; serves: boolean };
+type Request = { readonly from: Member; readonly ref: number; readonly payload: string; server: Member | undefined };
+type Reader = {
+  readonly member: Member;
+  readonly ref: number;
+  /** Number of the last entry the reader has. */
+  readonly after: number;
+  readonly limit: number;
+  cancel(): void;
+};
+
+/**
+ * The bus of one node: lives in the primary and passes items between workers. What it holds (the log, unanswered
+ * requests) outlives any worker, so that a worker's crash loses nothing here; the primary's own end is the node's.
+ */
+export class IpcBroker {
+  readonly #incarnation = randomUUID().slice(0, 8);
+  readonly #channels = new Map<string, Set<Member>>();
+  readonly #members = new Set<Member>();
+  readonly #requests = new Map<number, Request>();
+  readonly #waiting: number[] = [];
+  readonly #log: string[] = [];
+  /** Number of the log's first entry. */
+  #logStart = 1;
+  #reader: Reader | undefined;
+  #nextRequest = 1;
+  #turn = 0;
+
+  /** Takes a worker in. Call the answer when it is gone. */
+  attach(link: Link<BrokerItem, BusItem>): () => void {
+    const member: Member = { out: new ItemBatcher((items) => link.send(items)), serves: false };
+    this.#members.add(member);
+    link.onItems((items) => {
+      for (const item of items) this.#handle(member, item);
+    });
+    return () => this.#detach(member);
+  }
+
+  #handle(member: Member, item: BusItem): void {
+    switch (item.do) {
+      case 'publish': {
+        const published: BrokerItem = { on: 'published', channel: item.channel, payload: item.payload };
+        for (const subscriber of this.#channels.get(item.channel) ?? []) subscriber.out.add(published);
+        return;
+      }
+      case 'subscribe': {
+        const subscribers = this.#channels.get(item.channel) ?? new Set();
+        this.#channels.set(item.channel, subscribers.add(member));
+        member.out.add({ on: 'done', ref: item.ref });
+        return;
+      }
+      case 'unsubscribe':
+        this.#leave(member, item.channel);
+        return;
+      case 'append':
+        if (this.#log.length >= LOG_MAX) {
+          member.out.add({ on: 'failed', ref: item.ref, error: 'the command log is full' });
+          return;
+        }
+        this.#log.push(item.payload);
+        member.out.add({ on: 'done', ref: item.ref });
+        this.#feedReader();
+        return;
+      case 'read':
+        this.#read(member, item);
+        return;
+      case 'trim': {
+        const upTo = this.#numberOf(item.position);
+        const count = Math.max(0, upTo - this.#logStart + 1);
+        this.#log.splice(0, count);
+        this.#logStart += count;
+        return;
+      }
+      case 'request': {
+        const id = this.#nextRequest++;
+        if (this.#waiting.length >= WAITING_MAX) return;
+        this.#requests.set(id, { from: member, ref: item.ref, payload: item.payload, server: undefined });
+        this.#dispatch(id);
+        return;
+      }
+      case 'serve':
+        member.serves = true;
+        member.out.add({ on: 'done', ref: item.ref });
+        for (const id of this.#waiting.splice(0)) this.#dispatch(id);
+        return;
+      case 'reply': {
+        const request = this.#requests.get(item.request);
+        this.#requests.delete(item.request);
+        request?.from.out.add({ on: 'answer', ref: request.ref, payload: item.payload });
+        return;
+      }
+    }
+  }
+
+  #read(member: Member, item: Extract<BusItem, { do: 'read' }>): void {
+    // A position of another incarnation (an earlier primary's) says nothing about this log: all of it is new.
+    const after = item.after === undefined ? 0 : this.#numberOf(item.after);
+    this.#reader?.cancel();
+    const timer = setTimeout(() => this.#answerReader([]), item.waitMs);
+    this.#reader = { member, ref: item.ref, after, limit: item.limit, cancel: () => clearTimeout(timer) };
+    this.#feedReader();
+  }
+
+  #feedReader(): void {
+    if (this.#reader === undefined) return;
+    const from = Math.max(0, this.#reader.after - this.#logStart + 1);
+    if (from >= this.#log.length) return;
+    const entries = this.#log.slice(from, from + this.#reader.limit).map((payload, i) => ({
+      position: `${this.#incarnation}-${this.#logStart + from + i}`,
+      payload,
+    }));
+    this.#answerReader(entries);
+  }
+
+  #answerReader(entries: { position: string; payload: string }[]): void {
+    this.#reader?.cancel();
+    this.#reader?.member.out.add({ on: 'entries', ref: this.#reader.ref, entries });
+    this.#reader = undefined;
+  }
+
+  #numberOf(position: string): number {
+    const [incarnation, number] = position.split('-');
+    return incarnation === this.#incarnation ? Number(number) : 0;
+  }
+
+  #dispatch(id: number): void {
+    const request = this.#requests.get(id);
+    if (request === undefined) return;
+    const servers = [...this.#members].filter((member) => member.serves);
+    const server = servers[this.#turn++ % servers.length];
+    request.server = server;
+    if (server === undefined) this.#waiting.push(id);
+    else server.out.add({ on: 'request', request: id, payload: request.payload });
+  }
+
+  #leave(member: Member, channel: string): void {
+    const subscribers = this.#channels.get(channel);
+    subscribers?.delete(member);
+    if (subscribers?.size === 0) this.#channels.delete(channel);
+  }
+
+  #detach(member: Member): void {
+    this.#members.delete(member);
+    for (const channel of this.#channels.keys()) this.#leave(member, channel);
+    if (this.#reader?.member === member) {
+      this.#reader.cancel();
+      this.#reader = undefined;
+    }
+    for (const [id, request] of this.#requests) {
+      if (request.from === member) this.#requests.delete(id);
+      // Queries are read-only: what a dead worker was asked, another may be asked again.
+      else if (request.server === member) this.#dispatch(id);
+    }
+  }
+}

@@ -1,0 +1,104 @@
+import { type Bus, type LogEntry, type Position, type Publication, RequestTimeout } from '../core/bus.ts';
+import { type BrokerItem, type BusItem, ItemBatcher, type Link } from './ipc-items.ts';
+
+type Pending = { resolve(value: never): void; reject(error: Error): void };
+
+/** The bus within one node, over a worker's IPC channel to the primary's broker. */
+export class IpcBus implements Bus {
+  readonly #out: ItemBatcher<BusItem>;
+  readonly #listeners = new Map<string, (payload: string) => void>();
+  readonly #pending = new Map<number, Pending>();
+  #handler: ((payload: string) => string) | undefined;
+  #nextRef = 1;
+  #closed = false;
+
+  constructor(link: Link<BusItem, BrokerItem>) {
+    this.#out = new ItemBatcher((items) => link.send(items));
+    link.onItems((items) => {
+      for (const item of items) if (!this.#closed) this.#handle(item);
+    });
+  }
+
+  async publish(publications: readonly Publication[]): Promise<void> {
+    for (const { channel, payload } of publications) this.#out.add({ do: 'publish', channel, payload });
+  }
+
+  subscribe(channel: string, listener: (payload: string) => void): Promise<void> {
+    this.#listeners.set(channel, listener);
+    return this.#ask((ref) => ({ do: 'subscribe', channel, ref }));
+  }
+
+  unsubscribe(channel: string): void {
+    this.#listeners.delete(channel);
+    this.#out.add({ do: 'unsubscribe', channel });
+  }
+
+  /** IPC loses nothing while both ends live, and a worker does not outlive the primary. */
+  onGap(): void {}
+
+  append(payload: string): Promise<void> {
+    return this.#ask((ref) => ({ do: 'append', payload, ref }));
+  }
+
+  read(after: Position | undefined, limit: number, waitMs: number): Promise<readonly LogEntry[]> {
+    return this.#ask((ref) => ({ do: 'read', ...(after !== undefined && { after }), limit, waitMs, ref }));
+  }
+
+  async trim(position: Position): Promise<void> {
+    this.#out.add({ do: 'trim', position });
+  }
+
+  request(payload: string, timeoutMs: number): Promise<string> {
+    const ref = this.#nextRef;
+    const answer = this.#ask<string>((asked) => ({ do: 'request', payload, ref: asked }));
+    const timer = setTimeout(() => this.#take(ref)?.reject(new RequestTimeout(timeoutMs)), timeoutMs);
+    return answer.finally(() => clearTimeout(timer));
+  }
+
+  serve(handler: (payload: string) => string): Promise<void> {
+    this.#handler = handler;
+    return this.#ask((ref) => ({ do: 'serve', ref }));
+  }
+
+  async close(): Promise<void> {
+    this.#out.flush();
+    this.#closed = true;
+  }
+
+  #ask<T>(item: (ref: number) => BusItem): Promise<T> {
+    const ref = this.#nextRef++;
+    return new Promise<T>((resolve, reject) => {
+      this.#pending.set(ref, { resolve, reject });
+      this.#out.add(item(ref));
+    });
+  }
+
+  #take(ref: number): Pending | undefined {
+    const pending = this.#pending.get(ref);
+    this.#pending.delete(ref);
+    return pending;
+  }
+
+  #handle(item: BrokerItem): void {
+    switch (item.on) {
+      case 'published':
+        this.#listeners.get(item.channel)?.(item.payload);
+        return;
+      case 'done':
+        this.#take(item.ref)?.resolve(undefined as never);
+        return;
+      case 'failed':
+        this.#take(item.ref)?.reject(new Error(item.error));
+        return;
+      case 'entries':
+        this.#take(item.ref)?.resolve(item.entries as never);
+        return;
+      case 'answer':
+        this.#take(item.ref)?.resolve(item.payload as never);
+        return;
+      case 'request':
+        if (this.#handler) this.#out.add({ do: 'reply', request: item.request, payload: this.#handler(item.payload) });
+        return;
+    }
+  }
+}

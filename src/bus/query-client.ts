@@ -1,0 +1,58 @@
+import { ParleyError } from '../contract/errors.ts';
+import { type Bus, RequestTimeout } from '../core/bus.ts';
+import type { Queries, QueryHandlers, QueryName, QueryPort } from '../core/queries.ts';
+
+/** One try's time, and how many. A request may be lost, and is read-only: asking again is harmless. */
+const TIMEOUT_MS = 2_000;
+const TRIES = 2;
+/** Queries under way at once. */
+const PENDING_MAX = 10_000;
+
+type Answer = { readonly ok: unknown } | { readonly error: string };
+
+/** The gateway's end of the query port. */
+export class QueryClient implements QueryPort {
+  readonly #bus: Bus;
+  #pending = 0;
+
+  constructor(bus: Bus) {
+    this.#bus = bus;
+  }
+
+  async ask<Name extends QueryName>(name: Name, params: Queries[Name]['params']): Promise<Queries[Name]['answer']> {
+    if (this.#pending >= PENDING_MAX) throw new ParleyError('overloaded');
+    this.#pending++;
+    try {
+      const answer = JSON.parse(await this.#request(JSON.stringify([name, params]))) as Answer;
+      if ('error' in answer) throw new ParleyError('unavailable', `The store can't answer: ${answer.error}.`);
+      return answer.ok as Queries[Name]['answer'];
+    } finally {
+      this.#pending--;
+    }
+  }
+
+  async #request(payload: string): Promise<string> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#bus.request(payload, TIMEOUT_MS);
+      } catch (error) {
+        if (!(error instanceof RequestTimeout)) throw error;
+        if (tries === TRIES) throw new ParleyError('unavailable', 'The store does not answer: try again shortly.');
+      }
+    }
+  }
+}
+
+/** The reader's end: answers a request's payload by the handlers. `onError` gets what a handler threw. */
+export function answerQuery(
+  handlers: QueryHandlers,
+  payload: string,
+  onError: (name: string, error: unknown) => string,
+): string {
+  const [name, params] = JSON.parse(payload) as [QueryName, never];
+  try {
+    return JSON.stringify({ ok: handlers[name](params) } satisfies Answer);
+  } catch (error) {
+    return JSON.stringify({ error: onError(name, error) } satisfies Answer);
+  }
+}

@@ -1,0 +1,85 @@
+import { Redis } from 'ioredis';
+
+/** A connection that has not answered for this long is dead, whatever TCP says, in milliseconds. */
+const SILENCE_MS = 3_000;
+const CHECK_EVERY_MS = 1_000;
+
+/** Opens a connection that comes back by itself, for ever, and notices by itself when it is dead. */
+export function connectRedis(url: string, name: string): Redis {
+  const redis = new Redis(url, {
+    connectionName: name,
+    // Commands wait for the connection to come back; how long is for their callers to bound.
+    maxRetriesPerRequest: null,
+    // Subscriptions are made again by their owner, who then knows when they are in force.
+    autoResubscribe: false,
+    connectTimeout: SILENCE_MS,
+    // A dead peer does not answer our FIN either: don't wait for it.
+    disconnectTimeout: 100,
+    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 5), 500) * (0.5 + Math.random() / 2),
+  });
+  // Connection errors show as reconnects and, if they last, in /readyz.
+  redis.on('error', () => {});
+  return redis;
+}
+
+/**
+ * Watches a connection: a half-open one is silent for some 15 minutes before TCP gives up on it.
+ * @returns a function that ends the watch
+ */
+export function watchConnection(redis: Redis): () => void {
+  let asked: number | undefined;
+  const timer = setInterval(() => {
+    if (redis.status !== 'ready') {
+      asked = undefined;
+    } else if (asked === undefined) {
+      asked = Date.now();
+      redis.ping().then(
+        () => {
+          asked = undefined;
+        },
+        () => {},
+      );
+    } else if (Date.now() - asked > SILENCE_MS) {
+      asked = undefined;
+      redis.disconnect(true);
+    }
+  }, CHECK_EVERY_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+/**
+ * Whether Redis answers, for the one check at start.
+ * @throws Error with the reason in a few words
+ */
+export async function probeRedis(url: string): Promise<void> {
+  const redis = new Redis(url, { lazyConnect: true, retryStrategy: null, connectTimeout: SILENCE_MS, maxRetriesPerRequest: 0 });
+  let reason: Error | undefined;
+  redis.on('error', (error: Error) => {
+    reason ??= error;
+  });
+  try {
+    await redis.connect();
+    await redis.ping();
+  } catch (error) {
+    throw reason ?? error;
+  } finally {
+    redis.disconnect();
+  }
+}
+
+/**
+ * What every key and channel of a cluster begins with. Pub/sub does not know database numbers, so the number is part
+ * of it: two clusters on two numbers of one Redis stay apart.
+ */
+export function keyPrefix(url: string): string {
+  const database = new URL(url).pathname.slice(1) || '0';
+  return `parley:${database}:`;
+}
+
+/** The URL without its password, for logs. */
+export function redactUrl(url: string): string {
+  const redacted = new URL(url);
+  if (redacted.password) redacted.password = '***';
+  return redacted.href;
+}

@@ -1,0 +1,102 @@
+import os from 'node:os';
+import path from 'node:path';
+import { z } from 'zod';
+import { type Env, envSchema } from './env.ts';
+
+export type Role = Env['ROLE'];
+
+/** Settings of one node, typed; every process of the node reads the same. */
+export type Config = {
+  readonly role: Role;
+  readonly http: {
+    readonly port: number;
+    readonly host: string;
+    readonly corsOrigins: '*' | readonly string[];
+    readonly trustProxy: boolean;
+  };
+  readonly admin: { readonly port: number; readonly host: string };
+  readonly database: { readonly path: string };
+  readonly bus: { readonly kind: 'ipc' } | { readonly kind: 'redis'; readonly url: string };
+  /** Gateway workers; 0 where the node has none. */
+  readonly gateways: number;
+  /** Reader workers; 0 where the node has no store. */
+  readonly readers: number;
+  readonly auth:
+    | { readonly mode: 'open' }
+    | { readonly mode: 'required'; readonly secrets: readonly string[]; readonly tokenTtlS: number };
+  readonly passwordMinLength: number;
+  readonly rateLimits: boolean;
+  readonly logLevel: Env['LOG_LEVEL'];
+  readonly shutdownTimeoutMs: number;
+};
+
+/** All that is wrong with the environment, one sentence each. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+/** Shortest TOKEN_SECRET that is accepted, in characters: 256 bits want at least 32. */
+const SECRET_MIN_CHARS = 32;
+
+/**
+ * Reads the settings from an environment.
+ * @throws ConfigError naming every problem at once
+ */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  // A variable set to nothing (as compose files do) counts as not set.
+  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value?.trim()));
+  const parsed = envSchema.safeParse(set);
+  if (!parsed.success) throw new ConfigError(parsed.error.issues.map((issue) => describe(issue, set)));
+  const env = parsed.data;
+  const problems: string[] = [];
+  const secrets = env.TOKEN_SECRET?.split(',').map((secret) => secret.trim()) ?? [];
+  if (secrets.some((secret) => secret.length < SECRET_MIN_CHARS)) {
+    problems.push(`TOKEN_SECRET must have at least ${SECRET_MIN_CHARS} characters (each, if several are given, split by commas).`);
+  }
+  if (env.ROLE !== 'all' && env.REDIS_URL === undefined) {
+    problems.push(`ROLE=${env.ROLE} needs REDIS_URL: without Redis, one node does everything (ROLE=all).`);
+  }
+  const origins = env.CORS_ORIGINS === '*' ? '*' : env.CORS_ORIGINS.split(',').map((origin) => origin.trim());
+  if (origins !== '*') {
+    for (const origin of origins) {
+      if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
+        problems.push(`CORS_ORIGINS: '${origin}' is not an origin like https://chat.example.org.`);
+      }
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  const cores = os.availableParallelism();
+  return {
+    role: env.ROLE,
+    http: {
+      port: env.PORT,
+      // Whoever may reach an open server may be anyone: keep it on this machine unless told otherwise.
+      host: env.HOST ?? (env.AUTH === 'open' ? '127.0.0.1' : '0.0.0.0'),
+      corsOrigins: origins,
+      trustProxy: env.TRUST_PROXY,
+    },
+    admin: { port: env.ADMIN_PORT, host: env.ADMIN_HOST },
+    database: { path: path.resolve(env.DATABASE_PATH) },
+    bus: env.REDIS_URL === undefined ? { kind: 'ipc' } : { kind: 'redis', url: env.REDIS_URL },
+    gateways: env.ROLE === 'store' ? 0 : (env.WORKERS ?? Math.max(1, cores - 1)),
+    readers: env.ROLE === 'gateway' ? 0 : cores > 4 ? 2 : 1,
+    auth: env.AUTH === 'open' ? { mode: 'open' } : { mode: 'required', secrets, tokenTtlS: env.TOKEN_TTL },
+    passwordMinLength: env.PASSWORD_MIN_LENGTH,
+    rateLimits: env.RATE_LIMITS,
+    logLevel: env.LOG_LEVEL,
+    shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS,
+  };
+}
+
+function describe(issue: z.core.$ZodIssue, set: Readonly<Record<string, string | undefined>>): string {
+  const name = String(issue.path[0]);
+  // The value helps whoever mends it; a secret or a URL that may hold a password stays out of the log.
+  const value = /SECRET|URL/.test(name) ? '' : ` (it is '${set[name]}')`;
+  return `${name}: ${issue.message}${value}`;
+}

@@ -1,0 +1,31 @@
+import { z } from 'zod';
+
+const port = z.coerce.number().pipe(z.int().min(0).max(65_535));
+const text = z.string().trim().min(1);
+
+/** The environment as it may be set, with defaults; one entry per variable of the README's table. */
+export const envSchema = z.object({
+  PORT: port.default(8888),
+  HOST: text.optional(),
+  DATABASE_PATH: text.default('./chat.db'),
+  REDIS_URL: z
+    .string()
+    .trim()
+    .regex(/^rediss?:\/\//, 'must begin with redis:// or rediss://')
+    .optional(),
+  ROLE: z.enum(['all', 'gateway', 'store']).default('all'),
+  WORKERS: z.coerce.number().pipe(z.int().min(1).max(256)).optional(),
+  AUTH: z.enum(['required', 'open']).default('required'),
+  TOKEN_SECRET: text.optional(),
+  TOKEN_TTL: z.coerce.number().pipe(z.int().min(1)).default(7 * 24 * 3600),
+  CORS_ORIGINS: text.default('*'),
+  TRUST_PROXY: z.stringbool().default(false),
+  RATE_LIMITS: z.stringbool().default(true),
+  PASSWORD_MIN_LENGTH: z.coerce.number().pipe(z.int().min(1).max(256)).default(1),
+  ADMIN_PORT: port.default(9464),
+  ADMIN_HOST: text.default('127.0.0.1'),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  SHUTDOWN_TIMEOUT_MS: z.coerce.number().pipe(z.int().min(0).max(3_600_000)).default(10_000),
+});
+
+export type Env = z.infer<typeof envSchema>;

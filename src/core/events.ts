@@ -1,0 +1,59 @@
+/*
+ * What the writer tells gateways. Per-user events are made once, by the writer, and forwarded to sockets without
+ * being parsed: a line of numbers, then one ready frame per line (JSON text has no raw line feed).
+ *
+ *   m <prev> <id> <id> …\n<frame>\n<frame>…     stored messages of the user; prev: the id before the first
+ *   s\n<frame>                                  a signal (read mark, typing): may be lost, full protocol only
+ *   x <version> <tokenId|*>                     tokens ended: close the sockets that hold them
+ */
+
+export type UserEvent =
+  | { readonly kind: 'messages'; readonly prev: number; readonly ids: readonly number[]; readonly frames: readonly string[] }
+  | { readonly kind: 'signal'; readonly frame: string }
+  | { readonly kind: 'revoked'; readonly version: number; readonly tokenId: string | undefined };
+
+export function encodeMessages(prev: number, ids: readonly number[], frames: readonly string[]): string {
+  return `m ${prev} ${ids.join(' ')}\n${frames.join('\n')}`;
+}
+
+export const encodeSignal = (frame: string): string => `s\n${frame}`;
+
+export const encodeRevoked = (version: number, tokenId: string | undefined): string => `x ${version} ${tokenId ?? '*'}`;
+
+/** @throws Error if the payload is not one of ours */
+export function decodeUserEvent(payload: string): UserEvent {
+  switch (payload.charCodeAt(0)) {
+    case 0x6d /* m */: {
+      const headerEnd = payload.indexOf('\n');
+      const numbers = payload.slice(2, headerEnd).split(' ');
+      const ids: number[] = [];
+      for (let i = 1; i < numbers.length; i++) ids.push(Number(numbers[i]));
+      const body = payload.slice(headerEnd + 1);
+      return { kind: 'messages', prev: Number(numbers[0]), ids, frames: ids.length === 1 ? [body] : body.split('\n') };
+    }
+    case 0x73 /* s */:
+      return { kind: 'signal', frame: payload.slice(2) };
+    case 0x78 /* x */: {
+      const [, version, tokenId] = payload.split(' ');
+      return { kind: 'revoked', version: Number(version), tokenId: tokenId === '*' ? undefined : tokenId };
+    }
+    default:
+      throw new Error('unknown user event');
+  }
+}
+
+/**
+ * The writer's heartbeat, heard by every gateway. It proves commit and pub/sub (G10), and lets gateways find events that
+ * were lost, the last one before silence included (G5): `heads` names every user who got messages since the beat before.
+ */
+export type Beat = {
+  /** Changes whenever events may have been lost on the writer's side: a new writer, or a failed publish. */
+  readonly term: string;
+  /** Ascends by one within a term. */
+  readonly seq: number;
+  readonly epoch: string;
+  readonly writer: { readonly ok: true } | { readonly ok: false; readonly reason: string };
+  readonly heads: readonly (readonly [user: string, newestId: number])[];
+  /** Users whose tokens were ended since the beat before. */
+  readonly revoked: readonly string[];
+};

@@ -1,0 +1,85 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { type Db, DatabaseError } from './open.ts';
+import { finishScrub, importSeedTables, readSeedUsers, type SeedUsers, seedShape } from './seed-import.ts';
+
+const MIGRATIONS = path.join(import.meta.dirname, 'migrations');
+/** 'Parl' in ASCII, in the file's header: tells our schema from somebody else's that also numbers its versions. */
+const APPLICATION_ID = 0x5061726c;
+
+type Migration = { readonly version: number; readonly sql: string };
+
+function migrations(): Migration[] {
+  return readdirSync(MIGRATIONS)
+    .filter((file) => file.endsWith('.sql'))
+    .sort()
+    .map((file) => ({ version: Number.parseInt(file, 10), sql: readFileSync(path.join(MIGRATIONS, file), 'utf8') }));
+}
+
+/** The schema this program reads and writes. */
+export const SCHEMA_VERSION = Math.max(...migrations().map(({ version }) => version));
+
+const versionOf = (db: Db): number => db.pragma('user_version', { simple: true }) as number;
+
+/** Whether readers may use this database: neither older nor newer than the program. */
+export const isCurrent = (db: Db): boolean => versionOf(db) === SCHEMA_VERSION;
+
+export type MigrationReport = {
+  readonly from: number;
+  readonly to: number;
+  /** Set where the file held the tables of the chat app Parley grew from. */
+  readonly imported?: { readonly users: number; readonly messages: number };
+};
+
+/**
+ * Brings a database to this program's schema: an empty one, an older one, or one with the seed's two tables. All in
+ * one transaction; several processes may try at once. Hashing the seed's passwords takes about 20 ms each.
+ * @throws DatabaseError if the database is newer, or not ours
+ */
+export async function migrate(db: Db, hash: (password: string) => Promise<string>): Promise<MigrationReport> {
+  refuseForeign(db);
+  const from = versionOf(db);
+  const shape = from === 0 ? seedShape(db) : undefined;
+  const seedUsers = shape === undefined ? undefined : await readSeedUsers(db, hash);
+  const report = db.transaction(() => migrateNow(db, seedUsers)).exclusive();
+  finishScrub(db);
+  return report;
+}
+
+function migrateNow(db: Db, seedUsers: SeedUsers | undefined): MigrationReport {
+  // Read again inside the transaction: another process may have been first.
+  refuseForeign(db);
+  const from = versionOf(db);
+  const shape = from === 0 ? seedShape(db) : undefined;
+  const moved = shape === undefined ? undefined : shape.moveAside();
+  for (const { version, sql } of migrations()) {
+    if (version > from) db.exec(sql);
+  }
+  if (from === 0) {
+    db.prepare('INSERT INTO store (one, database_id, epoch, token_secret) VALUES (1, ?, ?, ?)').run(
+      randomUUID(),
+      newEpoch(),
+      randomBytes(32).toString('base64url'),
+    );
+    db.pragma(`application_id = ${APPLICATION_ID}`);
+  }
+  db.pragma(`user_version = ${SCHEMA_VERSION}`);
+  const imported = moved && importSeedTables(db, moved, seedUsers ?? new Map());
+  return { from, to: SCHEMA_VERSION, ...(imported && { imported }) };
+}
+
+function refuseForeign(db: Db): void {
+  const version = versionOf(db);
+  if (version > SCHEMA_VERSION) {
+    throw new DatabaseError(
+      `The database ${db.name} has schema ${version}, this program knows ${SCHEMA_VERSION}: run the newer Parley it was last used with.`,
+    );
+  }
+  if (version > 0 && db.pragma('application_id', { simple: true }) !== APPLICATION_ID) {
+    throw new DatabaseError(`The database ${db.name} belongs to another program (it has schema ${version}, but is not Parley's).`);
+  }
+}
+
+/** A name for one history of the database. */
+export const newEpoch = (): string => randomBytes(9).toString('base64url');

@@ -1,0 +1,127 @@
+import { type Db, DatabaseError } from './open.ts';
+
+/*
+ * Takes over the two tables of the chat app Parley grew from: users(user_id, password) with passwords in clear, and
+ * messages(sender, receiver, message, timestamp), with or without an id. Nothing is lost, order is kept, and no
+ * clear-text password stays in the file.
+ */
+
+/** Hash by user id. */
+export type SeedUsers = ReadonlyMap<string, string>;
+
+type MovedTables = { readonly users: boolean; readonly messages: boolean; readonly hasId: boolean };
+
+const USER_COLUMNS = ['user_id', 'password'];
+const MESSAGE_COLUMNS = ['sender', 'receiver', 'message', 'timestamp'];
+
+/** Passwords hashed at once: as many as the thread pool takes. */
+const HASHES_AT_ONCE = 4;
+
+const columnsOf = (db: Db, table: string): string[] =>
+  (db.pragma(`table_info(${table})`) as { name: string }[]).map(({ name }) => name);
+
+/**
+ * The seed's tables in a database without a schema version; undefined where there are none.
+ * @throws DatabaseError if the tables are there, but not of a known shape
+ */
+export function seedShape(db: Db): { moveAside(): MovedTables } | undefined {
+  const users = columnsOf(db, 'users');
+  const messages = columnsOf(db, 'messages');
+  if (users.length === 0 && messages.length === 0) return undefined;
+  const hasId = messages.includes('id');
+  expectColumns(db, 'users', users, USER_COLUMNS);
+  expectColumns(db, 'messages', messages, hasId ? ['id', ...MESSAGE_COLUMNS] : MESSAGE_COLUMNS);
+  return {
+    moveAside() {
+      if (users.length > 0) db.exec('ALTER TABLE users RENAME TO seed_users');
+      if (messages.length > 0) db.exec('ALTER TABLE messages RENAME TO seed_messages');
+      return { users: users.length > 0, messages: messages.length > 0, hasId };
+    },
+  };
+}
+
+function expectColumns(db: Db, table: string, found: readonly string[], expected: readonly string[]): void {
+  if (found.length === 0) return;
+  const unknown = found.filter((column) => !expected.includes(column));
+  const missing = expected.filter((column) => !found.includes(column));
+  if (unknown.length === 0 && missing.length === 0) return;
+  throw new DatabaseError(
+    `The database ${db.name} has a table '${table}' of an unknown shape (columns ${found.join(', ')}; expected ${expected.join(', ')}). Nothing was changed.`,
+  );
+}
+
+/** Reads the users and hashes their passwords, before the transaction: hashing is slow, locks should be short. */
+export async function readSeedUsers(db: Db, hash: (password: string) => Promise<string>): Promise<SeedUsers> {
+  const hashes = new Map<string, string>();
+  if (columnsOf(db, 'users').length === 0) return hashes;
+  const rows = db
+    .prepare('SELECT CAST(user_id AS TEXT) AS user, CAST(password AS TEXT) AS password FROM users WHERE user_id IS NOT NULL')
+    .all() as { user: string; password: string | null }[];
+  const queue = rows.values();
+  const worker = async () => {
+    // An absent password never let anybody in; an empty hash keeps it so.
+    for (const { user, password } of queue) hashes.set(user, password ? await hash(password) : '');
+  };
+  await Promise.all(Array.from({ length: HASHES_AT_ONCE }, worker));
+  return hashes;
+}
+
+/** Copies the moved tables into the schema's own and drops them. Runs inside the migration's transaction. */
+export function importSeedTables(db: Db, moved: MovedTables, hashes: SeedUsers): { users: number; messages: number } {
+  const counts = { users: 0, messages: 0 };
+  if (moved.users) {
+    const insert = db.prepare('INSERT INTO users (user_id, password) VALUES (?, ?)');
+    const ids = db.prepare('SELECT CAST(user_id AS TEXT) FROM seed_users WHERE user_id IS NOT NULL ORDER BY rowid').pluck();
+    for (const user of ids.all() as string[]) {
+      const hashed = hashes.get(user);
+      if (hashed === undefined) {
+        throw new DatabaseError(`The database ${db.name} is being written by another program: stop it first. Nothing was changed.`);
+      }
+      insert.run(user, hashed);
+      counts.users++;
+    }
+    db.exec('DROP TABLE seed_users');
+  }
+  if (moved.messages) {
+    const order = moved.hasId ? 'id' : 'rowid';
+    db.exec(`
+      CREATE TEMP TABLE seed_pairs AS
+        SELECT s.${order} AS id, COALESCE(CAST(s.sender AS TEXT), '') AS sender, COALESCE(CAST(s.receiver AS TEXT), '') AS receiver
+        FROM seed_messages s;
+      INSERT INTO conversations (user_a, user_b)
+        SELECT min(sender, receiver), max(sender, receiver) FROM seed_pairs GROUP BY 1, 2 ORDER BY min(id);
+      INSERT INTO members (user_id, conversation_id, peer) SELECT user_a, id, user_b FROM conversations;
+      INSERT INTO members (user_id, conversation_id, peer) SELECT user_b, id, user_a FROM conversations WHERE user_a <> user_b;
+      INSERT INTO messages (id, conversation_id, sender, receiver, message, timestamp)
+        SELECT s.${order}, c.id, p.sender, p.receiver, COALESCE(CAST(s.message AS TEXT), ''), COALESCE(CAST(s.timestamp AS TEXT), '')
+        FROM seed_messages s
+        JOIN seed_pairs p ON p.id = s.${order}
+        JOIN conversations c ON c.user_a = min(p.sender, p.receiver) AND c.user_b = max(p.sender, p.receiver)
+        ORDER BY s.${order};
+      -- Whoever wrote these saw them in an app without markers: they count as read.
+      UPDATE members SET read_id = (SELECT max(id) FROM messages WHERE conversation_id = members.conversation_id);
+      DROP TABLE seed_pairs;
+      DROP TABLE seed_messages;
+    `);
+    counts.messages = db.prepare('SELECT count(*) FROM messages').pluck().get() as number;
+  }
+  db.exec('UPDATE store SET scrub_pending = 1');
+  return counts;
+}
+
+/**
+ * Rewrites the file so that no freed page and no WAL frame still holds a password in clear. Done after the import, or
+ * at the next start if the process died in between.
+ */
+export function finishScrub(db: Db): void {
+  if (db.prepare('SELECT scrub_pending FROM store').pluck().get() !== 1) return;
+  db.exec('VACUUM');
+  db.exec('UPDATE store SET scrub_pending = 0');
+  const [checkpoint] = db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
+  if (checkpoint?.busy === 1) {
+    db.exec('UPDATE store SET scrub_pending = 1');
+    throw new DatabaseError(
+      `The database ${db.name} is open in another program, so old passwords can't be wiped from its files: stop that program first.`,
+    );
+  }
+}

@@ -1,0 +1,32 @@
+import type { DatabaseIdentity } from '../core/lease.ts';
+import type { Db } from './open.ts';
+
+/** Another writer has taken this database over: this one must not commit again. */
+export class Fenced extends Error {
+  constructor(mine: number, current: number) {
+    super(`Generation ${mine} was replaced by ${current}: another writer has this database now.`);
+    this.name = 'Fenced';
+  }
+}
+
+export function readIdentity(db: Db): DatabaseIdentity {
+  return db
+    .prepare('SELECT database_id AS databaseId, epoch, generation FROM store')
+    .get() as DatabaseIdentity;
+}
+
+/** Makes the caller the writer: from the commit on, writers of earlier generations are fenced. */
+export function claimGeneration(db: Db): DatabaseIdentity {
+  return db
+    .prepare('UPDATE store SET generation = generation + 1 RETURNING database_id AS databaseId, epoch, generation')
+    .get() as DatabaseIdentity;
+}
+
+/** The fence (G7), to be called first in every write transaction. */
+export function generationCheck(db: Db, mine: number): () => void {
+  const current = db.prepare('SELECT generation FROM store').pluck();
+  return () => {
+    const generation = current.get() as number;
+    if (generation !== mine) throw new Fenced(mine, generation);
+  };
+}

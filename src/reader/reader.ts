@@ -1,0 +1,167 @@
+import { LIMITS } from '../contract/limits.ts';
+import { messageFrameText } from '../core/message-frame.ts';
+import type {
+  CatchUpPage,
+  ConversationSummary,
+  Queries,
+  QueryHandlers,
+  StoredRow,
+  StoreInfo,
+  TokenState,
+} from '../core/queries.ts';
+import type { Db } from '../db/open.ts';
+import { mergeSorted } from './merge.ts';
+import { prepareStatements, type Statements } from './statements.ts';
+
+/** A catch-up page, and one answer of `recent`, hold at most this much text, in UTF-16 units: the bus carries it whole. */
+const ANSWER_UNITS = 512 * 1024;
+/** Unread messages are counted up to this many. */
+const UNREAD_MAX = 1_000;
+/** Rows a SQLite LIMIT may ask for when there is no bound of our own. */
+const ABOVE_ALL = Number.MAX_SAFE_INTEGER;
+
+/** Answers every query from a read-only handle. Each runs in one read transaction, so each is a snapshot. */
+export class Reader implements QueryHandlers {
+  readonly #sql: Statements;
+  readonly #snapshot: <T>(work: () => T) => T;
+
+  constructor(db: Db) {
+    this.#sql = prepareStatements(db);
+    this.#snapshot = (work) => db.transaction(work)();
+  }
+
+  info(): StoreInfo {
+    return this.#sql.info.get() as StoreInfo;
+  }
+
+  credentials({ user }: Queries['credentials']['params']): Queries['credentials']['answer'] {
+    return (this.#sql.credentials.get(user) as Queries['credentials']['answer'] | undefined) ?? null;
+  }
+
+  tokenState({ user, tokenId, version }: Queries['tokenState']['params']): TokenState {
+    const current = this.#sql.tokenVersion.get(user) as number | undefined;
+    if (current === undefined || version < current) return 'revoked';
+    return this.#sql.tokenEnded.get(tokenId) === undefined ? 'valid' : 'revoked';
+  }
+
+  catchUp({ user, since, tokens = [] }: Queries['catchUp']['params']): CatchUpPage {
+    return this.#snapshot(() => {
+      const known = this.#sql.tokenVersion.get(user) !== undefined;
+      const head = (this.#sql.head.get() as number | null) ?? 0;
+      const page: { ids: number[]; frames: string[]; more: boolean } = { ids: [], frames: [], more: false };
+      if (since !== undefined && since < head) {
+        let units = 0;
+        for (const row of this.#newer(user, since)) {
+          if (page.ids.length >= LIMITS.catchUpPage || units >= ANSWER_UNITS) {
+            page.more = true;
+            break;
+          }
+          const frame = frameOf(row);
+          units += frame.length;
+          page.ids.push(row.id);
+          page.frames.push(frame);
+        }
+      }
+      return {
+        epoch: this.info().epoch,
+        user: known ? 'known' : 'unknown',
+        tokens: tokens.map((token) => this.tokenState({ user, ...token })),
+        ...page,
+        upto: page.more ? (page.ids.at(-1) as number) : head,
+        head,
+      };
+    });
+  }
+
+  recent({ user, before = ABOVE_ALL, limit }: Queries['recent']['params']): Queries['recent']['answer'] {
+    return this.#snapshot(() => {
+      const rows: StoredRow[] = [];
+      let units = 0;
+      for (const row of this.#older(user, before)) {
+        if (rows.length >= limit || units >= ANSWER_UNITS) return { rows, more: true };
+        rows.push([row.id, row.sender, row.receiver, row.message, row.timestamp]);
+        units += row.message.length;
+      }
+      return { rows, more: false };
+    });
+  }
+
+  history({ user, peer, before = ABOVE_ALL, limit }: Queries['history']['params']): Queries['history']['answer'] {
+    return this.#snapshot(() => {
+      const conversation = this.#sql.conversation.get(user, peer) as number | undefined;
+      if (conversation === undefined) return { frames: [], nextBefore: null };
+      const rows: MessageRow[] = [];
+      let units = 0;
+      let more = false;
+      for (const row of this.#sql.older.all(conversation, before, limit + 1) as MessageRow[]) {
+        if (rows.length >= limit || units >= ANSWER_UNITS) {
+          more = true;
+          break;
+        }
+        rows.push(row);
+        units += row.message.length;
+      }
+      return { frames: rows.map(frameOf).reverse(), nextBefore: more ? (rows.at(-1) as MessageRow).id : null };
+    });
+  }
+
+  conversations({ user, before = ABOVE_ALL, limit }: Queries['conversations']['params']): Queries['conversations']['answer'] {
+    return this.#snapshot(() => {
+      const newest = this.#sql.newestByConversation.all(user, before, limit + 1) as Newest[];
+      const page = newest.slice(0, limit);
+      return {
+        conversations: page.map((row) => this.#summary(user, row)),
+        nextBefore: newest.length > limit ? (page.at(-1) as Newest).last : null,
+      };
+    });
+  }
+
+  #summary(user: string, { conversation, peer, read, last }: Newest): ConversationSummary {
+    return {
+      user: peer,
+      last_message: JSON.parse(frameOf(this.#sql.message.get(last) as MessageRow)),
+      unread: this.#sql.unread.get(conversation, read, user, UNREAD_MAX) as number,
+      read,
+      peer_read: (this.#sql.readMarker.get(peer, conversation) as number | undefined) ?? 0,
+    };
+  }
+
+  users({ prefix, after = '', except = '', limit }: Queries['users']['params']): Queries['users']['answer'] {
+    // Ids with a common prefix stand together in byte order; the highest code point ends their range.
+    const from = after > prefix ? after : prefix;
+    const users = this.#sql.users.all(from, after, `${prefix}\u{10FFFF}`, except, limit) as string[];
+    return { users };
+  }
+
+  /** The user's messages with ids above `since`, oldest first. */
+  #newer(user: string, since: number): Iterable<MessageRow> {
+    const conversations = this.#sql.conversationsSince.all(since, user) as number[];
+    const sources = conversations.map((id) => (after: number, count: number) => {
+      return this.#sql.newer.all(id, after, count) as MessageRow[];
+    });
+    return mergeSorted(sources, (row) => row.id, 1, since);
+  }
+
+  /** The user's messages with ids below `before`, newest first. */
+  #older(user: string, before: number): Iterable<MessageRow> {
+    const conversations = this.#sql.conversationsOf.all(user) as number[];
+    const sources = conversations.map((id) => (after: number, count: number) => {
+      return this.#sql.older.all(id, after, count) as MessageRow[];
+    });
+    return mergeSorted(sources, (row) => row.id, -1, before);
+  }
+}
+
+type MessageRow = {
+  readonly id: number;
+  readonly sender: string;
+  readonly receiver: string;
+  readonly message: string;
+  readonly timestamp: string;
+  readonly client_id: string | null;
+};
+
+type Newest = { readonly conversation: number; readonly peer: string; readonly read: number; readonly last: number };
+
+const frameOf = (row: MessageRow): string =>
+  messageFrameText(row.id, row.sender, row.receiver, row.message, row.timestamp, row.client_id);

@@ -1,0 +1,103 @@
+import { randomUUID } from 'node:crypto';
+import { CHANNELS } from '../bus/channels.ts';
+import type { Bus, Publication } from '../core/bus.ts';
+import type { BatchResult } from '../core/commands.ts';
+import { type Beat, encodeMessages, encodeRevoked, encodeSignal } from '../core/events.ts';
+import type { Committed } from './ledger.ts';
+import { UserHeads } from './user-heads.ts';
+
+/** Users in one beat at most: a busier writer beats more often. */
+const BEAT_USERS_MAX = 1_000;
+
+/** Tells gateways what was committed, in commit order, and keeps the beat. */
+export class Announcer {
+  readonly #bus: Bus;
+  readonly #epoch: string;
+  readonly #heads: UserHeads;
+  #term = randomUUID();
+  #seq = 0;
+  #publishing: Promise<void> = Promise.resolve();
+  #beating = false;
+  #revoked: string[] = [];
+
+  constructor(bus: Bus, epoch: string, head: number) {
+    this.#bus = bus;
+    this.#epoch = epoch;
+    this.#heads = new UserHeads(head);
+  }
+
+  /**
+   * Publishes what a transaction did. Resolves when the publication before this one is out: one is under way at a time,
+   * so that a slow bus slows the writer and does not fill its memory.
+   */
+  async announce(committed: Committed): Promise<void> {
+    const publications = this.#publicationsOf(committed);
+    await this.#publishing;
+    this.#publishing = this.#publish(publications);
+    if (this.#heads.changedCount >= BEAT_USERS_MAX) this.beat({ ok: true });
+  }
+
+  /** Says that the writer lives, whether it can commit, and what each user's newest message is. */
+  beat(writer: Beat['writer']): void {
+    // While the bus is away, one beat waits; gateways see its silence.
+    if (this.#beating) return;
+    this.#beating = true;
+    const beat: Beat = {
+      term: this.#term,
+      seq: ++this.#seq,
+      epoch: this.#epoch,
+      writer,
+      heads: this.#heads.takeChanged(),
+      revoked: this.#revoked.splice(0),
+    };
+    void this.#publish([{ channel: CHANNELS.beat, payload: JSON.stringify(beat) }]).then(() => {
+      this.#beating = false;
+    });
+  }
+
+  /** Resolves when everything announced so far is out. */
+  async settled(): Promise<void> {
+    await this.#publishing;
+  }
+
+  async #publish(publications: readonly Publication[]): Promise<void> {
+    try {
+      await this.#bus.publish(publications);
+    } catch {
+      // Perhaps lost, perhaps in part: in a new term, gateways look into the store for what they miss.
+      this.#term = randomUUID();
+      this.#seq = 0;
+    }
+  }
+
+  #publicationsOf({ messages, signals, ended, results }: Committed): Publication[] {
+    const publications: Publication[] = [];
+    const byUser = new Map<string, { prev: number; ids: number[]; frames: string[] }>();
+    for (const { id, from, to, frame } of messages) {
+      for (const user of from === to ? [from] : [from, to]) {
+        const prev = this.#heads.advance(user, id);
+        const events = byUser.get(user);
+        if (events === undefined) byUser.set(user, { prev, ids: [id], frames: [frame] });
+        else {
+          events.ids.push(id);
+          events.frames.push(frame);
+        }
+      }
+    }
+    for (const [user, { prev, ids, frames }] of byUser) {
+      publications.push({ channel: CHANNELS.user(user), payload: encodeMessages(prev, ids, frames) });
+    }
+    for (const { user, frame } of signals) {
+      publications.push({ channel: CHANNELS.user(user), payload: encodeSignal(frame) });
+    }
+    for (const { user, version, tokenId } of ended) {
+      this.#revoked.push(user);
+      publications.push({ channel: CHANNELS.user(user), payload: encodeRevoked(version, tokenId) });
+    }
+    for (const { gateway, seq, outcomes } of results) {
+      const result: BatchResult = { seq, outcomes };
+      publications.push({ channel: CHANNELS.gateway(gateway), payload: JSON.stringify(result) });
+    }
+    return publications;
+  }
+}

@@ -1,0 +1,49 @@
+import type { LogEntry, Position } from '../core/bus.ts';
+import type { CommandBatch } from '../core/commands.ts';
+
+/** Commands in one transaction at most: about 40 ms of work, so that nobody waits long behind it. */
+export const COMMANDS_MAX = 2_000;
+
+export type Group = {
+  readonly batches: readonly CommandBatch[];
+  /** Position of the last entry in the group: stored in the same transaction. */
+  readonly position: Position;
+};
+
+/**
+ * Splits what was read from the log into transactions. Whatever has come in while the previous commit was under way goes
+ * into one: batches grow with load by themselves, and no timer adds latency at rest. An entry is never split.
+ *
+ * @param onUnreadable gets entries that are not ours; they are passed over, since they would fail for ever
+ */
+export function groupEntries(
+  entries: readonly LogEntry[],
+  onUnreadable: (entry: LogEntry, error: unknown) => void,
+  commandsMax = COMMANDS_MAX,
+): Group[] {
+  const groups: Group[] = [];
+  let batches: CommandBatch[] = [];
+  let commands = 0;
+  let position: Position | undefined;
+  const close = (): void => {
+    if (position !== undefined) groups.push({ batches, position });
+    batches = [];
+    commands = 0;
+    position = undefined;
+  };
+  for (const entry of entries) {
+    let batch: CommandBatch | undefined;
+    try {
+      batch = JSON.parse(entry.payload) as CommandBatch;
+    } catch (error) {
+      onUnreadable(entry, error);
+    }
+    const size = batch?.commands.length ?? 0;
+    if (commands > 0 && commands + size > commandsMax) close();
+    if (batch) batches.push(batch);
+    commands += size;
+    position = entry.position;
+  }
+  close();
+  return groups;
+}

@@ -1,0 +1,218 @@
+import Database from 'better-sqlite3';
+import type { Position } from '../core/bus.ts';
+import type { Command, Outcome, SendCommand } from '../core/commands.ts';
+import { asRepeat, messageFrameText } from '../core/message-frame.ts';
+import { mayPost } from '../core/rules.ts';
+import type { Db } from '../db/open.ts';
+import { claimGeneration, generationCheck } from '../db/store-row.ts';
+import type { Group } from './group-commit.ts';
+import { prepareStatements, type Statements } from './statements.ts';
+
+/** Conversations whose id is remembered before all are forgotten at once. */
+const CONVERSATIONS_MAX = 200_000;
+
+export type StoredMessage = { readonly id: number; readonly from: string; readonly to: string; readonly frame: string };
+export type EndedTokens = { readonly user: string; readonly version: number; readonly tokenId: string | undefined };
+
+/** What one committed transaction has to tell. */
+export type Committed = {
+  readonly messages: StoredMessage[];
+  readonly signals: { readonly user: string; readonly frame: string }[];
+  readonly ended: EndedTokens[];
+  /** Per batch, in the group's order. */
+  readonly results: { readonly gateway: string; readonly seq: number; readonly outcomes: [number, Outcome][] }[];
+};
+
+const refused = (code: 'unknown_user' | 'user_exists' | 'client_id_conflict' | 'internal'): Outcome => ({
+  kind: 'refused',
+  code,
+});
+const DONE: Outcome = { kind: 'done' };
+
+/** The database as the writer sees it: applies groups of commands, one transaction each, behind the fence. */
+export class Ledger {
+  readonly #db: Db;
+  readonly #sql: Statements;
+  readonly #assertMine: () => void;
+  readonly #apply: (group: Group) => Committed;
+  readonly #conversations = new Map<string, number>();
+  readonly identity: ReturnType<typeof claimGeneration>;
+  #head: number;
+  #onDefect: (error: unknown) => void;
+
+  /**
+   * Takes the database over: writers of earlier generations can't commit any more.
+   * @param onDefect gets errors of ours (not SQLite's) in a command; the command is refused with `internal`
+   */
+  constructor(db: Db, onDefect: (error: unknown) => void) {
+    this.#db = db;
+    this.#onDefect = onDefect;
+    this.identity = claimGeneration(db);
+    this.#assertMine = generationCheck(db, this.identity.generation);
+    this.#sql = prepareStatements(db);
+    this.#head = (this.#sql.head.get() as number | null) ?? 0;
+    this.#apply = db.transaction((group: Group) => this.#applyGroup(group)).immediate;
+  }
+
+  /** Newest message id. */
+  get head(): number {
+    return this.#head;
+  }
+
+  /** Last log entry whose commands are in the database. */
+  get position(): Position | undefined {
+    return (this.#sql.position.get() as string | null) ?? undefined;
+  }
+
+  /**
+   * Applies a group and commits it, its log position included. After this returns it is on disk.
+   * @throws Fenced, SqliteError; then nothing of it was applied
+   */
+  commit(group: Group): Committed {
+    const head = this.#head;
+    try {
+      return this.#apply(group);
+    } catch (error) {
+      this.#head = head;
+      this.#conversations.clear();
+      throw error;
+    }
+  }
+
+  /** Proves that a commit is possible. @throws as commit */
+  commitCanary(): void {
+    this.#db
+      .transaction(() => {
+        this.#assertMine();
+        this.#sql.canary.run();
+        this.#sql.forgetTokens.run(Math.floor(Date.now() / 1000));
+      })
+      .immediate();
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  #applyGroup(group: Group): Committed {
+    this.#assertMine();
+    const committed: Committed = { messages: [], signals: [], ended: [], results: [] };
+    const timestamp = new Date().toISOString().slice(0, 19).replace('T', ' ');
+    for (const { gateway, seq, commands } of group.batches) {
+      const outcomes: [number, Outcome][] = [];
+      for (let i = 0; i < commands.length; i++) {
+        const outcome = this.#applyOne(commands[i] as Command, timestamp, committed);
+        if (outcome !== DONE) outcomes.push([i, outcome]);
+      }
+      committed.results.push({ gateway, seq, outcomes });
+    }
+    this.#sql.setPosition.run(group.position);
+    return committed;
+  }
+
+  #applyOne(command: Command, timestamp: string, committed: Committed): Outcome {
+    try {
+      switch (command.kind) {
+        case 'send':
+          return this.#send(command, timestamp, committed);
+        case 'register':
+          return this.#register(command.user, command.passwordHash);
+        case 'change-password':
+          return this.#changePassword(command.user, command.passwordHash, committed);
+        case 'logout':
+          this.#sql.endToken.run(command.tokenId, command.expiresAt);
+          committed.ended.push({ user: command.user, version: 0, tokenId: command.tokenId });
+          return DONE;
+        case 'logout-everywhere':
+          this.#sql.raiseVersion.run(command.version + 1, command.user);
+          committed.ended.push({ user: command.user, version: command.version + 1, tokenId: undefined });
+          return DONE;
+        case 'mark-read':
+          return this.#markRead(command.user, command.peer, command.id, committed);
+        default:
+          return refused('internal');
+      }
+    } catch (error) {
+      // The disk's errors are the whole transaction's; a defect of ours must not stop everybody's commands for ever.
+      if (error instanceof Database.SqliteError) throw error;
+      this.#onDefect(error);
+      return refused('internal');
+    }
+  }
+
+  #send({ from, to, text, clientId }: SendCommand, timestamp: string, committed: Committed): Outcome {
+    const conversation = this.#conversationOf(from, to);
+    if (conversation === undefined) return refused('unknown_user');
+    const id = this.#head + 1;
+    if (this.#sql.insertMessage.run(id, conversation, from, to, text, timestamp, clientId).changes === 0) {
+      return this.#repeat(from, to, text, clientId);
+    }
+    this.#head = id;
+    committed.messages.push({ id, from, to, frame: messageFrameText(id, from, to, text, timestamp, clientId) });
+    return DONE;
+  }
+
+  #repeat(from: string, to: string, text: string, clientId: string): Outcome {
+    const original = this.#sql.messageByClientId.get(clientId, from) as {
+      id: number;
+      receiver: string;
+      message: string;
+      timestamp: string;
+    };
+    if (original.receiver !== to || original.message !== text) return refused('client_id_conflict');
+    return {
+      kind: 'repeat',
+      frame: asRepeat(messageFrameText(original.id, from, to, text, original.timestamp, clientId)),
+    };
+  }
+
+  /** The id of a conversation, made when its first message comes; undefined if the two may not talk. */
+  #conversationOf(from: string, to: string): number | undefined {
+    const key = `${from}\n${to}`;
+    const cached = this.#conversations.get(key);
+    if (cached !== undefined) return cached;
+    let id = this.#sql.conversation.get(from, to) as number | undefined;
+    const known = { sender: this.#exists(from), receiver: this.#exists(to) };
+    if (mayPost(known) !== undefined) return undefined;
+    if (id === undefined) {
+      id = this.#sql.insertConversation.get(from, to) as number;
+      this.#sql.insertMember.run(from, id, to);
+      this.#sql.insertMember.run(to, id, from);
+    }
+    if (this.#conversations.size >= CONVERSATIONS_MAX) this.#conversations.clear();
+    this.#conversations.set(key, id);
+    return id;
+  }
+
+  #exists(user: string): boolean {
+    return this.#sql.user.get(user) !== undefined;
+  }
+
+  #register(user: string, passwordHash: string): Outcome {
+    if (this.#sql.insertUser.run(user, passwordHash).changes === 1) return DONE;
+    // A hash has a random salt: the same one means that this is the same command, come twice.
+    const { password } = this.#sql.user.get(user) as { password: string };
+    return password === passwordHash ? DONE : refused('user_exists');
+  }
+
+  #changePassword(user: string, passwordHash: string, committed: Committed): Outcome {
+    const before = this.#sql.user.get(user) as { password: string; version: number } | undefined;
+    if (before === undefined) return refused('unknown_user');
+    if (before.password === passwordHash) return { kind: 'version', version: before.version };
+    this.#sql.setPassword.run(passwordHash, user);
+    const version = before.version + 1;
+    committed.ended.push({ user, version, tokenId: undefined });
+    return { kind: 'version', version };
+  }
+
+  #markRead(user: string, peer: string, id: number, committed: Committed): Outcome {
+    const conversation = this.#sql.conversation.get(user, peer) as number | undefined;
+    if (conversation === undefined) return DONE;
+    const upTo = Math.min(id, this.#head);
+    if (this.#sql.markRead.run(upTo, user, conversation).changes === 1) {
+      const frame = JSON.stringify({ type: 'read', user, with: peer, id: upTo });
+      for (const reader of new Set([user, peer])) committed.signals.push({ user: reader, frame });
+    }
+    return DONE;
+  }
+}

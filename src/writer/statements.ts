@@ -1,0 +1,42 @@
+import type { Db } from '../db/open.ts';
+
+/** Every statement the writer uses. */
+export function prepareStatements(db: Db) {
+  return {
+    head: db.prepare('SELECT max(id) FROM messages').pluck(),
+    position: db.prepare('SELECT log_position FROM store').pluck(),
+    setPosition: db.prepare('UPDATE store SET log_position = ?'),
+    canary: db.prepare('UPDATE store SET canary = canary + 1'),
+
+    user: db.prepare('SELECT password, token_version AS version FROM users WHERE user_id = ?'),
+    insertUser: db.prepare('INSERT INTO users (user_id, password) VALUES (?, ?) ON CONFLICT DO NOTHING'),
+    setPassword: db.prepare('UPDATE users SET password = ?, token_version = token_version + 1 WHERE user_id = ?'),
+    raiseVersion: db.prepare('UPDATE users SET token_version = max(token_version, ?) WHERE user_id = ?'),
+    endToken: db.prepare('INSERT INTO ended_tokens (token_id, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING'),
+    forgetTokens: db.prepare('DELETE FROM ended_tokens WHERE expires_at < ?'),
+
+    // min and max compare as the tables do, which is not quite as JavaScript does.
+    conversation: db
+      .prepare('SELECT id FROM conversations WHERE user_a = min(?1, ?2) AND user_b = max(?1, ?2)')
+      .pluck(),
+    insertConversation: db
+      .prepare('INSERT INTO conversations (user_a, user_b) VALUES (min(?1, ?2), max(?1, ?2)) RETURNING id')
+      .pluck(),
+    insertMember: db.prepare(
+      'INSERT INTO members (user_id, conversation_id, peer) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+    ),
+    markRead: db.prepare(
+      `UPDATE members SET read_id = ?1 WHERE user_id = ?2 AND conversation_id = ?3 AND read_id < ?1`,
+    ),
+    insertMessage: db.prepare(
+      `INSERT INTO messages (id, conversation_id, sender, receiver, message, timestamp, client_id)
+       VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (client_id, sender) WHERE client_id IS NOT NULL DO NOTHING`,
+    ),
+    messageByClientId: db.prepare(
+      'SELECT id, receiver, message, timestamp FROM messages WHERE client_id = ? AND sender = ?',
+    ),
+  };
+}
+
+export type Statements = ReturnType<typeof prepareStatements>;

@@ -1,0 +1,44 @@
+/** Users whose newest id is remembered before all are forgotten at once. */
+const REMEMBERED_MAX = 200_000;
+
+/**
+ * What the writer knows about each user's newest message, to tell gateways the id before each event (G5). For a user
+ * it does not remember it names `base`, an id that no forgotten message of theirs is above: a gateway that is further
+ * behind than that looks into the store once, and finds what there is.
+ */
+export class UserHeads {
+  readonly #newest = new Map<string, number>();
+  readonly #max: number;
+  #base: number;
+  #changed = new Map<string, number>();
+
+  /** @param base newest message id of the database */
+  constructor(base: number, rememberedMax = REMEMBERED_MAX) {
+    this.#base = base;
+    this.#max = rememberedMax;
+  }
+
+  /** Notes that the user got a message, and answers the id before it. Ids ascend. */
+  advance(user: string, id: number): number {
+    const prev = this.#newest.get(user) ?? this.#base;
+    if (this.#newest.size >= this.#max && !this.#newest.has(user)) {
+      this.#newest.clear();
+      // Every id handed out so far is below this one.
+      this.#base = id - 1;
+    }
+    this.#newest.set(user, id);
+    this.#changed.set(user, id);
+    return prev;
+  }
+
+  /** Users whose newest id changed since the last call. */
+  get changedCount(): number {
+    return this.#changed.size;
+  }
+
+  takeChanged(): [user: string, newestId: number][] {
+    const changed = [...this.#changed];
+    this.#changed = new Map();
+    return changed;
+  }
+}

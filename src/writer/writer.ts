@@ -1,0 +1,127 @@
+import { sleep } from '../base/clock.ts';
+import type { Service } from '../base/life-cycle.ts';
+import type { Bus, Position } from '../core/bus.ts';
+import type { Beat } from '../core/events.ts';
+import { reason } from '../db/open.ts';
+import { Fenced } from '../db/store-row.ts';
+import type { Logger } from '../ops/logger.ts';
+import { Announcer } from './announcer.ts';
+import { type Group, groupEntries } from './group-commit.ts';
+import type { Committed, Ledger } from './ledger.ts';
+
+/** Log entries read at once, and how long to wait for the first, in milliseconds. */
+const ENTRIES_MAX = 64;
+const READ_WAIT_MS = 1_000;
+const BEAT_EVERY_MS = 500;
+/** An idle writer proves this often that it can commit, in milliseconds. */
+const CANARY_EVERY_MS = 2_000;
+const TRIM_EVERY_MS = 1_000;
+/** Pause before a failed commit, or a failed read, is tried again, in milliseconds. */
+const RETRY_MS = 200;
+
+/**
+ * The one process that writes the database: reads commands from the log, commits them in groups, and announces what was
+ * committed. It reads on from the position in the database, so a crash at any point loses and repeats nothing.
+ */
+export class Writer implements Service {
+  readonly name = 'writer';
+  readonly #bus: Bus;
+  readonly #ledger: Ledger;
+  readonly #announcer: Announcer;
+  readonly #log: Logger;
+  readonly #onFenced: (error: Fenced) => void;
+  readonly #stopping = new AbortController();
+  #position: Position | undefined;
+  #health: Beat['writer'] = { ok: true };
+  #committedAt = 0;
+  #trimmedAt = 0;
+  #beatTimer: NodeJS.Timeout | undefined;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(bus: Bus, ledger: Ledger, log: Logger, onFenced: (error: Fenced) => void) {
+    this.#bus = bus;
+    this.#ledger = ledger;
+    this.#log = log;
+    this.#onFenced = onFenced;
+    this.#announcer = new Announcer(bus, ledger.identity.epoch, ledger.head);
+    this.#position = ledger.position;
+  }
+
+  async start(): Promise<void> {
+    this.#beatTimer = setInterval(() => this.#beat(), BEAT_EVERY_MS);
+    this.#running = this.#run();
+    this.#beat();
+  }
+
+  /** Commits and announces what has been read, then stops. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    clearInterval(this.#beatTimer);
+    await this.#running;
+    // What is not announced now, gateways find in the store.
+    await Promise.race([this.#announcer.settled(), sleep(1_000)]);
+    this.#ledger.close();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      try {
+        const entries = await this.#bus.read(this.#position, ENTRIES_MAX, READ_WAIT_MS);
+        const groups = groupEntries(entries, (entry, err) => {
+          this.#log.error({ err, position: entry.position }, 'command log entry is not readable: passed over');
+        });
+        for (const group of groups) await this.#commit(group);
+        this.#trim();
+      } catch (err) {
+        if (this.#stopping.signal.aborted) return;
+        this.#log.warn({ err }, 'command log can not be read');
+        await sleep(RETRY_MS, this.#stopping.signal);
+      }
+    }
+  }
+
+  async #commit(group: Group): Promise<void> {
+    let committed: Committed | undefined;
+    while (committed === undefined) {
+      committed = this.#attempt(() => this.#ledger.commit(group));
+      if (committed !== undefined) break;
+      // The queue is kept: what was read stays in the log, and is tried again until the disk takes it.
+      await sleep(RETRY_MS, this.#stopping.signal);
+      if (this.#stopping.signal.aborted) return;
+    }
+    this.#position = group.position;
+    await this.#announcer.announce(committed);
+  }
+
+  /** Runs a transaction, and keeps in mind whether one is possible. */
+  #attempt<T>(transaction: () => T): T | undefined {
+    try {
+      const result = transaction();
+      this.#committedAt = Date.now();
+      if (!this.#health.ok) this.#log.info('commits work again');
+      this.#health = { ok: true };
+      return result;
+    } catch (err) {
+      if (err instanceof Fenced) {
+        this.#stopping.abort();
+        this.#onFenced(err);
+        return undefined;
+      }
+      const why = reason(err);
+      if (this.#health.ok || this.#health.reason !== why) this.#log.error({ err, why }, 'commit failed: nothing is acknowledged');
+      this.#health = { ok: false, reason: why };
+      return undefined;
+    }
+  }
+
+  #beat(): void {
+    if (Date.now() - this.#committedAt >= CANARY_EVERY_MS) this.#attempt(() => this.#ledger.commitCanary());
+    if (!this.#stopping.signal.aborted) this.#announcer.beat(this.#health);
+  }
+
+  #trim(): void {
+    if (this.#position === undefined || Date.now() - this.#trimmedAt < TRIM_EVERY_MS) return;
+    this.#trimmedAt = Date.now();
+    this.#bus.trim(this.#position).catch(() => {}); // The log is bounded anyway.
+  }
+}
