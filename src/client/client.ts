@@ -1,5 +1,428 @@
-import type { Client, ClientOptions } from './types.ts';
+import { LIMITS } from '../contract/limits.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { Connection } from './connection.ts';
+import { IS_WELCOME, type StateName } from './connection-state.ts';
+import { CursorStore } from './cursor-store.ts';
+import { Emitter } from './emitter.ts';
+import { ClientError } from './errors.ts';
+import { Http } from './http.ts';
+import { Outbox } from './outbox.ts';
+import { OutboxStore } from './outbox-store.ts';
+import { Signals } from './signals.ts';
+import { Stream } from './stream.ts';
+import { defaultTransport } from './transport.ts';
+import type {
+  Client,
+  ClientEvents,
+  ClientOptions,
+  ConnectionState,
+  Cursor,
+  Listener,
+  OutboxEntry,
+  Session,
+} from './types.ts';
+import { uuidv7Generator } from './uuidv7.ts';
+import type { ConnectRequest, ErrorNotice, Message, ServerFrame } from './wire.ts';
 
-export function createClient(_options: ClientOptions): Client {
-  throw new Error('not written yet');
+/**
+ * A tab that goes away while its message waits leaves an entry to the others. They look for such as have stood this long.
+ */
+const ADOPT_EVERY_MS = 60_000;
+
+export function createClient(options: ClientOptions): Client {
+  return new ParleyClient(options);
+}
+
+/** Everything of one user: it goes with the session, so that nothing of one is ever sent as another. */
+type User = {
+  readonly id: string;
+  readonly outbox: Outbox;
+  readonly cursors: CursorStore | null;
+  stream: Stream;
+};
+
+class ParleyClient implements Client {
+  readonly #options: ClientOptions;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #storagePrefix: string;
+  readonly #newId: () => string;
+  readonly #emitter: Emitter<ClientEvents>;
+  readonly #http: Http;
+  readonly #connection: Connection;
+  readonly #signals: Signals;
+  readonly #unwatchNetwork: () => void;
+  #session: Session | null = null;
+  #user: User | null = null;
+  #window = 0;
+  /** `connect` was called, and the cursor is still being read. */
+  #connecting = false;
+  #changingPassword = false;
+  #closed = false;
+  #cancelAdopt: () => void = () => {};
+
+  constructor(options: ClientOptions) {
+    const transport = options.transport ?? defaultTransport;
+    const clock = options.clock ?? systemClock;
+    const base = new URL(options.url);
+    base.pathname = base.pathname.replace(/\/*$/, '/');
+    const socketUrl = new URL('ws', base);
+    socketUrl.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:';
+    this.#options = options;
+    this.#clock = clock;
+    this.#random = options.random ?? Math.random;
+    this.#storagePrefix = options.storagePrefix ?? `parley:${base.host}${base.pathname}`;
+    this.#newId = uuidv7Generator({
+      now: () => clock.now(),
+      randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
+    });
+    this.#emitter = new Emitter((error, during) => {
+      if (during !== 'problem') this.#problem(error, `a listener of '${during}'`);
+    });
+    this.#http = new Http({
+      base,
+      transport,
+      clock,
+      timeoutMs: options.requestTimeoutMs ?? 15_000,
+      ended: (session, because) => {
+        if (session === this.#session && !this.#changingPassword) this.#sessionOver(because);
+      },
+    });
+    this.#connection = new Connection({
+      url: socketUrl.href,
+      transport,
+      clock,
+      random: this.#random,
+      backoff: options.backoff ?? {},
+      greet: () => this.#greet(),
+      receive: (frame) => this.#receive(frame),
+      outdated: ({ token }) => this.#changingPassword || token !== this.#session?.token,
+      changed: (state, before) => this.#connectionChanged(state, before),
+      problem: (error) => this.#problem(error, 'the connection'),
+    });
+    this.#signals = new Signals((frame) => this.#connection.send(frame), this.#emitter, clock);
+    this.#unwatchNetwork = transport.watchNetwork((up) => this.#connection.network(up));
+    if (options.session !== undefined) this.#begin(options.session, options.cursor ?? null);
+  }
+
+  get session(): Session | null {
+    return this.#session;
+  }
+
+  get state(): ConnectionState {
+    return this.#connection.state;
+  }
+
+  get outbox(): readonly OutboxEntry[] {
+    return this.#user?.outbox.entries ?? [];
+  }
+
+  get cursor(): Cursor | null {
+    return this.#user?.stream.cursor ?? null;
+  }
+
+  on<K extends keyof ClientEvents>(event: K, listener: Listener<ClientEvents[K]>): () => void {
+    return this.#emitter.on(event, listener);
+  }
+
+  // ---- accounts and history --------------------------------------------------------------------------------------
+
+  register(userId: string, password: string): Promise<void> {
+    return this.#http.register(userId, password);
+  }
+
+  async login(userId: string, password: string): Promise<Session> {
+    const session = await this.#http.login(userId, password);
+    if (this.#closed) throw new ClientError('closed');
+    this.#begin(session, null);
+    this.#emitter.emit('session', { session });
+    return session;
+  }
+
+  async logout({ everywhere = false }: { readonly everywhere?: boolean } = {}): Promise<void> {
+    const session = this.#session;
+    if (session === null) return;
+    this.disconnect();
+    this.#session = null;
+    this.#letGo(new ClientError('logged_out'), true);
+    this.#emitter.emit('session', { session: null });
+    // An open server has no sessions to end.
+    if (session.token !== undefined) await this.#http.logout(session, everywhere);
+  }
+
+  async changePassword(current: string, next: string): Promise<Session> {
+    const before = this.#needSession();
+    // The server ends this session's socket, too, and may do so before it answers here.
+    this.#changingPassword = true;
+    try {
+      const session = await this.#http.changePassword(before, current, next);
+      if (this.#session === before) {
+        this.#session = session;
+        this.#emitter.emit('session', { session });
+      }
+      return session;
+    } finally {
+      this.#changingPassword = false;
+      if (this.#connection.state.name === 'waiting') this.#connection.connect();
+    }
+  }
+
+  async conversations(page: { readonly before?: number; readonly limit?: number } = {}) {
+    return this.#http.conversations(this.#needSession(), page);
+  }
+
+  async history(user: string, page: { readonly before?: number; readonly limit?: number } = {}) {
+    return this.#http.history(this.#needSession(), { ...page, with: user });
+  }
+
+  async searchUsers(prefix: string, { limit }: { readonly limit?: number } = {}) {
+    return this.#http.users(this.#needSession(), { prefix, limit });
+  }
+
+  // ---- live ------------------------------------------------------------------------------------------------------
+
+  connect(): void {
+    if (this.#closed) throw new ClientError('closed');
+    this.#needSession();
+    const user = this.#user;
+    if (user === null || this.#connecting) return;
+    if (user.cursors === null || user.stream.cursor !== null) {
+      this.#connection.connect();
+      return;
+    }
+    this.#connecting = true;
+    user.cursors.load((cursor) => {
+      // The caller may have gone offline, or logged in as somebody else, while it was read.
+      if (this.#user !== user || !this.#connecting) return;
+      this.#connecting = false;
+      user.stream = new Stream(cursor);
+      this.#connection.connect();
+    });
+  }
+
+  disconnect(): void {
+    this.#connecting = false;
+    this.#connection.disconnect();
+  }
+
+  online(): Promise<void> {
+    const state = this.#connection.state;
+    if (state.name === 'online') return Promise.resolve();
+    if (state.name === 'stopped') return Promise.reject(state.because);
+    if (state.name === 'idle' && !this.#connecting) return Promise.reject(new ClientError('disconnected'));
+    return new Promise((resolve, reject) => {
+      const off = this.on('state', (now) => {
+        if (now.name === 'online') resolve();
+        else if (now.name === 'stopped') reject(now.because);
+        else if (now.name === 'idle') reject(new ClientError('disconnected'));
+        else return;
+        off();
+      });
+    });
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.disconnect();
+    this.#unwatchNetwork();
+    this.#letGo(new ClientError('closed'), false);
+    this.#session = null;
+  }
+
+  send(to: string, message: string, { clientId }: { readonly clientId?: string } = {}): Promise<Message> {
+    if (this.#closed) return Promise.reject(new ClientError('closed'));
+    if (this.#user === null) return Promise.reject(new ClientError('no_session'));
+    const wrong = wrongSend(to, message, clientId);
+    if (wrong !== null) return Promise.reject(wrong);
+    this.#signals.sent(to);
+    return this.#user.outbox.add(clientId ?? this.#newId(), to, message);
+  }
+
+  retry(clientId: string): Promise<Message> {
+    const entry = this.#user?.outbox.get(clientId);
+    if (entry === undefined)
+      return Promise.reject(new ClientError('not_found', 'The outbox has no such entry.'));
+    if (entry.status !== 'failed' || entry.code !== 'client_id_conflict') {
+      // Nothing was stored under this id: with the same, two tabs that retry still send one message.
+      return this.send(entry.to, entry.message, { clientId });
+    }
+    this.discard(clientId);
+    return this.send(entry.to, entry.message);
+  }
+
+  discard(clientId: string): void {
+    this.#user?.outbox.discard(clientId);
+  }
+
+  markRead(user: string, id: number): void {
+    this.#signals.markRead(user, id);
+  }
+
+  typing(to: string): void {
+    this.#signals.typing(to);
+  }
+
+  watch(users: readonly string[]): void {
+    this.#signals.watch(users);
+  }
+
+  // ---- inside ----------------------------------------------------------------------------------------------------
+
+  #needSession(): Session {
+    if (this.#session === null) throw new ClientError('no_session');
+    return this.#session;
+  }
+
+  #begin(session: Session, cursor: Cursor | null): void {
+    this.#session = session;
+    if (this.#user?.id === session.user_id) return;
+    this.disconnect();
+    this.#letGo(new ClientError('logged_out'), false);
+    const { storage, cursorName } = this.#options;
+    const id = session.user_id;
+    const prefix = `${this.#storagePrefix}:${encodeURIComponent(id)}`;
+    const failed = (error: unknown) => this.#problem(error, 'the storage');
+    const store = storage === undefined ? null : new OutboxStore(storage, `${prefix}:outbox:`, failed);
+    const outbox = new Outbox(store, {
+      clock: this.#clock,
+      random: this.#random,
+      limit: this.#options.outboxLimit ?? 1_000,
+      changed: (change) => this.#emitter.emit('outbox', change),
+      transmit: (frame) => this.#connection.send(frame),
+      window: () => this.#window,
+    });
+    const cursors =
+      storage === undefined || cursorName === undefined
+        ? null
+        : new CursorStore(storage, `${prefix}:cursor:${cursorName}`, failed);
+    this.#user = { id, outbox, cursors, stream: new Stream(cursor) };
+    outbox.open();
+  }
+
+  #letGo(because: ClientError, forget: boolean): void {
+    const user = this.#user;
+    this.#user = null;
+    this.#signals.reset();
+    user?.outbox.close(because, forget);
+    if (forget) user?.cursors?.forget();
+  }
+
+  /** The outbox stays: the user is about to log in again. */
+  #sessionOver(because: ClientError): void {
+    this.#session = null;
+    this.#connection.refuse(because);
+    this.#emitter.emit('session', { session: null, because });
+  }
+
+  #greet(): ConnectRequest {
+    const { user_id, token } = this.#needSession();
+    const cursor = this.cursor;
+    return {
+      type: 'connect',
+      user_id,
+      ...(token !== undefined && { token }),
+      ...(cursor !== null && { since: cursor.since, epoch: cursor.epoch }),
+    };
+  }
+
+  #connectionChanged(state: ConnectionState, before: StateName): void {
+    const was = IS_WELCOME[before];
+    const is = IS_WELCOME[state.name];
+    if (was && !is) {
+      this.#cancelAdopt();
+      this.#user?.outbox.lost();
+      this.#signals.lost();
+    }
+    this.#emitter.emit('state', state);
+    if (!was && is) {
+      this.#signals.welcomed();
+      this.#user?.outbox.flush();
+      this.#adopt(0);
+    }
+    if (state.name === 'stopped' && this.#session !== null && isSessionOver(state.because)) {
+      this.#sessionOver(state.because);
+    }
+  }
+
+  #adopt(olderThanMs: number): void {
+    this.#user?.outbox.adopt(olderThanMs);
+    this.#cancelAdopt = this.#clock.after(ADOPT_EVERY_MS, () => this.#adopt(ADOPT_EVERY_MS));
+  }
+
+  #receive(frame: ServerFrame): 'behind' | 'level' {
+    const user = this.#user;
+    if (user === null) return 'level';
+    switch (frame.type) {
+      case 'connected': {
+        this.#window = Math.min(LIMITS.unansweredPerSocket, frame.limits.unanswered);
+        const place = user.stream.connected(frame);
+        if (place === 'resync') this.#emitter.emit('resync', { epoch: frame.epoch, head: frame.head });
+        this.#saveCursor(user);
+        return place === 'behind' ? 'behind' : 'level';
+      }
+      case 'page':
+        for (const message of frame.messages) this.#message(user, message);
+        user.stream.reached(frame.upto);
+        this.#saveCursor(user);
+        break;
+      case 'message':
+        this.#message(user, frame);
+        this.#saveCursor(user);
+        break;
+      case 'error':
+        this.#refusal(user, frame);
+        break;
+      case 'read':
+        this.#signals.read(frame, user.id);
+        break;
+      case 'typing':
+        this.#signals.started(frame.from);
+        break;
+      case 'presence':
+        this.#signals.presence(frame);
+        break;
+    }
+    return 'level';
+  }
+
+  #message(user: User, message: Message): void {
+    if (user.stream.accept(message)) {
+      this.#signals.stopped(message.from);
+      this.#emitter.emit('message', message);
+    }
+    if (message.from === user.id) user.outbox.settle(message);
+  }
+
+  #refusal(user: User, frame: ErrorNotice): void {
+    const ofSend = user.outbox.refuse(frame);
+    if (frame.client_id !== undefined) return;
+    if (frame.retryable) this.#signals.refused();
+    if (!ofSend) this.#problem(new ClientError(frame.code, frame.error), 'a frame that the server refused');
+  }
+
+  #saveCursor(user: User): void {
+    if (user.stream.cursor !== null) user.cursors?.save(user.stream.cursor);
+  }
+
+  #problem(error: unknown, during: string): void {
+    this.#emitter.emit('problem', { error, during });
+  }
+}
+
+const isSessionOver = ({ code }: ClientError): boolean =>
+  code === 'unauthorized' || code === 'token_expired' || code === 'token_revoked';
+
+/** What the server would refuse anyway, told without asking it. */
+function wrongSend(to: string, message: string, clientId: string | undefined): ClientError | null {
+  if (message.length < 1 || message.length > LIMITS.messageUnits || !message.isWellFormed()) {
+    return new ClientError('invalid_message');
+  }
+  if (to.length < 1 || to.length > LIMITS.userIdLookupUnits || !to.isWellFormed()) {
+    return new ClientError('unknown_user');
+  }
+  if (clientId !== undefined && !/^[\x21-\x7e]{1,64}$/.test(clientId)) {
+    return new ClientError('invalid_frame', 'A clientId has 1 to 64 visible ASCII characters.');
+  }
+  return null;
 }

@@ -53,7 +53,13 @@ export const TRANSITIONS: Readonly<Record<StateName, Row>> = {
   'catching-up': row('catching-up', { ...ENDS, 'caught-up': 'online' }),
   online: row('online', ENDS),
   // The caller's `connect` is impatience ("try now"), and so is a network that comes back.
-  waiting: row('waiting', { connect: 'connecting', due: 'connecting', 'network-up': 'connecting' }),
+  // It can be refused without a socket, too: when an HTTP answer says that the session is over.
+  waiting: row('waiting', {
+    connect: 'connecting',
+    due: 'connecting',
+    'network-up': 'connecting',
+    refused: 'stopped',
+  }),
   stopped: row('stopped', { connect: 'connecting' }),
 };
 

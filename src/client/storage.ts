@@ -5,11 +5,11 @@
  * read, change and write back, and can't undo each other's work.
  */
 export type KeyValueStorage = {
-  getItem(key: string): string | null | undefined | Promise<string | null | undefined>;
-  setItem(key: string, value: string): void | Promise<unknown>;
-  removeItem(key: string): void | Promise<unknown>;
+  getItem(key: string): string | null | undefined | PromiseLike<string | null | undefined>;
+  setItem(key: string, value: string): unknown;
+  removeItem(key: string): unknown;
   /** All keys, or at least those that begin with `prefix`. */
-  keys(prefix: string): Iterable<string> | Promise<Iterable<string>>;
+  keys(prefix: string): Iterable<string> | PromiseLike<Iterable<string>>;
 };
 
 /** The part of the DOM's `Storage` that is used. */
@@ -46,3 +46,6 @@ export function memoryStorage(entries: Map<string, string> = new Map()): KeyValu
     keys: (prefix) => [...entries.keys()].filter((key) => key.startsWith(prefix)),
   };
 }
+
+export const isPending = <T>(value: T | PromiseLike<T>): value is PromiseLike<T> =>
+  typeof (value as { then?: unknown } | null | undefined)?.then === 'function';

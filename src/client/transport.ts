@@ -1,6 +1,6 @@
 import { SUBPROTOCOL } from '../contract/version.ts';
 
-/** What a socket tells. After `closed` nothing more comes. */
+/** What a socket tells, never before `open` has returned. After `closed` nothing more comes. */
 export type SocketEvents = {
   opened(): void;
   /** One text frame. */

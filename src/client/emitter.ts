@@ -1,0 +1,46 @@
+type Listeners<Events> = { [K in keyof Events]?: Set<(event: Events[K]) => void> };
+
+/**
+ * Calls listeners at once, in the order of subscription. What is emitted from inside a listener waits until the current
+ * event has reached everyone, so that all listeners see all events in one order. A listener that throws harms no other.
+ */
+export class Emitter<Events> {
+  readonly #listeners: Listeners<Events> = {};
+  readonly #waiting: (() => void)[] = [];
+  readonly #threw: (error: unknown, event: keyof Events) => void;
+  #emitting = false;
+
+  constructor(threw: (error: unknown, event: keyof Events) => void) {
+    this.#threw = threw;
+  }
+
+  on<K extends keyof Events>(name: K, listener: (event: Events[K]) => void): () => void {
+    const listeners: Set<(event: Events[K]) => void> = this.#listeners[name] ?? new Set();
+    this.#listeners[name] = listeners;
+    // A wrapper of its own makes two subscriptions of one function two subscriptions.
+    const call = (event: Events[K]) => listener(event);
+    listeners.add(call);
+    return () => listeners.delete(call);
+  }
+
+  emit<K extends keyof Events>(name: K, event: Events[K]): void {
+    this.#waiting.push(() => this.#call(name, event));
+    if (this.#emitting) return;
+    this.#emitting = true;
+    try {
+      for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) next();
+    } finally {
+      this.#emitting = false;
+    }
+  }
+
+  #call<K extends keyof Events>(name: K, event: Events[K]): void {
+    for (const listener of [...(this.#listeners[name] ?? [])]) {
+      try {
+        listener(event);
+      } catch (error) {
+        this.#threw(error, name);
+      }
+    }
+  }
+}

@@ -1,0 +1,142 @@
+import { type ClientErrorCode, isClientErrorCode } from './errors.ts';
+import { isPending, type KeyValueStorage } from './storage.ts';
+import type { OutboxEntry } from './types.ts';
+import { WriteBehind } from './write-behind.ts';
+
+/** `n` counts the sends of one client: it orders entries of the same millisecond. */
+type Stored = {
+  to: string;
+  message: string;
+  at: number;
+  n: number;
+  failed?: { code: ClientErrorCode; error: string };
+};
+
+/**
+ * The outbox of one user in a storage: one key per entry. All clients of the user on this storage (tabs) share it. Each
+ * takes over whatever it finds there; two that send the same entry do no harm, for its `client_id` is the same.
+ */
+export class OutboxStore {
+  readonly #storage: KeyValueStorage;
+  readonly #prefix: string;
+  readonly #writes: WriteBehind;
+  readonly #failed: (error: unknown) => void;
+  #n = 0;
+
+  /** @param prefix of the keys; nothing else may begin with it */
+  constructor(storage: KeyValueStorage, prefix: string, failed: (error: unknown) => void) {
+    this.#storage = storage;
+    this.#prefix = prefix;
+    this.#failed = failed;
+    this.#writes = new WriteBehind(storage, failed);
+  }
+
+  put(entry: OutboxEntry): void {
+    const stored: Stored = {
+      to: entry.to,
+      message: entry.message,
+      at: entry.created_at,
+      n: this.#n++,
+      ...(entry.status === 'failed' && { failed: { code: entry.code, error: entry.error } }),
+    };
+    this.#writes.set(this.#prefix + entry.client_id, JSON.stringify(stored));
+  }
+
+  remove(clientId: string): void {
+    this.#writes.remove(this.#prefix + clientId);
+  }
+
+  /**
+   * Hands over the entries that are stored, oldest first: at once if the storage is synchronous. After a failure, none.
+   * @param wanted says which `client_id`s to read at all
+   */
+  load(wanted: (clientId: string) => boolean, done: (entries: OutboxEntry[]) => void): void {
+    const failed = (error: unknown) => {
+      this.#failed(error);
+      done([]);
+    };
+    const read = (keys: Iterable<string>) => {
+      const mine = [...keys].filter(
+        (key) => key.startsWith(this.#prefix) && wanted(key.slice(this.#prefix.length)),
+      );
+      for (const key of mine) this.#writes.known(key);
+      whenAll(
+        mine.map((key) => this.#storage.getItem(key)),
+        (values) => done(this.#parseAll(mine, values)),
+        failed,
+      );
+    };
+    try {
+      whenAll([this.#storage.keys(this.#prefix)], ([keys]) => read(keys ?? []), failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  /** Removes every entry of this user, those of other clients too. */
+  clear(): void {
+    this.load(
+      () => true,
+      (entries) => {
+        for (const entry of entries) this.remove(entry.client_id);
+      },
+    );
+  }
+
+  #parseAll(keys: readonly string[], values: readonly (string | null | undefined)[]): OutboxEntry[] {
+    const found: { entry: OutboxEntry; n: number }[] = [];
+    keys.forEach((key, i) => {
+      const value = values[i];
+      // Another client may have settled the entry since its key was listed.
+      if (value === null || value === undefined) return;
+      const stored = parse(value);
+      if (stored === null) {
+        this.#failed(new Error(`not an outbox entry: ${key}`));
+        return;
+      }
+      const base = {
+        client_id: key.slice(this.#prefix.length),
+        to: stored.to,
+        message: stored.message,
+        created_at: stored.at,
+      };
+      const entry: OutboxEntry = stored.failed
+        ? { ...base, status: 'failed', ...stored.failed }
+        : { ...base, status: 'queued' };
+      found.push({ entry, n: stored.n });
+      this.#n = Math.max(this.#n, stored.n + 1);
+    });
+    found.sort((a, b) => a.entry.created_at - b.entry.created_at || a.n - b.n);
+    return found.map(({ entry }) => entry);
+  }
+}
+
+/** `Promise.all`, but without a turn of the event loop when nothing in `values` is a promise. */
+function whenAll<T>(
+  values: readonly (T | PromiseLike<T>)[],
+  then: (values: T[]) => void,
+  failed: (error: unknown) => void,
+): void {
+  if (values.some(isPending)) Promise.all(values).then(then).catch(failed);
+  else then(values as T[]);
+}
+
+function parse(text: string): Stored | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof value !== 'object' || value === null) return null;
+  const { to, message, at, n, failed } = value as Record<string, unknown>;
+  if (typeof to !== 'string' || typeof message !== 'string') return null;
+  if (typeof at !== 'number' || typeof n !== 'number') return null;
+  const stored: Stored = { to, message, at, n };
+  if (typeof failed === 'object' && failed !== null) {
+    const { code, error } = failed as Record<string, unknown>;
+    if (typeof code === 'string' && isClientErrorCode(code) && typeof error === 'string')
+      stored.failed = { code, error };
+  }
+  return stored;
+}

@@ -1,0 +1,138 @@
+import { LIMITS } from '../contract/limits.ts';
+import type { Clock } from './clock.ts';
+import type { Emitter } from './emitter.ts';
+import { ClientError } from './errors.ts';
+import type { ClientEvents } from './types.ts';
+import type { ClientFrame, Presence, ReadMark } from './wire.ts';
+
+/** Rule S2: how often one tells, and how long one believes. */
+const TYPING_EVERY_MS = 3_000;
+const TYPING_FOR_MS = 6_000;
+/** After a refused signal. */
+const REPEAT_MS = 1_000;
+/** Who may be typing at once, as far as this client keeps count. */
+const TYPISTS = 1_000;
+
+type Marker = { id: number; confirmed: boolean };
+
+/** Read markers, typing and presence: what each is worth when a socket is lost. */
+export class Signals {
+  readonly #send: (frame: ClientFrame) => boolean;
+  readonly #emitter: Emitter<ClientEvents>;
+  readonly #clock: Clock;
+  /** Highest marker of each conversation. Kept until confirmed, for it is durable on the server. */
+  readonly #markers = new Map<string, Marker>();
+  /** Whom this client told that its user types, and when. */
+  readonly #told = new Map<string, number>();
+  readonly #typists = new Map<string, () => void>();
+  #watched: readonly string[] = [];
+  #watchAnswered = true;
+  #cancelRepeat: (() => void) | null = null;
+
+  constructor(send: (frame: ClientFrame) => boolean, emitter: Emitter<ClientEvents>, clock: Clock) {
+    this.#send = send;
+    this.#emitter = emitter;
+    this.#clock = clock;
+  }
+
+  markRead(user: string, id: number): void {
+    if ((this.#markers.get(user)?.id ?? 0) >= id) return;
+    this.#markers.set(user, { id, confirmed: false });
+    this.#send({ type: 'read', with: user, id });
+  }
+
+  typing(to: string): void {
+    const now = this.#clock.now();
+    const last = this.#told.get(to);
+    if (last !== undefined && now - last < TYPING_EVERY_MS) return;
+    if (!this.#send({ type: 'typing', to })) return;
+    for (const [user, at] of this.#told) if (now - at >= TYPING_EVERY_MS) this.#told.delete(user);
+    this.#told.set(to, now);
+  }
+
+  /** A message ends the typing at the other side: the next key stroke is news again. */
+  sent(to: string): void {
+    this.#told.delete(to);
+  }
+
+  watch(users: readonly string[]): void {
+    const set = [...new Set(users)];
+    if (set.length > LIMITS.watchedUsers) {
+      throw new ClientError('invalid_frame', `At most ${LIMITS.watchedUsers} users can be watched.`);
+    }
+    this.#watched = set;
+    this.#sendWatch();
+  }
+
+  /** A new socket knows nothing of what the last one was told. */
+  welcomed(): void {
+    if (this.#watched.length > 0) this.#sendWatch();
+    for (const [user, marker] of this.#markers) {
+      if (!marker.confirmed) this.#send({ type: 'read', with: user, id: marker.id });
+    }
+  }
+
+  lost(): void {
+    this.#cancelRepeat?.();
+    this.#cancelRepeat = null;
+    this.#told.clear();
+    for (const user of [...this.#typists.keys()]) this.stopped(user);
+  }
+
+  /** A frame was refused for now, and it may have been one of these. */
+  refused(): void {
+    this.#cancelRepeat ??= this.#clock.after(REPEAT_MS, () => {
+      this.#cancelRepeat = null;
+      if (!this.#watchAnswered) this.#sendWatch();
+      for (const [user, marker] of this.#markers) {
+        if (!marker.confirmed) this.#send({ type: 'read', with: user, id: marker.id });
+      }
+    });
+  }
+
+  /** Another user logs in. */
+  reset(): void {
+    this.lost();
+    this.#markers.clear();
+    this.#watched = [];
+    this.#watchAnswered = true;
+  }
+
+  read(mark: ReadMark, me: string): void {
+    if (mark.user === me) {
+      const mine = this.#markers.get(mark.with);
+      if (mine === undefined || mine.id <= mark.id)
+        this.#markers.set(mark.with, { id: mark.id, confirmed: true });
+    }
+    this.#emitter.emit('read', mark);
+  }
+
+  started(from: string): void {
+    const cancel = this.#typists.get(from);
+    cancel?.();
+    if (cancel === undefined && this.#typists.size >= TYPISTS) return;
+    this.#typists.set(
+      from,
+      this.#clock.after(TYPING_FOR_MS, () => this.stopped(from)),
+    );
+    if (cancel === undefined) this.#emitter.emit('typing', { from, typing: true });
+  }
+
+  stopped(from: string): void {
+    const cancel = this.#typists.get(from);
+    if (cancel === undefined) return;
+    cancel();
+    this.#typists.delete(from);
+    this.#emitter.emit('typing', { from, typing: false });
+  }
+
+  presence(presence: Presence): void {
+    this.#watchAnswered = true;
+    this.#emitter.emit('presence', presence);
+  }
+
+  #sendWatch(): void {
+    this.#watchAnswered = false;
+    this.#send({ type: 'watch', users: [...this.#watched] });
+  }
+}

@@ -1,0 +1,41 @@
+import type { Cursor } from './types.ts';
+import type { Connected, Message } from './wire.ts';
+
+/**
+ * The place in the user's stream of messages, and the rule that no message passes twice: ids ascend (M4), so one that is
+ * not above the last is a repetition.
+ */
+export class Stream {
+  #cursor: Cursor | null;
+
+  constructor(cursor: Cursor | null) {
+    this.#cursor = cursor;
+  }
+
+  get cursor(): Cursor | null {
+    return this.#cursor;
+  }
+
+  /** @returns `behind` when pages follow, `level` when live messages do, `resync` when the past is another one. */
+  connected({ epoch, head, resync }: Connected): 'behind' | 'level' | 'resync' {
+    const before = this.#cursor;
+    if (before !== null && !resync && before.epoch === epoch) return 'behind';
+    this.#cursor = { epoch, since: head };
+    return before === null ? 'level' : 'resync';
+  }
+
+  /** @returns whether to deliver it */
+  accept(message: Message): boolean {
+    // A repeat is an answer that stands outside the order (M3): its id says nothing about what came before it.
+    if (message.repeat || this.#cursor === null || message.id <= this.#cursor.since) return false;
+    this.#cursor = { epoch: this.#cursor.epoch, since: message.id };
+    return true;
+  }
+
+  /** All messages up to `upto` have been delivered, or are not this user's. */
+  reached(upto: number): void {
+    if (this.#cursor !== null && upto > this.#cursor.since) {
+      this.#cursor = { epoch: this.#cursor.epoch, since: upto };
+    }
+  }
+}

@@ -1,0 +1,67 @@
+import { isPending, type KeyValueStorage } from './storage.ts';
+
+/**
+ * Writes to a storage that may be slow, one at a time, so that a later write never lands before an earlier one. For each
+ * key only the newest wish is kept: what waits is bounded by the number of keys in use. On a synchronous storage every
+ * write is done when `set` returns.
+ */
+export class WriteBehind {
+  readonly #storage: KeyValueStorage;
+  readonly #failed: (error: unknown) => void;
+  /** Key to value; null removes. */
+  readonly #wishes = new Map<string, string | null>();
+  /** Keys that may be in the storage: removing another needs no write. */
+  readonly #present = new Set<string>();
+  #writing = false;
+
+  constructor(storage: KeyValueStorage, failed: (error: unknown) => void) {
+    this.#storage = storage;
+    this.#failed = failed;
+  }
+
+  /** Tells of a key that is in the storage already. */
+  known(key: string): void {
+    this.#present.add(key);
+  }
+
+  set(key: string, value: string): void {
+    this.#wish(key, value);
+  }
+
+  remove(key: string): void {
+    if (this.#present.has(key)) this.#wish(key, null);
+    else this.#wishes.delete(key);
+  }
+
+  #wish(key: string, value: string | null): void {
+    this.#wishes.delete(key);
+    this.#wishes.set(key, value);
+    if (!this.#writing) this.#write();
+  }
+
+  #write(): void {
+    this.#writing = true;
+    for (const [key, value] of this.#wishes) {
+      this.#wishes.delete(key);
+      try {
+        const done = this.#store(key, value);
+        if (isPending(done)) {
+          done.then(undefined, this.#failed).then(() => this.#write());
+          return;
+        }
+      } catch (error) {
+        this.#failed(error);
+      }
+    }
+    this.#writing = false;
+  }
+
+  #store(key: string, value: string | null): unknown {
+    if (value === null) {
+      this.#present.delete(key);
+      return this.#storage.removeItem(key);
+    }
+    this.#present.add(key);
+    return this.#storage.setItem(key, value);
+  }
+}
