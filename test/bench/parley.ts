@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { hashPassword } from '../../src/auth/passwords.ts';
+import { Tokens } from '../../src/auth/tokens.ts';
+import { migrate } from '../../src/db/migrate.ts';
+import { openForWriting } from '../../src/db/open.ts';
+import type { Login } from './dialect.ts';
+import {
+  freePort,
+  removeDirectory,
+  spawnProcess,
+  stopProcess,
+  temporaryDirectory,
+  untilReady,
+} from './processes.ts';
+import { startRedis } from './redis.ts';
+import { type Running, userIds } from './running.ts';
+
+/*
+ * Parley as it is shipped: authentication, validation, limits, and logs (warnings) on. Only registering and logging in are
+ * skipped, since 10,000 password hashes would take minutes: users are written into the database before the start, and
+ * their tokens are made with the secret the server is given.
+ */
+
+const WORKERS = 2;
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const TOKEN_TTL_S = 24 * 3600;
+
+export type ParleyFiles = { readonly directory: string; readonly databasePath: string };
+
+/** A directory with a database that knows the first `users` users. */
+export async function prepareParley(users: number): Promise<ParleyFiles> {
+  const directory = temporaryDirectory();
+  const databasePath = join(directory, 'chat.db');
+  await seedUsers(databasePath, userIds(users));
+  return { directory, databasePath };
+}
+
+export async function startParley(users: number, withRedis: boolean): Promise<Running> {
+  return startParleyOn(await prepareParley(users), withRedis);
+}
+
+export async function startParleyOn(files: ParleyFiles, withRedis: boolean): Promise<Running> {
+  const redis = withRedis ? await startRedis() : undefined;
+  const port = await freePort();
+  const secret = randomBytes(32).toString('hex');
+  const child = spawnProcess(process.execPath, [MAIN], {
+    PORT: `${port}`,
+    HOST: '127.0.0.1',
+    ADMIN_PORT: `${await freePort()}`,
+    DATABASE_PATH: files.databasePath,
+    WORKERS: `${WORKERS}`,
+    TOKEN_SECRET: secret,
+    LOG_LEVEL: 'warn',
+    ...(redis === undefined ? {} : { REDIS_URL: `redis://127.0.0.1:${redis.port}` }),
+  });
+  await untilReady('Parley', child, async () => {
+    const answer = await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(2_000) });
+    await answer.arrayBuffer();
+    return answer.ok;
+  });
+  const tokens = new Tokens([secret], TOKEN_TTL_S);
+  return {
+    port,
+    protocol: 'parley',
+    roots: redis === undefined ? [child.pid!] : [child.pid!, redis.pid],
+    socketRole: 'gateway',
+    logins: (count) => Promise.all(userIds(count).map((id) => login(tokens, id))),
+    stop: async () => {
+      await stopProcess(child);
+      await redis?.stop();
+      removeDirectory(files.directory);
+    },
+  };
+}
+
+async function login(tokens: Tokens, id: string): Promise<Login> {
+  const { token } = await tokens.issue(id, 0);
+  return { id, token };
+}
+
+async function seedUsers(databasePath: string, ids: readonly string[]): Promise<void> {
+  const database = openForWriting(databasePath);
+  await migrate(database, hashPassword);
+  const hash = await hashPassword('one password for all');
+  const insert = database.prepare('INSERT INTO users (user_id, password) VALUES (?, ?)');
+  database.transaction(() => {
+    for (const id of ids) insert.run(id, hash);
+  })();
+  database.close();
+}

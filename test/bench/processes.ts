@@ -1,0 +1,118 @@
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/*
+ * Everything the bench starts and leaves behind is listed here, and is gone when the bench ends, however it ends.
+ */
+
+const children = new Set<ChildProcess>();
+const directories = new Set<string>();
+const STOP_MS = 15_000;
+
+export function forkProcess(file: URL, env: Readonly<Record<string, string>> = {}): ChildProcess {
+  return track(
+    fork(file, {
+      env: environment(env),
+      detached: true,
+      serialization: 'json',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    }),
+  );
+}
+
+export function spawnProcess(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): ChildProcess {
+  return track(
+    spawn(command, args, { env: environment(env), detached: true, stdio: ['ignore', 'ignore', 'inherit'] }),
+  );
+}
+
+/** SIGTERM, then SIGKILL for the whole group when it takes too long. */
+export async function stopProcess(child: ChildProcess): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    const exited = once(child, 'exit');
+    child.kill('SIGTERM');
+    await Promise.race([exited, sleep(STOP_MS, undefined, { ref: false })]);
+  }
+  killGroup(child);
+  children.delete(child);
+}
+
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'parley-bench-'));
+  directories.add(directory);
+  return directory;
+}
+
+export function removeDirectory(directory: string): void {
+  rmSync(directory, { recursive: true, force: true });
+  directories.delete(directory);
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no free port');
+  return address.port;
+}
+
+/** Waits until `ready` holds; fails when `child` ends first or the time is over. */
+export async function untilReady(
+  name: string,
+  child: ChildProcess,
+  ready: () => Promise<boolean>,
+  timeoutMs = 30_000,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await ready().catch(() => false))) {
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`${name} ended before it was ready`);
+    if (performance.now() > deadline) throw new Error(`${name} was not ready within ${timeoutMs} ms`);
+    await sleep(50);
+  }
+}
+
+/** The bench's own settings do not reach what it measures. */
+function environment(env: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  const { PATH, HOME, TMPDIR } = process.env;
+  return { PATH, HOME, ...(TMPDIR === undefined ? {} : { TMPDIR }), ...env };
+}
+
+function track(child: ChildProcess): ChildProcess {
+  children.add(child);
+  child.on('error', () => undefined);
+  return child;
+}
+
+/** Children lead groups of their own: this reaches workers whose primary is gone. */
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // No process of the group is left.
+  }
+}
+
+process.on('exit', () => {
+  for (const child of children) killGroup(child);
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+});
+for (const [signal, number] of [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+  ['SIGHUP', 1],
+] as const) {
+  process.on(signal, () => process.exit(128 + number));
+}

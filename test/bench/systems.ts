@@ -1,0 +1,78 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { startParley } from './parley.ts';
+import { forkProcess, freePort, removeDirectory, stopProcess, temporaryDirectory } from './processes.ts';
+import { startRedis } from './redis.ts';
+import { type Running, userIds } from './running.ts';
+
+/*
+ * The systems that are measured, each started afresh, with empty files, for every measurement.
+ */
+
+export const SYSTEMS = ['floor', 'parley', 'parley-redis', 'socket-io'] as const;
+export type System = (typeof SYSTEMS)[number];
+
+export const LABELS: Readonly<Record<System, string>> = {
+  floor: 'bare ws relay (the floor)',
+  parley: 'Parley, embedded',
+  'parley-redis': 'Parley with Redis',
+  'socket-io': 'Socket.IO + Redis + SQLite',
+};
+
+/** `users` is the number of users that the system will be asked to know. */
+export async function start(system: System, users: number): Promise<Running> {
+  switch (system) {
+    case 'floor':
+      return startFloor();
+    case 'socket-io':
+      return startSocketIo();
+    case 'parley':
+      return startParley(users, false);
+    case 'parley-redis':
+      return startParley(users, true);
+  }
+}
+
+async function startFloor(): Promise<Running> {
+  const port = await freePort();
+  const child = forkProcess(new URL('floor.ts', import.meta.url), { PORT: `${port}` });
+  await listening('the floor', child);
+  return {
+    port,
+    protocol: 'seed',
+    roots: [child.pid!],
+    socketRole: 'relay',
+    logins: async (count) => userIds(count).map((id) => ({ id })),
+    stop: () => stopProcess(child),
+  };
+}
+
+async function startSocketIo(): Promise<Running> {
+  const directory = temporaryDirectory();
+  const redis = await startRedis();
+  const port = await freePort();
+  const child = forkProcess(new URL('peer-socket-io.ts', import.meta.url), {
+    PORT: `${port}`,
+    DATABASE_PATH: join(directory, 'chat.db'),
+    REDIS_PORT: `${redis.port}`,
+  });
+  await listening('Socket.IO', child);
+  return {
+    port,
+    protocol: 'socket.io',
+    roots: [child.pid!, redis.pid],
+    socketRole: 'worker',
+    logins: async (count) => userIds(count).map((id) => ({ id })),
+    stop: async () => {
+      await stopProcess(child);
+      await redis.stop();
+      removeDirectory(directory);
+    },
+  };
+}
+
+async function listening(name: string, child: ChildProcess): Promise<void> {
+  const [message] = await Promise.race([once(child, 'message'), once(child, 'exit').then(() => [undefined])]);
+  if (message !== 'listening') throw new Error(`${name} did not start`);
+}
