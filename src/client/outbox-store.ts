@@ -3,12 +3,10 @@ import { isPending, type KeyValueStorage } from './storage.ts';
 import type { OutboxEntry } from './types.ts';
 import { WriteBehind } from './write-behind.ts';
 
-/** `n` counts the sends of one client: it orders entries of the same millisecond. */
 type Stored = {
   to: string;
   message: string;
   at: number;
-  n: number;
   failed?: { code: ClientErrorCode; error: string };
 };
 
@@ -21,7 +19,6 @@ export class OutboxStore {
   readonly #prefix: string;
   readonly #writes: WriteBehind;
   readonly #failed: (error: unknown) => void;
-  #n = 0;
 
   /** @param prefix of the keys; nothing else may begin with it */
   constructor(storage: KeyValueStorage, prefix: string, failed: (error: unknown) => void) {
@@ -36,7 +33,6 @@ export class OutboxStore {
       to: entry.to,
       message: entry.message,
       at: entry.created_at,
-      n: this.#n++,
       ...(entry.status === 'failed' && { failed: { code: entry.code, error: entry.error } }),
     };
     this.#writes.set(this.#prefix + entry.client_id, JSON.stringify(stored));
@@ -84,7 +80,7 @@ export class OutboxStore {
   }
 
   #parseAll(keys: readonly string[], values: readonly (string | null | undefined)[]): OutboxEntry[] {
-    const found: { entry: OutboxEntry; n: number }[] = [];
+    const found: OutboxEntry[] = [];
     keys.forEach((key, i) => {
       const value = values[i];
       // Another client may have settled the entry since its key was listed.
@@ -100,14 +96,11 @@ export class OutboxStore {
         message: stored.message,
         created_at: stored.at,
       };
-      const entry: OutboxEntry = stored.failed
-        ? { ...base, status: 'failed', ...stored.failed }
-        : { ...base, status: 'queued' };
-      found.push({ entry, n: stored.n });
-      this.#n = Math.max(this.#n, stored.n + 1);
+      found.push(
+        stored.failed ? { ...base, status: 'failed', ...stored.failed } : { ...base, status: 'queued' },
+      );
     });
-    found.sort((a, b) => a.entry.created_at - b.entry.created_at || a.n - b.n);
-    return found.map(({ entry }) => entry);
+    return found.sort((a, b) => a.created_at - b.created_at);
   }
 }
 
@@ -129,10 +122,9 @@ function parse(text: string): Stored | null {
     return null;
   }
   if (typeof value !== 'object' || value === null) return null;
-  const { to, message, at, n, failed } = value as Record<string, unknown>;
-  if (typeof to !== 'string' || typeof message !== 'string') return null;
-  if (typeof at !== 'number' || typeof n !== 'number') return null;
-  const stored: Stored = { to, message, at, n };
+  const { to, message, at, failed } = value as Record<string, unknown>;
+  if (typeof to !== 'string' || typeof message !== 'string' || typeof at !== 'number') return null;
+  const stored: Stored = { to, message, at };
   if (typeof failed === 'object' && failed !== null) {
     const { code, error } = failed as Record<string, unknown>;
     if (typeof code === 'string' && isClientErrorCode(code) && typeof error === 'string')

@@ -46,6 +46,7 @@ export class Outbox {
   #queued: string[] = [];
   #inFlight = 0;
   #pauses = 0;
+  #lastCreated = 0;
   #cancelPause: (() => void) | null = null;
   #loaded = false;
   #closed = false;
@@ -84,7 +85,9 @@ export class Outbox {
     }
     // A failed entry that is sent again goes to the end, where the caller sees it happen.
     this.#items.delete(clientId);
-    const created_at = this.#options.clock.now();
+    // Strictly ascending: it is the order of the entries in a storage.
+    const created_at = Math.max(this.#options.clock.now(), this.#lastCreated + 1);
+    this.#lastCreated = created_at;
     const entry: OutboxEntry = { client_id: clientId, to, message, created_at, status: 'queued' };
     const waiter = deferred();
     this.#items.set(clientId, { entry, waiter });
@@ -265,5 +268,7 @@ export class Outbox {
 
 function deferred(): Deferred {
   const { promise, resolve, reject } = Promise.withResolvers<Message>();
+  // Who awaits it hears of it; who sends and forgets has the outbox's events, and must not be ended by Node for it.
+  promise.catch(() => {});
   return { promise, resolve, reject };
 }

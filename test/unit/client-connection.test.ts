@@ -1,0 +1,220 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type ClientOptions, createClient } from '../../src/client/index.ts';
+import { CLOSE } from '../../src/contract/errors.ts';
+import { connected, FakeTransport, ManualClock, stored } from '../support/scripted-server.ts';
+
+function start(options: Partial<ClientOptions> = {}) {
+  const clock = new ManualClock();
+  const transport = new FakeTransport();
+  const client = createClient({
+    url: 'http://chat.test',
+    session: { user_id: 'alice', token: 't1' },
+    clock,
+    transport,
+    random: () => 0.5,
+    ...options,
+  });
+  const states: string[] = [];
+  client.on('state', ({ name }) => states.push(name));
+  return { client, clock, transport, states };
+}
+
+test('B3: the first frame of a socket is connect, with the token', () => {
+  const { client, transport, states } = start();
+  client.connect();
+  transport.last.events.opened();
+  assert.deepEqual(transport.last.take(), [{ type: 'connect', user_id: 'alice', token: 't1' }]);
+  transport.last.says(connected());
+  assert.deepEqual(states, ['connecting', 'greeting', 'online']);
+});
+
+test('R1: with a cursor the state is catching-up until the last page', () => {
+  const { client, transport } = start({ cursor: { epoch: 'e1', since: 5 } });
+  client.connect();
+  transport.last.events.opened();
+  assert.deepEqual(transport.last.take(), [
+    { type: 'connect', user_id: 'alice', token: 't1', since: 5, epoch: 'e1' },
+  ]);
+  transport.last.says(connected({ head: 9 }));
+  assert.equal(client.state.name, 'catching-up');
+  transport.last.says({ type: 'page', messages: [stored(6)], upto: 6, more: true });
+  assert.equal(client.state.name, 'catching-up');
+  transport.last.says({ type: 'page', messages: [], upto: 9, more: false });
+  assert.equal(client.state.name, 'online');
+});
+
+test('K2: 20 s of silence bring a ping, 10 s without an answer the end of the socket', () => {
+  const { client, clock, transport } = start();
+  client.connect();
+  const socket = transport.welcome();
+  clock.advance(19_000);
+  socket.says({ type: 'presence', online: [], offline: [] });
+  clock.advance(19_999);
+  assert.deepEqual(socket.take(), []);
+  clock.advance(1);
+  assert.deepEqual(socket.take(), [{ type: 'ping' }]);
+  clock.advance(9_999);
+  socket.says({ type: 'pong' });
+  clock.advance(20_000);
+  assert.deepEqual(socket.take(), [{ type: 'ping' }]);
+  clock.advance(10_000);
+  assert.equal(client.state.name, 'waiting');
+  assert.ok(socket.closedByClient);
+});
+
+test('a socket that does not open, or on which connect is not answered, is given up after 10 s', () => {
+  const { client, clock, transport } = start();
+  client.connect();
+  clock.advance(10_000);
+  assert.equal(client.state.name, 'waiting');
+  clock.advance(500);
+  transport.last.events.opened();
+  clock.advance(10_000);
+  assert.equal(client.state.name, 'waiting');
+});
+
+test('each failure doubles the ceiling of the back-off; a connection that lasted starts it anew', () => {
+  const { client, clock, transport } = start();
+  const delays: number[] = [];
+  client.on('state', (state) => {
+    if (state.name === 'waiting') delays.push(state.retryAt - clock.now());
+  });
+  client.connect();
+  for (let i = 0; i < 7; i++) {
+    transport.last.events.closed(1006, '');
+    clock.advance(delays.at(-1)!);
+  }
+  assert.deepEqual(delays.splice(0), [500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
+  transport.welcome().events.closed(1006, '');
+  assert.deepEqual(delays.splice(0), [15_000], 'a server that takes and drops us at once has not recovered');
+  clock.advance(15_000);
+  const socket = transport.welcome();
+  clock.advance(2_000);
+  socket.events.closed(1006, '');
+  assert.deepEqual(delays, [500]);
+});
+
+test('K3: the notice says when to come back, and no frame goes out after it', () => {
+  const { client, clock, transport } = start();
+  client.connect();
+  const socket = transport.welcome();
+  socket.says({ type: 'closing', code: 'shutting_down', error: 'bye', reconnect_after_ms: 1_234 });
+  void client.send('bob', 'hello');
+  assert.deepEqual(socket.take(), []);
+  socket.events.closed(CLOSE.restart.code, '');
+  assert.deepEqual(
+    client.state.name === 'waiting' && [client.state.retryAt - clock.now(), client.state.because.code],
+    [1_234, 'shutting_down'],
+  );
+  clock.advance(1_234);
+  assert.equal(client.state.name, 'connecting');
+  assert.deepEqual(
+    transport
+      .welcome()
+      .take()
+      .map(({ type }) => type),
+    ['message'],
+  );
+});
+
+test('K3: a server that announces its end and then hangs is left after 5 s', () => {
+  const { client, clock, transport } = start();
+  client.connect();
+  transport.welcome().says({ type: 'closing', code: 'shutting_down', error: 'bye', reconnect_after_ms: 100 });
+  clock.advance(5_000);
+  assert.equal(client.state.name, 'waiting');
+});
+
+test('K3: a notice without a time means stop', () => {
+  const { client, transport } = start();
+  client.connect();
+  const socket = transport.welcome();
+  socket.says({ type: 'closing', code: 'forbidden', error: 'no', reconnect_after_ms: null });
+  socket.events.closed(1006, '');
+  assert.equal(client.state.name, 'stopped');
+});
+
+test('K4: reconnects after the retryable close codes, and after those of proxies, and no others', () => {
+  const codes = [1001, 1005, 1006, 1011, ...Object.values(CLOSE).map(({ code }) => code)];
+  const again = codes.filter((code) => {
+    const { client, transport } = start();
+    client.connect();
+    transport.welcome().events.closed(code, '');
+    assert.ok(client.state.name === 'waiting' || client.state.name === 'stopped');
+    return client.state.name === 'waiting';
+  });
+  assert.deepEqual(again, [1001, 1005, 1006, 1011, 1012, 1013, 4408, 4429, 4431]);
+});
+
+test('A3: a refused token ends the session and says why; the outbox waits for the next login', () => {
+  const { client, transport } = start();
+  const ends: unknown[] = [];
+  client.on('session', ({ session, because }) => ends.push([session, because?.code]));
+  void client.send('bob', 'hello');
+  client.connect();
+  transport.last.events.opened();
+  transport.last.says({ type: 'error', code: 'token_expired', error: 'expired', retryable: false });
+  transport.last.events.closed(4401, '');
+  assert.equal(client.state.name, 'stopped');
+  assert.deepEqual(ends, [[null, 'token_expired']]);
+  assert.equal(client.session, null);
+  assert.equal(client.outbox.length, 1);
+  assert.throws(() => client.connect(), { code: 'no_session' });
+});
+
+test('a network that goes ends the socket, and one that comes back ends the wait', () => {
+  const { client, transport } = start();
+  client.connect();
+  const socket = transport.welcome();
+  transport.network(false);
+  assert.equal(client.state.name, 'waiting');
+  assert.ok(socket.closedByClient);
+  transport.network(true);
+  assert.equal(client.state.name, 'connecting');
+});
+
+test('what a dropped socket still says is not heard', () => {
+  const { client, clock, transport } = start();
+  const messages: number[] = [];
+  client.on('message', ({ id }) => messages.push(id));
+  client.connect();
+  const old = transport.welcome();
+  transport.network(false);
+  transport.network(true);
+  old.says(stored(1));
+  old.events.closed(4401, '');
+  assert.equal(client.state.name, 'connecting');
+  transport.welcome();
+  assert.deepEqual(messages, []);
+  assert.ok(clock.timers > 0);
+});
+
+test('online() follows the connection to where it ends', async () => {
+  const { client, transport } = start();
+  await assert.rejects(client.online(), { code: 'disconnected' });
+  client.connect();
+  const online = client.online();
+  transport.welcome();
+  await online;
+  await client.online();
+  transport.last.events.closed(1006, '');
+  const again = client.online();
+  client.disconnect();
+  await assert.rejects(again, { code: 'disconnected' });
+});
+
+test('close() leaves no timer, no socket and no promise behind', async () => {
+  const { client, clock, transport } = start();
+  client.connect();
+  const socket = transport.welcome();
+  const sending = client.send('bob', 'hello');
+  client.typing('bob');
+  socket.says({ type: 'typing', from: 'bob' });
+  client.close();
+  await assert.rejects(sending, { code: 'closed' });
+  assert.equal(clock.timers, 0);
+  assert.ok(socket.closedByClient);
+  await assert.rejects(client.send('bob', 'x'), { code: 'closed' });
+  assert.throws(() => client.connect(), { code: 'closed' });
+});

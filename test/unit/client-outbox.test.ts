@@ -1,0 +1,365 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type ClientOptions, createClient, memoryStorage } from '../../src/client/index.ts';
+import type { ErrorNotice } from '../../src/client/wire.ts';
+import { type FakeSocket, FakeTransport, ManualClock, stored } from '../support/scripted-server.ts';
+
+function start(options: Partial<ClientOptions> = {}) {
+  const clock = new ManualClock();
+  const transport = new FakeTransport();
+  const client = createClient({
+    url: 'http://chat.test',
+    session: { user_id: 'alice', token: 't1' },
+    clock,
+    transport,
+    random: () => 0.5,
+    ...options,
+  });
+  const online = (frame = {}): FakeSocket => {
+    client.connect();
+    return transport.welcome(frame);
+  };
+  const reconnect = (): FakeSocket => {
+    transport.last.events.closed(1006, '');
+    clock.advance(30_000);
+    return transport.welcome();
+  };
+  return { client, clock, transport, online, reconnect };
+}
+
+/** The `message` frames among what was sent. */
+const sends = (socket: FakeSocket) =>
+  socket.take().flatMap((frame) => (frame.type === 'message' ? [[frame.client_id, frame.message]] : []));
+
+const echo = (id: number, client_id: string, message = 'hi') =>
+  stored(id, { from: 'alice', to: 'bob', message, client_id });
+
+const refusal = (code: ErrorNotice['code'], retryable: boolean, client_id?: string): ErrorNotice => ({
+  type: 'error',
+  code,
+  error: code,
+  retryable,
+  client_id,
+});
+
+const tick = () => new Promise(setImmediate);
+
+test('M1: a send resolves with the echo, which is delivered too', async () => {
+  const { client, online } = start();
+  const socket = online();
+  const delivered: number[] = [];
+  client.on('message', ({ id }) => delivered.push(id));
+  const sending = client.send('bob', 'hi', { clientId: 'c1' });
+  assert.deepEqual(socket.take(), [{ type: 'message', to: 'bob', message: 'hi', client_id: 'c1' }]);
+  assert.deepEqual(
+    client.outbox.map(({ status }) => status),
+    ['sent'],
+  );
+  socket.says(echo(1, 'c1'));
+  assert.equal((await sending).id, 1);
+  assert.deepEqual(delivered, [1]);
+  assert.deepEqual(client.outbox, []);
+});
+
+test("another user's client_id settles nothing of one's own", () => {
+  const { client, online } = start();
+  const socket = online();
+  void client.send('bob', 'hi', { clientId: 'c1' });
+  socket.says(stored(1, { from: 'bob', client_id: 'c1' }));
+  assert.equal(client.outbox.length, 1);
+});
+
+test('sends made offline go out in order once there is a connection', () => {
+  const { client, online } = start();
+  for (const n of [1, 2, 3]) void client.send('bob', `m${n}`, { clientId: `c${n}` });
+  assert.deepEqual(
+    client.outbox.map(({ status }) => status),
+    ['queued', 'queued', 'queued'],
+  );
+  assert.deepEqual(sends(online()), [
+    ['c1', 'm1'],
+    ['c2', 'm2'],
+    ['c3', 'm3'],
+  ]);
+});
+
+test('G2: what a lost socket had not answered is sent again, in order, with the same client_id', async () => {
+  const { client, online, reconnect } = start();
+  const first = online();
+  const sending = [1, 2, 3].map((n) => client.send('bob', `m${n}`, { clientId: `c${n}` }));
+  first.says(echo(1, 'c1', 'm1'));
+  const second = reconnect();
+  assert.deepEqual(sends(second), [
+    ['c2', 'm2'],
+    ['c3', 'm3'],
+  ]);
+  const settled: number[] = [];
+  client.on('outbox', (change) => change.kind === 'settled' && settled.push(change.message.id));
+  second.says({ type: 'page', messages: [echo(2, 'c2', 'm2')], upto: 2, more: false });
+  second.says({ ...echo(2, 'c2', 'm2'), repeat: true }, { ...echo(3, 'c3', 'm3'), repeat: true });
+  assert.deepEqual(
+    (await Promise.all(sending)).map(({ id }) => id),
+    [1, 2, 3],
+  );
+  assert.deepEqual(settled, [2, 3]);
+});
+
+test('M5: a refusal for now is retried after a pause, and nothing overtakes it meanwhile', async () => {
+  const { client, clock, online } = start();
+  const socket = online();
+  const sending = client.send('bob', 'm1', { clientId: 'c1' });
+  void client.send('bob', 'm2', { clientId: 'c2' });
+  sends(socket);
+  socket.says(refusal('unavailable', true, 'c1'), refusal('unavailable', true, 'c2'));
+  void client.send('bob', 'm3', { clientId: 'c3' });
+  assert.deepEqual(sends(socket), []);
+  clock.advance(249);
+  assert.deepEqual(sends(socket), []);
+  clock.advance(1);
+  assert.deepEqual(
+    sends(socket).map(([id]) => id),
+    ['c1', 'c2', 'c3'],
+  );
+  socket.says(refusal('overloaded', true, 'c1'));
+  clock.advance(499);
+  assert.deepEqual(sends(socket), []);
+  clock.advance(1);
+  assert.deepEqual(
+    sends(socket).map(([id]) => id),
+    ['c1'],
+  );
+  socket.says(echo(9, 'c1', 'm1'));
+  assert.equal((await sending).id, 9);
+});
+
+test('L5: a refusal for now without a client_id may have been about any send: all are repeated', () => {
+  const { client, clock, online } = start();
+  const socket = online();
+  void client.send('bob', 'm1', { clientId: 'c1' });
+  void client.send('bob', 'm2', { clientId: 'c2' });
+  sends(socket);
+  socket.says(refusal('rate_limited', true));
+  clock.advance(250);
+  assert.deepEqual(
+    sends(socket).map(([id]) => id),
+    ['c1', 'c2'],
+  );
+});
+
+test('M5: a refusal for good rejects, and the entry stays until it is retried or discarded', async () => {
+  const { client, online } = start();
+  const socket = online();
+  const sending = client.send('nobody', 'hi', { clientId: 'c1' });
+  sends(socket);
+  socket.says(refusal('unknown_user', false, 'c1'));
+  await assert.rejects(sending, { name: 'ClientError', code: 'unknown_user', retryable: false });
+  const [entry] = client.outbox;
+  assert.deepEqual(entry?.status === 'failed' && [entry.code, entry.error], ['unknown_user', 'unknown_user']);
+
+  const again = client.retry('c1');
+  assert.deepEqual(sends(socket), [['c1', 'hi']]);
+  socket.says(stored(4, { from: 'alice', to: 'nobody', client_id: 'c1' }));
+  assert.equal((await again).id, 4);
+
+  const conflicting = client.send('bob', 'other', { clientId: 'c1' });
+  socket.says(refusal('client_id_conflict', false, 'c1'));
+  await assert.rejects(conflicting, { code: 'client_id_conflict' });
+  sends(socket);
+  void client.retry('c1');
+  assert.notEqual(sends(socket)[0]?.[0], 'c1');
+  for (const { client_id } of client.outbox) client.discard(client_id);
+  assert.deepEqual(client.outbox, []);
+});
+
+test('L5: no more sends are unanswered than the server allows', () => {
+  const { client, online } = start();
+  const socket = online({ limits: { message_units: 8_000, frame_bytes: 65_536, unanswered: 2 } });
+  for (const n of [1, 2, 3, 4]) void client.send('bob', 'hi', { clientId: `c${n}` });
+  assert.deepEqual(
+    sends(socket).map(([id]) => id),
+    ['c1', 'c2'],
+  );
+  socket.says(echo(1, 'c1'));
+  assert.deepEqual(
+    sends(socket).map(([id]) => id),
+    ['c3'],
+  );
+  socket.says(refusal('unknown_user', false, 'c2'));
+  assert.deepEqual(
+    sends(socket).map(([id]) => id),
+    ['c4'],
+  );
+});
+
+test('G6: the outbox has a bound, and says so', async () => {
+  const { client } = start({ outboxLimit: 2 });
+  void client.send('bob', 'hi');
+  void client.send('bob', 'hi');
+  await assert.rejects(client.send('bob', 'hi'), { code: 'outbox_full', retryable: true });
+  assert.equal(client.outbox.length, 2);
+});
+
+test('what the server would refuse anyway is refused at once', async () => {
+  const { client } = start();
+  await assert.rejects(client.send('bob', ''), { code: 'invalid_message' });
+  await assert.rejects(client.send('bob', 'x'.repeat(8_001)), { code: 'invalid_message' });
+  await assert.rejects(client.send('bob', '\ud800'), { code: 'invalid_message' });
+  await assert.rejects(client.send('', 'x'), { code: 'unknown_user' });
+  await assert.rejects(client.send('bob', 'x', { clientId: 'a b' }), { code: 'invalid_frame' });
+  assert.deepEqual(client.outbox, []);
+});
+
+test('one clientId is one message, however often it is sent', async () => {
+  const { client, online } = start();
+  const socket = online();
+  const both = Promise.all([1, 2].map(() => client.send('bob', 'hi', { clientId: 'c1' })));
+  await assert.rejects(client.send('bob', 'other', { clientId: 'c1' }), { code: 'client_id_conflict' });
+  assert.equal(sends(socket).length, 1);
+  socket.says(echo(1, 'c1'));
+  assert.deepEqual(
+    (await both).map(({ id }) => id),
+    [1, 1],
+  );
+});
+
+for (const kind of ['synchronous', 'asynchronous'] as const) {
+  test(`a reload with a ${kind} storage loses nothing and keeps the order`, async () => {
+    const entries = new Map<string, string>();
+    const memory = memoryStorage(entries);
+    const storage =
+      kind === 'synchronous'
+        ? memory
+        : {
+            getItem: async (key: string) => memory.getItem(key),
+            setItem: async (key: string, value: string) => memory.setItem(key, value),
+            removeItem: async (key: string) => memory.removeItem(key),
+            keys: async (prefix: string) => memory.keys(prefix),
+          };
+    const before = start({ storage });
+    const socket = before.online();
+    for (const n of [3, 1, 2]) void before.client.send('bob', `m${n}`, { clientId: `c${n}` });
+    socket.says(refusal('unknown_user', false, 'c1'));
+    await tick();
+    assert.equal(entries.size, 3);
+    before.client.close();
+
+    const after = start({ storage });
+    void after.client.send('bob', 'new', { clientId: 'c0' });
+    await tick();
+    assert.deepEqual(
+      after.client.outbox.map(({ client_id, status }) => [client_id, status]),
+      [
+        ['c3', 'queued'],
+        ['c1', 'failed'],
+        ['c2', 'queued'],
+        ['c0', 'queued'],
+      ],
+    );
+    const next = after.online();
+    assert.deepEqual(
+      sends(next).map(([id]) => id),
+      ['c3', 'c2', 'c0'],
+    );
+    next.says({ ...echo(1, 'c3', 'm3'), repeat: true }, echo(2, 'c2', 'm2'), echo(3, 'c0', 'new'));
+    after.client.discard('c1');
+    await tick();
+    assert.equal(entries.size, 0);
+  });
+}
+
+test('tabs: each takes over what it finds, and none undoes what another does', async () => {
+  const entries = new Map<string, string>();
+  const storage = memoryStorage(entries);
+  const one = start({ storage });
+  void one.client.send('bob', 'from one', { clientId: 'c1' });
+  const two = start({ storage });
+  void two.client.send('bob', 'from two', { clientId: 'c2' });
+  assert.deepEqual(
+    two.client.outbox.map(({ client_id }) => client_id),
+    ['c1', 'c2'],
+  );
+  // Tab one is closed before it had a connection. Tab two brings its message home, and keeps its own.
+  one.client.close();
+  const socket = two.online();
+  assert.deepEqual(
+    sends(socket).map(([id]) => id),
+    ['c1', 'c2'],
+  );
+  socket.says(echo(1, 'c1', 'from one'));
+  assert.equal(entries.size, 1);
+  // A third takes over while the second still sends: the same client_id makes that harmless.
+  const three = start({ storage });
+  assert.deepEqual(
+    sends(three.online()).map(([id]) => id),
+    ['c2'],
+  );
+  socket.says(echo(2, 'c2', 'from two'));
+  three.transport.last.says(echo(2, 'c2', 'from two'), { ...echo(2, 'c2', 'from two'), repeat: true });
+  assert.equal(entries.size, 0);
+  assert.deepEqual([...two.client.outbox, ...three.client.outbox], []);
+});
+
+test('tabs: one that stays online finds the messages of one that went away', () => {
+  const storage = memoryStorage();
+  const stays = start({ storage });
+  const socket = stays.online();
+  const goes = start({ storage });
+  void goes.client.send('bob', 'wait for me', { clientId: 'c1' });
+  goes.client.close();
+  const pong = () => socket.says({ type: 'pong' });
+  for (let s = 0; s < 130; s += 10) {
+    stays.clock.advance(10_000);
+    pong();
+  }
+  assert.deepEqual(sends(socket), [['c1', 'wait for me']]);
+});
+
+test('a storage that fails costs the survival of a reload, not the sending', async () => {
+  const full = () => {
+    throw new Error('quota');
+  };
+  const { client, online } = start({ storage: { ...memoryStorage(), setItem: full } });
+  const problems: string[] = [];
+  client.on('problem', ({ during, error }) => problems.push(`${during}: ${(error as Error).message}`));
+  const sending = client.send('bob', 'hi', { clientId: 'c1' });
+  const socket = online();
+  assert.equal(sends(socket).length, 1);
+  socket.says(echo(1, 'c1'));
+  assert.equal((await sending).id, 1);
+  assert.deepEqual(problems, ['the storage: quota']);
+});
+
+test('rubbish in the storage is passed over', () => {
+  const prefix = 'parley:chat.test/:alice:outbox:';
+  const entries = new Map(
+    ['', '{', 'null', '{"to":"bob"}', '[]'].map((value, i) => [`${prefix}r${i}`, value] as [string, string]),
+  );
+  entries.set(`${prefix}good`, JSON.stringify({ to: 'bob', message: 'hi', at: 1 }));
+  const { client } = start({ storage: memoryStorage(entries) });
+  assert.deepEqual(
+    client.outbox.map(({ client_id }) => client_id),
+    ['good'],
+  );
+});
+
+test('G9: the outbox of one user is not sent by another', () => {
+  const storage = memoryStorage();
+  const alice = start({ storage });
+  void alice.client.send('bob', 'mine');
+  alice.client.close();
+  const bob = start({ storage, session: { user_id: 'bob', token: 't2' } });
+  assert.deepEqual(bob.client.outbox, []);
+  assert.deepEqual(sends(bob.online({ user_id: 'bob' })), []);
+});
+
+test('logout forgets what was not sent', async () => {
+  const entries = new Map<string, string>();
+  const { client } = start({ storage: memoryStorage(entries), session: { user_id: 'alice' } });
+  const sending = client.send('bob', 'secret');
+  const rejected = assert.rejects(sending, { code: 'logged_out' });
+  await client.logout();
+  await rejected;
+  assert.equal(entries.size, 0);
+  assert.equal(client.session, null);
+  await assert.rejects(client.send('bob', 'x'), { code: 'no_session' });
+});

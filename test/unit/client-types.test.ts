@@ -1,0 +1,22 @@
+import { test } from 'node:test';
+import type { z } from 'zod';
+import type * as wire from '../../src/client/wire.ts';
+import type * as frames from '../../src/contract/frames.ts';
+import type * as http from '../../src/contract/http.ts';
+
+/** Each can stand for the other. */
+type Same<A, B> = [A, B] extends [B, A] ? true : false;
+const same = <T extends true>(_?: T): void => {};
+
+test("the client's wire types are the contract's", () => {
+  same<Same<wire.Message, frames.MessageFrame>>();
+  same<Same<wire.Connected, frames.ConnectedFrame>>();
+  same<Same<wire.Page, frames.PageFrame>>();
+  same<Same<wire.ServerFrame, frames.ServerFrame>>();
+  same<Same<wire.ConnectRequest, frames.ConnectFrame>>();
+  same<Same<wire.SendRequest, frames.SendFrame>>();
+  same<Same<wire.ClientFrame, frames.ClientFrame>>();
+  same<Same<wire.HistoryPage, z.infer<typeof http.historyAnswer>>>();
+  same<Same<wire.ConversationSummary, z.infer<typeof http.conversationSummary>>>();
+  same<Same<wire.ConversationsPage, z.infer<typeof http.conversationsAnswer>>>();
+});
