@@ -1,0 +1,75 @@
+import { parseArgs } from 'node:util';
+
+export type Options = {
+  faults: number;
+  messages: number;
+  seed: string;
+  embedded: boolean;
+  minutes: number | undefined;
+  only: string[] | undefined;
+  users: number;
+  report: string | undefined;
+};
+
+export const USAGE = `Usage: npm run faults -- [--faults N] [--messages M] [--seed S] [--embedded] [--minutes T] [--only fault,…] [--users U] [--report dir]
+
+Does faults to a running Parley under load, and checks that it kept its promises.
+  --faults N      faults to do (100; without limit when --minutes is given)
+  --messages M    messages to send, spread over the faults (200 for each fault, or for each second of --minutes)
+  --seed S        repeats the choices of an earlier run (default: a new one, printed)
+  --embedded      one node, no Redis
+  --minutes T     stop doing faults after T minutes
+  --only a,b      only these faults
+  --users U       users, with one or two devices each (30)
+  --report dir    where logs and report go (artifacts/faults/<mode>-<seed>)`;
+
+/** Throws with a sentence for people when the arguments make no sense. */
+export function parseOptions(args: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      faults: { type: 'string' },
+      messages: { type: 'string' },
+      seed: { type: 'string' },
+      embedded: { type: 'boolean', default: false },
+      minutes: { type: 'string' },
+      only: { type: 'string' },
+      users: { type: 'string' },
+      report: { type: 'string' },
+    },
+  });
+  const minutes = optional('minutes', values.minutes);
+  const faults =
+    optional('faults', values.faults) ?? (minutes === undefined ? 100 : Number.POSITIVE_INFINITY);
+  const byDefault = minutes === undefined ? faults * 200 : Math.round(minutes * 60 * 200);
+  return {
+    faults,
+    messages: optional('messages', values.messages) ?? byDefault,
+    seed: values.seed ?? String(Math.floor(Math.random() * 1_000_000)),
+    embedded: values.embedded,
+    minutes,
+    only: values.only?.split(',').map((name) => name.trim()),
+    users: Math.max(2, optional('users', values.users) ?? 30),
+    report: values.report,
+  };
+}
+
+function optional(name: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const number = Number(value);
+  if (!Number.isFinite(number) || number <= 0)
+    throw new Error(`--${name} wants a positive number, not "${value}"`);
+  return number;
+}
+
+/** The command that repeats a run. */
+export function commandOf(options: Options): string {
+  const args = [`--seed ${options.seed}`];
+  if (Number.isFinite(options.faults)) args.push(`--faults ${options.faults}`);
+  args.push(`--messages ${options.messages}`);
+  if (options.minutes !== undefined) args.push(`--minutes ${options.minutes}`);
+  if (options.embedded) args.push('--embedded');
+  if (options.only !== undefined) args.push(`--only ${options.only.join(',')}`);
+  if (options.users !== 30) args.push(`--users ${options.users}`);
+  return `npm run faults -- ${args.join(' ')}`;
+}

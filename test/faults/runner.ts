@@ -1,0 +1,162 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Cluster } from './cluster.ts';
+import type { Armed, FaultKind } from './fault-kind.ts';
+import type { History } from './history.ts';
+import { type Load, until } from './load.ts';
+import type { Random } from './random.ts';
+import type { FaultRecord } from './recovery.ts';
+import { expectedMs, type Slot, schedule } from './schedule.ts';
+
+export type Plan = {
+  kinds: readonly FaultKind[];
+  /** Faults to do; when there is a time limit as well, whichever comes first ends the schedule. */
+  faults: number;
+  messages: number;
+  limitMs: number | undefined;
+};
+
+/** What a node's `/readyz` said; null when it gave no answer. */
+export type Readiness = { at: number; node: number; ready: boolean | null };
+
+export type Say = (line: string) => void;
+
+const WELL_AGAIN_MS = 20_000;
+/** Before the first fault. */
+const WARM_UP_MS = 2_000;
+const SAMPLE_EVERY_MS = 500;
+
+/** Does the faults of a plan to a cluster under load, one slot after the other. */
+export class Runner {
+  readonly faults: FaultRecord[] = [];
+  readonly readiness: Readiness[] = [];
+  readonly #cluster: Cluster;
+  readonly #load: Load;
+  readonly #history: History;
+  readonly #random: Random;
+  readonly #say: Say;
+  #sampler: NodeJS.Timeout | undefined;
+
+  constructor(parts: { cluster: Cluster; load: Load; history: History; random: Random; say: Say }) {
+    this.#cluster = parts.cluster;
+    this.#load = parts.load;
+    this.#history = parts.history;
+    this.#random = parts.random;
+    this.#say = parts.say;
+  }
+
+  async run(plan: Plan, aborted: () => boolean): Promise<void> {
+    const began = performance.now();
+    this.#sampler = setInterval(() => this.#sample(), SAMPLE_EVERY_MS);
+    try {
+      await this.#aimAndWait(plan, began, WARM_UP_MS);
+      const slots = schedule(plan.kinds, this.#random.fork('schedule'));
+      const over = (): boolean =>
+        aborted() ||
+        this.faults.length >= plan.faults ||
+        (plan.limitMs !== undefined && performance.now() - began > plan.limitMs);
+      while (!over()) await this.#slot(slots.next().value, plan, began);
+      await this.#restOfTheLoad(plan, aborted);
+    } finally {
+      clearInterval(this.#sampler);
+    }
+  }
+
+  async #slot(slot: Slot, plan: Plan, began: number): Promise<void> {
+    const kinds = slot.kinds.slice(0, plan.faults - this.faults.length);
+    await Promise.all(kinds.map((kind, i) => this.#one(kind, i * slot.staggerMs, kinds.length > 1)));
+    if (!slot.hasty) await this.#untilWell();
+    await this.#aimAndWait(plan, began, slot.restMs);
+  }
+
+  async #one(kind: FaultKind, delayMs: number, combined: boolean): Promise<void> {
+    await sleep(delayMs);
+    const random = this.#random.fork(`fault ${this.faults.length}`);
+    const armed = kind.arm({ cluster: this.#cluster, load: this.#load, random });
+    if (armed === undefined) {
+      this.#say(`           ${kind.name}: nothing to hit`);
+      await sleep(500);
+      return;
+    }
+    const { target, measureFrom, path, holdMs } = armed;
+    const at = this.#history.now();
+    const record: FaultRecord = {
+      name: kind.name,
+      target,
+      injectedAt: at,
+      healedAt: at,
+      measureFrom,
+      path,
+      combined,
+      recoveryMs: null,
+      replacedMs: null,
+    };
+    this.faults.push(record);
+    const number = String(this.faults.length).padStart(3);
+    this.#say(`${clockOf(at)} ${number} ${kind.name}: ${target}${combined ? ' (combined)' : ''}`);
+    const injecting = armed.inject();
+    const watching = this.#watchReturn(armed, record);
+    await injecting;
+    await sleep(holdMs);
+    await armed.heal?.();
+    record.healedAt = this.#history.now();
+    await watching;
+  }
+
+  async #watchReturn({ returned }: Armed, record: FaultRecord): Promise<void> {
+    if (returned === undefined) return;
+    if (await until(10_000, returned, 50)) record.replacedMs = this.#history.now() - record.injectedAt;
+  }
+
+  /** Until every node says it is ready and the sends that piled up have got their answers. */
+  async #untilWell(): Promise<void> {
+    const end = performance.now() + WELL_AGAIN_MS;
+    for (const node of this.#cluster.nodes) {
+      if (!(await node.untilReady(Math.max(0, end - performance.now())))) {
+        this.#say(
+          `${clockOf(this.#history.now())}     node ${node.number} is not ready ${WELL_AGAIN_MS / 1000} s later`,
+        );
+      }
+    }
+    const few = (): boolean => this.#load.open < 50;
+    if (!(await until(Math.max(0, end - performance.now()), few))) {
+      this.#say(`${clockOf(this.#history.now())}     ${this.#load.open} sends still have no outcome`);
+    }
+  }
+
+  /** Spreads what is left of the messages over what is left of the schedule. */
+  async #aimAndWait(plan: Plan, began: number, ms: number): Promise<void> {
+    const left = plan.messages - this.#load.created;
+    const byFaults = expectedMs(plan.kinds, Math.max(1, plan.faults - this.faults.length));
+    const byTime = plan.limitMs === undefined ? byFaults : began + plan.limitMs - performance.now();
+    const rate = left / (Math.max(5_000, Math.min(byFaults, byTime)) / 1000);
+    this.#load.aim(Math.min(MOST_PER_SECOND, Math.max(1, rate)), plan.messages);
+    await sleep(ms);
+  }
+
+  async #restOfTheLoad(plan: Plan, aborted: () => boolean): Promise<void> {
+    const left = plan.messages - this.#load.created;
+    if (left <= 0 || plan.limitMs !== undefined) return;
+    this.#say(`${clockOf(this.#history.now())}     the last ${left} messages`);
+    this.#load.aim(MOST_PER_SECOND, plan.messages);
+    await until(
+      (left / MOST_PER_SECOND) * 3_000 + 30_000,
+      () => aborted() || this.#load.created >= plan.messages,
+    );
+  }
+
+  #sample(): void {
+    for (const node of this.#cluster.nodes) {
+      void node.ready().then((ready) => {
+        this.readiness.push({ at: this.#history.now(), node: node.number, ready: ready ?? null });
+      });
+    }
+  }
+}
+
+/** As fast as the load is ever made, so that load and server share a small machine. */
+const MOST_PER_SECOND = 800;
+
+const clockOf = (ms: number): string => {
+  const seconds = ms / 1000;
+  return `${String(Math.floor(seconds / 60)).padStart(3)}:${(seconds % 60).toFixed(1).padStart(4, '0')}`;
+};
