@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createClient } from '../../src/client/index.ts';
+import { FakeTransport, ManualClock, stored } from '../support/scripted-server.ts';
+
+function start() {
+  const clock = new ManualClock();
+  const transport = new FakeTransport();
+  const client = createClient({
+    url: 'http://chat.test',
+    session: { user_id: 'alice', token: 't1' },
+    clock,
+    transport,
+    random: () => 0,
+  });
+  client.connect();
+  const socket = transport.welcome();
+  const reconnect = () => {
+    transport.last.events.closed(1006, '');
+    clock.advance(0);
+    return transport.welcome();
+  };
+  return { client, clock, transport, socket, reconnect };
+}
+
+test('S2: typing is told every 3 s at most to each, anew after a message, and not at all offline', () => {
+  const { client, clock, transport, socket } = start();
+  client.typing('bob');
+  client.typing('bob');
+  client.typing('carol');
+  clock.advance(2_999);
+  client.typing('bob');
+  assert.deepEqual(socket.take(), [
+    { type: 'typing', to: 'bob' },
+    { type: 'typing', to: 'carol' },
+  ]);
+  clock.advance(1);
+  client.typing('bob');
+  assert.equal(socket.take().length, 1);
+  void client.send('bob', 'hi');
+  client.typing('bob');
+  assert.deepEqual(
+    socket.take().map(({ type }) => type),
+    ['message', 'typing'],
+  );
+  socket.events.closed(1006, '');
+  client.typing('carol');
+  clock.advance(0);
+  assert.deepEqual(
+    transport
+      .welcome()
+      .take()
+      .filter(({ type }) => type === 'typing'),
+    [],
+  );
+});
+
+test('S2: typing is forgotten after 6 s, with a message, and with the connection', () => {
+  const { client, clock, socket } = start();
+  const seen: string[] = [];
+  client.on('typing', ({ from, typing }) => seen.push(`${from} ${typing}`));
+  socket.says({ type: 'typing', from: 'bob' });
+  clock.advance(5_999);
+  socket.says({ type: 'typing', from: 'bob' });
+  clock.advance(5_999);
+  assert.deepEqual(seen.splice(0), ['bob true']);
+  clock.advance(1);
+  assert.deepEqual(seen.splice(0), ['bob false']);
+  socket.says({ type: 'typing', from: 'bob' }, { type: 'typing', from: 'carol' }, stored(1));
+  assert.deepEqual(seen.splice(0), ['bob true', 'carol true', 'bob false']);
+  socket.events.closed(1006, '');
+  assert.deepEqual(seen, ['carol false']);
+});
+
+test('S1: a read marker only moves forward, and is repeated after a reconnect until it is confirmed', () => {
+  const { client, socket, reconnect } = start();
+  client.markRead('bob', 5);
+  client.markRead('bob', 4);
+  client.markRead('carol', 7);
+  assert.deepEqual(socket.take(), [
+    { type: 'read', with: 'bob', id: 5 },
+    { type: 'read', with: 'carol', id: 7 },
+  ]);
+  socket.says(
+    { type: 'read', user: 'alice', with: 'bob', id: 5 },
+    { type: 'read', user: 'carol', with: 'alice', id: 9 },
+  );
+  assert.deepEqual(reconnect().take(), [{ type: 'read', with: 'carol', id: 7 }]);
+});
+
+test('S1: read markers of every side are events', () => {
+  const { client, socket } = start();
+  const seen: unknown[] = [];
+  client.on('read', (mark) => seen.push([mark.user, mark.with, mark.id]));
+  socket.says(
+    { type: 'read', user: 'bob', with: 'alice', id: 5 },
+    { type: 'read', user: 'alice', with: 'bob', id: 6 },
+  );
+  client.markRead('bob', 6);
+  assert.deepEqual(seen, [
+    ['bob', 'alice', 5],
+    ['alice', 'bob', 6],
+  ]);
+  assert.deepEqual(socket.take(), [], 'another device has moved it already');
+});
+
+test('S3: the watched set is sent anew on every socket', () => {
+  const { client, socket, reconnect } = start();
+  const seen: unknown[] = [];
+  client.on('presence', ({ online, offline }) => seen.push([online, offline]));
+  client.watch(['bob', 'carol', 'bob']);
+  assert.deepEqual(socket.take(), [{ type: 'watch', users: ['bob', 'carol'] }]);
+  socket.says({ type: 'presence', online: ['bob'], offline: ['carol'] });
+  assert.deepEqual(seen, [[['bob'], ['carol']]]);
+  const next = reconnect();
+  assert.deepEqual(next.take(), [{ type: 'watch', users: ['bob', 'carol'] }]);
+  client.watch([]);
+  assert.deepEqual(next.take(), [{ type: 'watch', users: [] }]);
+  assert.deepEqual(reconnect().take(), []);
+  assert.throws(() => client.watch(Array.from({ length: 201 }, (_, i) => `u${i}`)), {
+    code: 'invalid_frame',
+  });
+});
+
+test('L5: a signal that was refused for now is sent again', () => {
+  const { client, clock, socket } = start();
+  client.watch(['bob']);
+  client.markRead('bob', 3);
+  socket.take();
+  socket.says({ type: 'error', code: 'rate_limited', error: 'slow down', retryable: true });
+  clock.advance(1_000);
+  assert.deepEqual(socket.take(), [
+    { type: 'watch', users: ['bob'] },
+    { type: 'read', with: 'bob', id: 3 },
+  ]);
+});
