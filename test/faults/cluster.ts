@@ -10,6 +10,8 @@ import { Volume } from './volume.ts';
 
 export type ClusterOptions = {
   embedded: boolean;
+  /** The checkout under test. */
+  root: string;
   /** Where the processes' logs go. */
   artefacts: string;
   /** Put the database on a small file system in memory, which can be filled. */
@@ -101,6 +103,7 @@ export class Cluster {
       number,
       port,
       env,
+      root: this.#options.root,
       logFile: join(this.#options.artefacts, `node-${number}.log`),
     });
   }

@@ -1,4 +1,8 @@
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+
+const HERE = fileURLToPath(new URL('../..', import.meta.url));
 
 export type Options = {
   faults: number;
@@ -9,6 +13,7 @@ export type Options = {
   only: string[] | undefined;
   users: number;
   report: string | undefined;
+  root: string;
 };
 
 export const USAGE = `Usage: npm run faults -- [--faults N] [--messages M] [--seed S] [--embedded] [--minutes T] [--only fault,…] [--users U] [--report dir]
@@ -21,6 +26,7 @@ Does faults to a running Parley under load, and checks that it kept its promises
   --minutes T     stop doing faults after T minutes
   --only a,b      only these faults
   --users U       users, with one or two devices each (30)
+  --root dir      the checkout to test (this one)
   --report dir    where logs and report go (artifacts/faults/<mode>-<seed>)`;
 
 /** Throws with a sentence for people when the arguments make no sense. */
@@ -36,6 +42,7 @@ export function parseOptions(args: readonly string[]): Options {
       only: { type: 'string' },
       users: { type: 'string' },
       report: { type: 'string' },
+      root: { type: 'string' },
     },
   });
   const minutes = optional('minutes', values.minutes);
@@ -51,6 +58,7 @@ export function parseOptions(args: readonly string[]): Options {
     only: values.only?.split(',').map((name) => name.trim()),
     users: Math.max(2, optional('users', values.users) ?? 30),
     report: values.report,
+    root: resolve(values.root ?? HERE),
   };
 }
 
@@ -71,5 +79,6 @@ export function commandOf(options: Options): string {
   if (options.embedded) args.push('--embedded');
   if (options.only !== undefined) args.push(`--only ${options.only.join(',')}`);
   if (options.users !== 30) args.push(`--users ${options.users}`);
+  if (options.root !== resolve(HERE)) args.push(`--root ${options.root}`);
   return `npm run faults -- ${args.join(' ')}`;
 }

@@ -43,7 +43,12 @@ async function main(options: Options): Promise<boolean> {
   const startedAt = new Date().toISOString();
   const random = createRandom(options.seed);
   const smallDisk = kinds.some((kind) => kind.needs.includes('small-disk'));
-  const cluster = new Cluster({ embedded: options.embedded, artefacts: directory, smallDisk });
+  const cluster = new Cluster({
+    embedded: options.embedded,
+    root: options.root,
+    artefacts: directory,
+    smallDisk,
+  });
   const database = new DatabaseView(cluster.databasePath);
   let aborted = false;
   const abort = (): void => {
