@@ -2,29 +2,13 @@ import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
 import { fingerprint, type History, type Protocol } from './history.ts';
 import type { Random } from './random.ts';
+import type { Frame, MessageFrame } from './wire.ts';
 
 /*
  * One device of a user: one socket at a time, opened again with jittered back-off. It is written against the raw protocol
  * and kept simple on purpose, so that a mistake in the client package cannot hide one in the server: it does not mend,
  * sort or drop anything it receives, it logs it.
  */
-
-export type MessageFrame = {
-  type: 'message';
-  from: string;
-  to: string;
-  message: string;
-  id: number;
-  client_id: string;
-  repeat?: true;
-};
-type Frame =
-  | MessageFrame
-  | { type: 'error'; code: string; error: string; retryable: boolean; client_id?: string }
-  | { type: 'connected'; epoch: string; head: number; resync: boolean }
-  | { type: 'page'; messages: MessageFrame[]; upto: number; more: boolean }
-  | { type: 'closing'; code: string; error: string; reconnect_after_ms: number | null }
-  | { type: 'pong' };
 
 /** What a device tells the load. */
 export type DeviceEvents = {

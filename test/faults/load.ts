@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Device, type DeviceEvents, type MessageFrame } from './client.ts';
+import { Device, type DeviceEvents } from './client.ts';
 import type { History } from './history.ts';
 import type { Random } from './random.ts';
 import { uuidV7 } from './uuid.ts';
+import type { MessageFrame } from './wire.ts';
 
 /*
  * The load: users with one or two devices each, who write to each other at a given rate, through whatever happens. A send
@@ -142,7 +143,7 @@ export class Load {
     await until(boundMs, () => this.devices.every(back));
     const complete = (): boolean => {
       const newest = newestOf();
-      return this.devices.every((d) => d.claim === undefined || d.claim >= (newest.get(d.user) ?? 0));
+      return this.devices.every((d) => d.protocol === 'basic' || (d.claim ?? 0) >= (newest.get(d.user) ?? 0));
     };
     await until(Math.min(boundMs, 15_000), complete, 300);
     // A repeat or a straggler would come now.

@@ -8,7 +8,7 @@ import type { Moment } from './timeline.ts';
  */
 
 const WIDTH = 1160;
-const LEFT = 70;
+const LEFT = 150;
 const RIGHT = 10;
 const LANE = 11;
 const CHART = 110;
@@ -67,7 +67,7 @@ function lane(
       const title = escapeHtml(`${(fault.injectedAt / 1000).toFixed(1)} s: ${name}, ${fault.target}${took}`);
       return `<rect x="${x(fault.injectedAt)}" y="${y}" width="${width}" height="${LANE - 2}" fill="${colour(name, names)}"><title>${title}</title></rect>`;
     });
-  const label = `<text x="${WIDTH - RIGHT}" y="${y + LANE - 3}" text-anchor="end" font-size="7.5" opacity=".55">${name}</text>`;
+  const label = `<text x="${LEFT - 5}" y="${y + LANE - 3}" text-anchor="end" font-size="8" opacity=".7">${name}</text>`;
   return bars.join('') + label;
 }
 

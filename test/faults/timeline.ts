@@ -10,6 +10,7 @@ export type Moment = {
   /** From the first sending to the receiver's having it, live. NaN without any. */
   p50: number;
   p99: number;
+  /** The fewest sockets that were open at once. */
   connected: number;
 };
 
@@ -25,7 +26,7 @@ export function timeline(events: readonly HistoryEvent[]): { stretchMs: number; 
     acknowledged: 0,
     delivered: 0,
     latencies: [] as number[],
-    connected: 0,
+    fewest: Number.POSITIVE_INFINITY,
   }));
   const sentAt = firstSends(events);
   const sockets = new Map<number, Opened>();
@@ -48,13 +49,13 @@ export function timeline(events: readonly HistoryEvent[]): { stretchMs: number; 
         stretch.latencies.push(event.at - from);
       }
     }
-    stretch.connected = open;
+    stretch.fewest = Math.min(stretch.fewest, open);
   }
   const perSecond = (n: number): number => Math.round((n * 1000) / stretchMs);
   let connected = 0;
   const moments = stretches.map((stretch, i) => {
     const sorted = stretch.latencies.sort((a, b) => a - b);
-    connected = stretch.sent + stretch.delivered > 0 || stretch.connected > 0 ? stretch.connected : connected;
+    if (Number.isFinite(stretch.fewest)) connected = stretch.fewest;
     return {
       at: i * stretchMs,
       sent: perSecond(stretch.sent),
