@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import { hashPassword } from '../../src/auth/passwords.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { type Db, openForWriting } from '../../src/db/open.ts';
@@ -30,6 +30,7 @@ export async function buildHistory(
   const pairs = conversations();
   if (!existsSync(path)) {
     const building = `${path}.building`;
+    rmSync(building, { force: true });
     const database = openForWriting(building);
     await migrate(database, hashPassword);
     database.pragma('synchronous = OFF');
@@ -39,7 +40,6 @@ export async function buildHistory(
     // Leaves one file, which can be given its name in one step: a half-built database is never taken for a whole one.
     database.pragma('journal_mode = DELETE');
     database.close();
-    const { renameSync } = await import('node:fs');
     renameSync(building, path);
   }
   return { pairs };
@@ -75,15 +75,16 @@ function insertMessages(
   say: (line: string) => void,
 ): void {
   const insert = database.prepare(
-    `INSERT INTO messages (conversation_id, sender, receiver, message, timestamp)
-     VALUES (?, ?, ?, ?, datetime(?, 'unixepoch'))`,
+    `INSERT INTO messages (conversation_id, sender, receiver, message, timestamp, client_id)
+     VALUES (?, ?, ?, ?, datetime(?, 'unixepoch'), ?)`,
   );
   const some = database.transaction((from: number, to: number) => {
     for (let at = from; at < to; at += 1) {
       const conversation = at % FIRST_SHARE === 0 ? 0 : 1 + ((at * 7919) % (CONVERSATIONS - 1));
       const [a, b] = pairs[conversation]!;
       const text = `message ${at}, which is about as long as most`;
-      insert.run(conversation + 1, at % 3 === 0 ? b : a, at % 3 === 0 ? a : b, text, BEGINNING_S + at);
+      const [sender, receiver] = at % 3 === 0 ? [b, a] : [a, b];
+      insert.run(conversation + 1, sender, receiver, text, BEGINNING_S + at, clientId(at));
     }
   });
   for (let from = 0; from < messages; from += ROWS_PER_TRANSACTION) {
@@ -91,4 +92,10 @@ function insertMessages(
     if (from > 0 && from % 1_000_000 === 0)
       say(`  ${from.toLocaleString('en')} of ${messages.toLocaleString('en')} messages built`);
   }
+}
+
+/** Ascends in time, like the client's. */
+function clientId(at: number): string {
+  const time = ((BEGINNING_S + at) * 1000).toString(16).padStart(12, '0');
+  return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${at.toString(16).padStart(12, '0')}`;
 }

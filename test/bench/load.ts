@@ -79,6 +79,6 @@ process.on('disconnect', () => process.exit(0));
 process.on('message', (order: Order) => {
   obey(order).then(
     (answer) => process.send?.({ answer } satisfies Reply),
-    (error: Error) => process.send?.({ error: error.stack ?? error.message } satisfies Reply),
+    (error: Error) => process.send?.({ error: error.message } satisfies Reply),
   );
 });

@@ -36,9 +36,11 @@ const GROWTH_USERS = [100, 1_000, 10_000] as const;
 const GROWTH_PER_SECOND = 2_000;
 /** Under the 1,000 frames a second that Parley takes from one socket. */
 const BUSY_PER_SECOND = 1_500;
-const SLOW_READERS = 5;
-const SLOW_PER_SECOND = 250;
-const SLOW_BESIDE_PER_SECOND = 1_000;
+/** Even, since users come in pairs. */
+const SLOW_READERS = 2;
+/** Two megabytes a second: past every kernel buffer within the measurement. */
+const SLOW_PER_SECOND = 300;
+const SLOW_BESIDE_PER_SECOND = 500;
 const SOAK_MS = 180_000;
 const SOAK_SAMPLE_MS = 5_000;
 
@@ -122,7 +124,7 @@ export const MEASURES: Readonly<Record<Exclude<ScenarioName, 'history'>, Scenari
       for (const users of GROWTH_USERS) {
         await connectAll(load, logins.slice(connected, users));
         connected = users;
-        const ask = { warmMs: 2 * WARM_MS, measureMs: 2 * measureMs, users, perSecond: GROWTH_PER_SECOND };
+        const ask = { warmMs: 3 * WARM_MS, measureMs: 2 * measureMs, users, perSecond: GROWTH_PER_SECOND };
         measurements.push(traffic(`growth: ${users} users`, await load.order('open', ask)));
       }
       return measurements;
