@@ -1,4 +1,5 @@
 import { hash, verify } from '@node-rs/argon2';
+import { Semaphore } from '../base/semaphore.ts';
 import { ParleyError } from '../contract/errors.ts';
 
 /** The library's code for argon2id (its own constant is a const enum, which type stripping can't read). */
@@ -15,15 +16,13 @@ export const hashPassword = (password: string): Promise<string> => hash(password
  * that share the process.
  */
 export class Passwords {
-  readonly #atOnce: number;
+  readonly #turns: Semaphore;
   readonly #waitingMax: number;
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
   /** What a login for an unknown user is compared with, so that it takes as long as for a known one. */
   readonly #decoy: Promise<string>;
 
   constructor(options: { atOnce?: number; waitingMax?: number } = {}) {
-    this.#atOnce = options.atOnce ?? 2;
+    this.#turns = new Semaphore(options.atOnce ?? 2);
     this.#waitingMax = options.waitingMax ?? 200;
     this.#decoy = hashPassword('decoy');
   }
@@ -45,21 +44,9 @@ export class Passwords {
   }
 
   async #limited<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= this.#atOnce) {
-      if (this.#waiting.length >= this.#waitingMax) {
-        throw new ParleyError('overloaded', 'Too many logins at once: try again shortly.', 1);
-      }
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    } else {
-      this.#running++;
+    if (this.#turns.waiting >= this.#waitingMax) {
+      throw new ParleyError('overloaded', 'Too many logins at once: try again shortly.', 1);
     }
-    try {
-      return await work();
-    } finally {
-      // The place goes to the next in line, or is free.
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#running--;
-    }
+    return this.#turns.run(work);
   }
 }

@@ -1,0 +1,34 @@
+import type { Redis } from 'ioredis';
+import type { BrokerItem, BusItem, Link } from '../bus/ipc-items.ts';
+import { IpcBus } from '../bus/ipc-bus.ts';
+import { RedisBus } from '../bus/redis-bus.ts';
+import { keyPrefix } from '../bus/redis-connection.ts';
+import { RedisLeaser } from '../bus/redis-lease.ts';
+import type { Config } from '../config/config.ts';
+import type { Bus } from '../core/bus.ts';
+import type { Leaser } from '../core/lease.ts';
+import { FileLeaser } from '../db/file-lease.ts';
+
+export type ConnectedBus = {
+  readonly bus: Bus;
+  /** Where login limits are counted: in Redis, or (empty) in the worker's memory. */
+  readonly limitsStore: { redis?: Redis; keyPrefix?: string };
+  leaser(databasePath: string, holder: string): Leaser;
+  close(): Promise<void>;
+};
+
+/** The one place that knows which adapters serve the bus and the lease. */
+export function connectBus(config: Config, name: string, link: Link<BusItem, BrokerItem>): ConnectedBus {
+  if (config.bus.kind === 'ipc') {
+    const bus = new IpcBus(link);
+    return { bus, limitsStore: {}, leaser: (path) => new FileLeaser(path), close: () => bus.close() };
+  }
+  const { url } = config.bus;
+  const bus = new RedisBus(url, name);
+  return {
+    bus,
+    limitsStore: { redis: bus.redis, keyPrefix: keyPrefix(url) },
+    leaser: (_, holder) => new RedisLeaser(bus.redis, keyPrefix(url), holder),
+    close: () => bus.close(),
+  };
+}

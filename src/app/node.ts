@@ -1,0 +1,181 @@
+import cluster from 'node:cluster';
+import { randomUUID } from 'node:crypto';
+import os from 'node:os';
+import { systemClock } from '../base/clock.ts';
+import { IpcBroker } from '../bus/ipc-broker.ts';
+import type { BusItem } from '../bus/ipc-items.ts';
+import { probeRedis, redactUrl } from '../bus/redis-connection.ts';
+import type { WriterStatus } from '../cluster/messages.ts';
+import { Supervisor } from '../cluster/supervisor.ts';
+import { type Config, ConfigError, readConfig } from '../config/config.ts';
+import { workerEnvironment } from '../config/worker.ts';
+import { createLogger, type Logger } from '../ops/logger.ts';
+
+/** A node that another process keeps out of its database gives up after this, in milliseconds. */
+const LOCKED_PATIENCE_MS = 4_000;
+const TELL_TROUBLE_EVERY_MS = 500;
+/** Part of the shutdown time that is the gateways'; the store has the rest. */
+const GATEWAY_SHARE = 0.75;
+
+/** Runs a node: the primary and, through it, its workers. */
+export async function startNode(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
+  let config: Config;
+  try {
+    config = readConfig(environment);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    fail(...error.problems);
+  }
+  process.title = 'parley: primary';
+  if (config.bus.kind === 'redis') {
+    const { url } = config.bus;
+    await probeRedis(url).catch((error: Error) => fail(`Redis at ${redactUrl(url)} can't be reached: ${error.message}.`));
+  }
+  const node = `${os.hostname().slice(0, 32)}-${randomUUID().slice(0, 4)}`;
+  new Node(config, node, createLogger(config.logLevel, { node, worker: 'primary' })).start();
+}
+
+/** One clear line each, for the person who started it. */
+function fail(...problems: string[]): never {
+  for (const problem of problems) process.stderr.write(`parley: ${problem}\n`);
+  process.exit(1);
+}
+
+class Node {
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #broker: IpcBroker | undefined;
+  readonly #supervisor: Supervisor;
+  #address: { host: string; port: number } | undefined;
+  #writer: WriterStatus | undefined;
+  #started = false;
+  #draining = false;
+
+  constructor(config: Config, node: string, log: Logger) {
+    this.#config = config;
+    this.#log = log;
+    this.#broker = config.bus.kind === 'ipc' ? new IpcBroker() : undefined;
+    this.#supervisor = new Supervisor(
+      systemClock,
+      log,
+      (role, name) => workerEnvironment({ role, name, node }),
+      {
+        joined: (send) => {
+          let deliver = (_: readonly BusItem[]): void => {};
+          const gone = this.#broker?.attach({
+            send: (items) => send({ kind: 'bus', items }),
+            onItems: (listener) => {
+              deliver = listener;
+            },
+          });
+          return { items: (items) => deliver(items), gone: () => gone?.() };
+        },
+        ready: (name, address) => this.#ready(name, address),
+        failed: (name, reason) => this.#failed(name, reason),
+        writer: (status) => this.#heardWriter(status),
+      },
+    );
+  }
+
+  start(): void {
+    // Small messages between processes: JSON is the faster of the two serialisations for them.
+    cluster.setupPrimary({ serialization: 'json' });
+    process.on('SIGTERM', () => void this.#stop('SIGTERM'));
+    process.on('SIGINT', () => void this.#stop('SIGINT'));
+    if (this.#config.role === 'gateway') this.#runGateways();
+    else this.#supervisor.run('writer', 'writer');
+    setInterval(() => this.#tellTrouble(), TELL_TROUBLE_EVERY_MS);
+  }
+
+  #runGateways(): void {
+    for (let i = 1; i <= this.#config.gateways; i++) this.#supervisor.run('gateway', `gateway ${i}`);
+  }
+
+  #heardWriter(status: WriterStatus): void {
+    this.#writer = status;
+    if (status.kind === 'standby' && this.#config.bus.kind === 'ipc') {
+      // The lock of a process that was just killed is free in a moment.
+      const patience = setTimeout(() => {
+        if (this.#writer?.kind === 'standby') this.#giveUp(`the database ${this.#config.database.path} is in use by ${status.holder}.`);
+      }, LOCKED_PATIENCE_MS);
+      patience.unref();
+      return;
+    }
+    // A database that is not the cluster's must not answer the cluster's queries.
+    if (status.kind !== 'refused') {
+      for (let i = 1; i <= this.#config.readers; i++) this.#supervisor.run('reader', this.#config.readers > 1 ? `reader ${i}` : 'reader');
+    }
+    this.#runGateways();
+    this.#sayStarted();
+  }
+
+  #ready(name: string, address: { host: string; port: number } | undefined): void {
+    this.#address ??= address;
+    this.#log.debug({ event: 'worker_ready', name }, 'worker ready');
+    this.#sayStarted();
+  }
+
+  /** The start line, once all that the node is meant to have is there. */
+  #sayStarted(): void {
+    const { role, bus, database, auth, gateways } = this.#config;
+    if (this.#started || this.#supervisor.ready('gateway') < gateways) return;
+    if (role !== 'gateway' && this.#writer === undefined) return;
+    this.#started = true;
+    const url = this.#address && `http://${this.#address.host === '0.0.0.0' ? 'localhost' : this.#address.host}:${this.#address.port}`;
+    const mode = bus.kind === 'ipc' ? 'embedded' : `cluster over ${redactUrl(bus.url)}`;
+    this.#log.info(
+      {
+        event: 'started',
+        url,
+        role,
+        mode,
+        gateways,
+        readers: this.#supervisor.ready('reader'),
+        writer: this.#writer?.kind ?? 'elsewhere',
+        database: role === 'gateway' ? undefined : database.path,
+        auth: auth.mode,
+      },
+      `Parley ${url ? `is at ${url}` : 'runs'} (${mode}; auth ${auth.mode})`,
+    );
+    if (auth.mode === 'open') {
+      this.#log.warn({ event: 'auth_open' }, 'AUTH=open: anybody who reaches this server can read and write as anybody');
+    }
+  }
+
+  #failed(name: string, reason: string): void {
+    this.#log.error({ event: 'worker_failed', worker: name }, reason);
+    // What fails at the first start is for a person to mend; later, it is tried again.
+    if (!this.#started) this.#giveUp(reason);
+  }
+
+  #giveUp(reason: string): never {
+    this.#supervisor.killAll();
+    fail(reason);
+  }
+
+  #tellTrouble(): void {
+    if (this.#draining) return;
+    const { trouble } = this.#supervisor;
+    this.#supervisor.tell('gateway', { kind: 'trouble', ...(trouble !== undefined && { trouble }) });
+  }
+
+  /** Gateways before the store: what they have taken in must still be committed (G8). */
+  async #stop(signal: string): Promise<void> {
+    if (this.#draining) {
+      this.#log.warn({ event: 'forced' }, `second signal: ended at once`);
+      this.#supervisor.killAll();
+      process.exit(1);
+    }
+    this.#draining = true;
+    const timeout = this.#config.shutdownTimeoutMs;
+    this.#log.info({ event: 'draining', signal }, 'shutting down');
+    this.#supervisor.beginDrain();
+    await this.#supervisor.drain('gateway', timeout * GATEWAY_SHARE);
+    await Promise.all([
+      this.#supervisor.drain('writer', timeout * (1 - GATEWAY_SHARE)),
+      this.#supervisor.drain('reader', timeout * (1 - GATEWAY_SHARE)),
+    ]);
+    this.#log.info({ event: 'stopped' }, 'stopped');
+    process.exit(0);
+  }
+}

@@ -1,0 +1,130 @@
+import { existsSync } from 'node:fs';
+import { hashPassword } from '../auth/passwords.ts';
+import { sleep } from '../base/clock.ts';
+import type { Service } from '../base/life-cycle.ts';
+import type { WriterStatus } from '../cluster/messages.ts';
+import type { Bus } from '../core/bus.ts';
+import type { DatabaseIdentity, LeaseAnswer, Leaser } from '../core/lease.ts';
+import { isCurrent, migrate } from '../db/migrate.ts';
+import { openForReading, openForWriting } from '../db/open.ts';
+import { readIdentity } from '../db/store-row.ts';
+import type { Logger } from '../ops/logger.ts';
+import { Ledger } from '../writer/ledger.ts';
+import { Writer } from '../writer/writer.ts';
+
+/** The lease is renewed this often, and asked for this often while somebody else has it, in milliseconds. */
+const RENEW_EVERY_MS = 500;
+const ASK_EVERY_MS = 250;
+
+export interface StoreWriterEvents {
+  status(status: WriterStatus): void;
+  /** This process is the writer, and writes. */
+  leading(): void;
+  /** It was the writer, and must not write any more: the process should end, and begin anew. */
+  lost(why: string): void;
+}
+
+/**
+ * A writer worker's life: waits for the lease, takes the database over, writes until it is stopped or replaced.
+ *
+ * standing by → (lease held) → open, migrate, claim the generation → leading → (lease lost, fenced) → end of process
+ */
+export class StoreWriter implements Service {
+  readonly name = 'store';
+  readonly #path: string;
+  readonly #bus: Bus;
+  readonly #leaser: Leaser;
+  readonly #log: Logger;
+  readonly #events: StoreWriterEvents;
+  readonly #stopping = new AbortController();
+  #writer: Writer | undefined;
+  #identity: DatabaseIdentity | undefined;
+  #claimed = false;
+  #renewal: NodeJS.Timeout | undefined;
+  #said = '';
+
+  constructor(path: string, bus: Bus, leaser: Leaser, log: Logger, events: StoreWriterEvents) {
+    this.#path = path;
+    this.#bus = bus;
+    this.#leaser = leaser;
+    this.#log = log;
+    this.#events = events;
+  }
+
+  /** Resolves when this process leads; stands by for as long as another does. Rejects if the database can't be used. */
+  async start(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      this.#identity = this.#peek();
+      const answer = await this.#leaser.acquire(this.#identity);
+      if (answer.kind === 'held') return this.#lead();
+      this.#say(answer);
+      await sleep(ASK_EVERY_MS, this.#stopping.signal);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    clearInterval(this.#renewal);
+    await this.#writer?.stop();
+    await Promise.race([this.#leaser.release(), sleep(500)]);
+  }
+
+  async #lead(): Promise<void> {
+    // Renewed from now on: a migration may take longer than the lease.
+    this.#renewal = setInterval(() => void this.#renew(), RENEW_EVERY_MS);
+    const db = openForWriting(this.#path);
+    const report = await migrate(db, hashPassword);
+    if (report.imported) this.#log.info({ event: 'imported', ...report.imported }, 'database of the old chat app taken over');
+    else if (report.from !== report.to) this.#log.info({ event: 'migrated', ...report }, 'database migrated');
+    const ledger = new Ledger(db, (err) => this.#log.error({ err }, 'a command could not be applied'));
+    this.#identity = ledger.identity;
+    this.#claimed = true;
+    await this.#renew();
+    this.#writer = new Writer(this.#bus, ledger, this.#log, (fenced) => this.#events.lost(fenced.message));
+    await this.#writer.start();
+    const { generation, databaseId, epoch } = ledger.identity;
+    this.#log.info({ event: 'leading', generation, databaseId, epoch, head: ledger.head }, 'this node writes the database');
+    this.#events.status({ kind: 'leader', generation });
+    this.#events.leading();
+  }
+
+  async #renew(): Promise<void> {
+    try {
+      const answer =
+        this.#claimed && this.#identity ? await this.#leaser.renew(this.#identity) : await this.#leaser.acquire(this.#identity);
+      if (answer.kind !== 'held') this.#events.lost(describe(answer));
+    } catch {
+      // Redis is away. Nobody else can take the lease either, and the generation guards the database.
+    }
+  }
+
+  /** What the file says it is; undefined while there is none of ours. */
+  #peek(): DatabaseIdentity | undefined {
+    if (!existsSync(this.#path)) return undefined;
+    const db = openForReading(this.#path);
+    try {
+      return isCurrent(db) ? readIdentity(db) : undefined;
+    } finally {
+      db.close();
+    }
+  }
+
+  #say(answer: Exclude<LeaseAnswer, { kind: 'held' }>): void {
+    const words = describe(answer);
+    if (words === this.#said) return;
+    this.#said = words;
+    if (answer.kind === 'taken') {
+      this.#log.info({ event: 'standing_by', holder: answer.holder }, words);
+      this.#events.status({ kind: 'standby', holder: answer.holder });
+    } else {
+      this.#log.warn({ event: 'refused' }, words);
+      this.#events.status({ kind: 'refused', reason: words });
+    }
+  }
+}
+
+function describe(answer: Exclude<LeaseAnswer, { kind: 'held' }>): string {
+  return answer.kind === 'taken'
+    ? `the database is written by ${answer.holder}: this node stands by`
+    : `this node does not write, and serves no queries: ${answer.reason}`;
+}

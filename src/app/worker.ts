@@ -1,0 +1,109 @@
+import { randomUUID } from 'node:crypto';
+import { LoginLimits } from '../auth/login-limits.ts';
+import { systemClock } from '../base/clock.ts';
+import type { Service } from '../base/life-cycle.ts';
+import { answerQuery } from '../bus/query-client.ts';
+import { WorkerProcess } from '../cluster/worker-process.ts';
+import { type Config, readConfig } from '../config/config.ts';
+import { readWorkerIdentity, type WorkerIdentity } from '../config/worker.ts';
+import { openForReading, reason } from '../db/open.ts';
+import { Gateway } from '../gateway/gateway.ts';
+import { createLogger, type Logger } from '../ops/logger.ts';
+import { Reader } from '../reader/reader.ts';
+import { connectBus, type ConnectedBus } from './adapters.ts';
+import { StoreWriter } from './store-writer.ts';
+
+/** `/readyz` says no for this long before a drain goes on, where a load balancer may be watching, in milliseconds. */
+const DRAIN_NOTICE_MS = 1_500;
+
+type Setup = { readonly config: Config; readonly identity: WorkerIdentity; readonly log: Logger; readonly bus: ConnectedBus; readonly process: WorkerProcess };
+
+/** Runs a forked worker in the role its primary gave it. */
+export async function startWorker(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
+  const config = readConfig(environment);
+  const identity = readWorkerIdentity(environment);
+  const { role, name, node } = identity;
+  process.title = `parley: ${name}`;
+  const log = createLogger(config.logLevel, { node, worker: name });
+  let service: Service | undefined;
+  const self = new WorkerProcess(log, async () => {
+    await service?.stop();
+    await bus.close();
+  });
+  const bus = connectBus(config, name, self.bus);
+  const setup: Setup = { config, identity, log, bus, process: self };
+  service = role === 'gateway' ? gateway(setup) : role === 'reader' ? reader(setup) : writer(setup);
+  try {
+    await service.start();
+  } catch (error) {
+    self.fail(startFailure(error, config));
+  }
+}
+
+function gateway({ config, identity, log, bus, process: self }: Setup): Service {
+  const limits = new LoginLimits(config.rateLimits ? bus.limitsStore : undefined);
+  const service = new Gateway(
+    {
+      ...config.http,
+      auth: config.auth,
+      passwordMinLength: config.passwordMinLength,
+      rateLimits: config.rateLimits,
+      shutdownTimeoutMs: config.shutdownTimeoutMs,
+      drainNoticeMs: config.bus.kind === 'redis' ? DRAIN_NOTICE_MS : 0,
+    },
+    bus.bus,
+    limits,
+    systemClock,
+    `${identity.node}/${identity.name.replace(' ', '-')}/${randomUUID().slice(0, 8)}`,
+    `${identity.node}/${identity.name.replace('gateway ', '')}`,
+    log,
+  );
+  self.onTrouble((trouble) => {
+    service.nodeTrouble = trouble;
+  });
+  return {
+    name: 'gateway',
+    async start() {
+      await service.start();
+      self.ready(service.address);
+    },
+    stop: () => service.stop(),
+  };
+}
+
+function reader({ config, log, bus, process: self }: Setup): Service {
+  const db = openForReading(config.database.path);
+  const handlers = new Reader(db);
+  return {
+    name: 'reader',
+    async start() {
+      await bus.bus.serve((payload) =>
+        answerQuery(handlers, payload, (query, err) => {
+          log.error({ err, query }, 'query failed');
+          return reason(err);
+        }),
+      );
+      self.ready();
+    },
+    async stop() {
+      db.close();
+    },
+  };
+}
+
+function writer({ config, identity, log, bus, process: self }: Setup): Service {
+  return new StoreWriter(config.database.path, bus.bus, bus.leaser(config.database.path, identity.node), log, {
+    status: (status) => self.writer(status),
+    leading: () => self.ready(),
+    lost: (why) => self.exit(why),
+  });
+}
+
+function startFailure(error: unknown, config: Config): string {
+  const { code } = error as { code?: string };
+  const { host, port } = config.http;
+  if (code === 'EADDRINUSE') return `port ${port} on ${host} is in use: stop what listens there, or set PORT.`;
+  if (code === 'EACCES') return `port ${port} on ${host} may not be used by this user: set PORT above 1023.`;
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return `HOST=${host} is not an address of this machine.`;
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,189 @@
+import cluster, { type Worker } from 'node:cluster';
+import type { Clock } from '../base/clock.ts';
+import type { BusItem } from '../bus/ipc-items.ts';
+import type { Logger } from '../ops/logger.ts';
+import type { ToPrimary, ToWorker, WriterStatus } from './messages.ts';
+import { RestartPolicy } from './restart-policy.ts';
+
+export type WorkerRole = 'gateway' | 'writer' | 'reader';
+
+/** A ready worker that does not answer for this long is stuck, or stopped, and is replaced, in milliseconds. */
+const SILENCE_MS = 5_000;
+const PING_EVERY_MS = 1_000;
+
+type Life = {
+  readonly worker: Worker;
+  readyAt: number | undefined;
+  heardAt: number;
+  /** Set if the worker said why it can't work. */
+  failure: string | undefined;
+};
+
+/** One place of the node, filled by one worker after another. */
+type Slot = {
+  readonly role: WorkerRole;
+  readonly name: string;
+  readonly policy: RestartPolicy;
+  life: Life | undefined;
+  looping: boolean;
+  cancelRestart: () => void;
+};
+
+export interface SupervisorEvents {
+  /** A worker has joined; answer with what to do with its bus items, and what when it is gone. */
+  joined(send: (message: ToWorker) => void): { items(items: readonly BusItem[]): void; gone(): void };
+  ready(name: string, address: { host: string; port: number } | undefined): void;
+  /** A worker said why it can't work. */
+  failed(name: string, reason: string): void;
+  writer(status: WriterStatus): void;
+}
+
+/** Forks a node's workers, replaces those that end or hang, and stops them in order. Holds no chat state. */
+export class Supervisor {
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #events: SupervisorEvents;
+  readonly #envOf: (role: WorkerRole, name: string) => Record<string, string>;
+  readonly #slots = new Map<string, Slot>();
+  #draining = false;
+  #cancelPing: () => void = () => {};
+
+  constructor(
+    clock: Clock,
+    log: Logger,
+    envOf: (role: WorkerRole, name: string) => Record<string, string>,
+    events: SupervisorEvents,
+  ) {
+    this.#clock = clock;
+    this.#log = log;
+    this.#envOf = envOf;
+    this.#events = events;
+    this.#ping();
+  }
+
+  /** Fills a slot, and keeps it filled. */
+  run(role: WorkerRole, name: string): void {
+    if (this.#slots.has(name)) return;
+    const slot: Slot = { role, name, policy: new RestartPolicy(), life: undefined, looping: false, cancelRestart: () => {} };
+    this.#slots.set(name, slot);
+    this.#fork(slot);
+  }
+
+  /** What is wrong with the node's workers; undefined if nothing is. */
+  get trouble(): string | undefined {
+    const looping = [...this.#slots.values()].filter((slot) => slot.looping).map(({ name, life }) => `${name}${life?.failure ? ` (${life.failure})` : ''}`);
+    return looping.length === 0 ? undefined : `crash loop: ${looping.join(', ')}`;
+  }
+
+  /** Workers by role that do their work now. */
+  ready(role: WorkerRole): number {
+    return [...this.#slots.values()].filter((slot) => slot.role === role && slot.life?.readyAt !== undefined).length;
+  }
+
+  tell(role: WorkerRole, message: ToWorker): void {
+    for (const slot of this.#slots.values()) if (slot.role === role) send(slot.life?.worker, message);
+  }
+
+  /** Nothing is replaced from now on. */
+  beginDrain(): void {
+    this.#draining = true;
+    for (const slot of this.#slots.values()) {
+      slot.cancelRestart();
+      send(slot.life?.worker, { kind: 'draining' });
+    }
+  }
+
+  /** Has the workers of a role finish and exit; those that have not by the deadline are killed. */
+  async drain(role: WorkerRole, timeoutMs: number): Promise<void> {
+    const workers = [...this.#slots.values()].filter((slot) => slot.role === role).flatMap(({ life }) => life?.worker ?? []);
+    const exits = workers.map((worker) => {
+      if (worker.isDead()) return Promise.resolve();
+      return new Promise<void>((resolve) => {
+        const cancel = this.#clock.after(timeoutMs, () => {
+          this.#log.warn({ pid: worker.process.pid, role }, 'worker did not finish in time: killed');
+          worker.process.kill('SIGKILL');
+        });
+        worker.once('exit', () => {
+          cancel();
+          resolve();
+        });
+        send(worker, { kind: 'drain' });
+      });
+    });
+    await Promise.all(exits);
+  }
+
+  killAll(): void {
+    this.#draining = true;
+    this.#cancelPing();
+    for (const slot of this.#slots.values()) {
+      slot.cancelRestart();
+      slot.life?.worker.process.kill('SIGKILL');
+    }
+  }
+
+  #fork(slot: Slot): void {
+    const worker = cluster.fork(this.#envOf(slot.role, slot.name));
+    const life: Life = { worker, readyAt: undefined, heardAt: this.#clock.now(), failure: undefined };
+    slot.life = life;
+    const bus = this.#events.joined((message) => send(worker, message));
+    worker.on('message', (message: ToPrimary) => {
+      life.heardAt = this.#clock.now();
+      switch (message.kind) {
+        case 'bus':
+          return bus.items(message.items);
+        case 'ready':
+          life.readyAt = this.#clock.now();
+          return this.#events.ready(slot.name, message.address);
+        case 'failed':
+          life.failure = message.reason;
+          return this.#events.failed(slot.name, message.reason);
+        case 'writer':
+          return this.#events.writer(message.status);
+        case 'pong':
+          return;
+      }
+    });
+    worker.once('exit', (code, signal) => {
+      bus.gone();
+      if (slot.life !== life) return;
+      this.#ended(slot, life, code, signal);
+    });
+    worker.on('error', (err) => this.#log.warn({ err, worker: slot.name }, 'worker channel error'));
+  }
+
+  #ended(slot: Slot, life: Life, code: number | null, signal: string | null): void {
+    if (this.#draining) return;
+    const upMs = life.readyAt === undefined ? 0 : this.#clock.now() - life.readyAt;
+    const { delayMs, looping } = slot.policy.ended(upMs);
+    slot.looping = looping;
+    this.#log.warn({ event: 'worker_ended', worker: slot.name, code, signal, upMs, restartInMs: delayMs, looping }, 'worker ended');
+    slot.cancelRestart = this.#clock.after(delayMs, () => this.#fork(slot));
+  }
+
+  #ping(): void {
+    this.#cancelPing = this.#clock.after(PING_EVERY_MS, () => {
+      this.#ping();
+      for (const { life, name, looping } of this.#slots.values()) {
+        if (life === undefined || life.worker.isDead()) continue;
+        const now = this.#clock.now();
+        if (life.readyAt !== undefined && now - life.heardAt > SILENCE_MS) {
+          this.#log.error({ event: 'worker_stuck', worker: name, pid: life.worker.process.pid }, 'worker does not answer: killed');
+          life.worker.process.kill('SIGKILL');
+        } else {
+          send(life.worker, { kind: 'ping' });
+        }
+        // Back for good: the loop is over.
+        if (looping && life.readyAt !== undefined && now - life.readyAt > SILENCE_MS) {
+          const slot = this.#slots.get(name);
+          if (slot) slot.looping = false;
+        }
+      }
+    });
+  }
+}
+
+/** Sends to a worker that may be gone: its exit is what counts, not a failed send. */
+function send(worker: Worker | undefined, message: ToWorker): void {
+  if (worker?.isConnected()) worker.send(message, () => {});
+}

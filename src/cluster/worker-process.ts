@@ -1,0 +1,100 @@
+import type { BrokerItem, BusItem, Link } from '../bus/ipc-items.ts';
+import type { Logger } from '../ops/logger.ts';
+import type { ToPrimary, ToWorker } from './messages.ts';
+
+/** How long a worker that gets SIGTERM waits to hear that the whole node shuts down, in milliseconds. */
+const NODE_DRAIN_NOTICE_MS = 500;
+
+/** A worker's end of the channel to its primary. */
+export class WorkerProcess {
+  readonly #log: Logger;
+  readonly #onDrain: () => Promise<void>;
+  #onItems: (items: readonly BrokerItem[]) => void = () => {};
+  #onTrouble: (trouble: string | undefined) => void = () => {};
+  #nodeDraining = false;
+  #draining = false;
+
+  /** @param onDrain finishes the worker's work; the process exits after it */
+  constructor(log: Logger, onDrain: () => Promise<void>) {
+    this.#log = log;
+    this.#onDrain = onDrain;
+    process.on('message', (message: ToWorker) => this.#handle(message));
+    // Ctrl-C reaches every process of a terminal: the primary says what follows from it.
+    process.on('SIGINT', () => {});
+    // systemd signals every process of a unit: then, too, the primary has the order. Alone, it is for this worker.
+    process.on('SIGTERM', () => {
+      setTimeout(() => {
+        if (!this.#nodeDraining) void this.#drain();
+      }, NODE_DRAIN_NOTICE_MS);
+    });
+    process.on('uncaughtException', (err) => {
+      log.fatal({ err, stack: err.stack }, 'uncaught error: the worker ends');
+      process.exit(70);
+    });
+    process.on('unhandledRejection', (reason) => {
+      throw reason;
+    });
+  }
+
+  readonly bus: Link<BusItem, BrokerItem> = {
+    send: (items) => this.#post({ kind: 'bus', items }),
+    onItems: (listener) => {
+      this.#onItems = listener;
+    },
+  };
+
+  onTrouble(listener: (trouble: string | undefined) => void): void {
+    this.#onTrouble = listener;
+  }
+
+  ready(address?: { host: string; port: number }): void {
+    this.#post({ kind: 'ready', ...(address && { address }) });
+  }
+
+  writer(status: Extract<ToPrimary, { kind: 'writer' }>['status']): void {
+    this.#post({ kind: 'writer', status });
+  }
+
+  /** Says why the worker can't work, and ends it. */
+  fail(reason: string): void {
+    process.send?.({ kind: 'failed', reason } satisfies ToPrimary, undefined, undefined, () => process.exit(1));
+  }
+
+  /** Ends the worker at once; its successor starts clean. */
+  exit(reason: string): void {
+    this.#log.error({ reason }, 'the worker ends');
+    process.exit(1);
+  }
+
+  #post(message: ToPrimary): void {
+    if (process.connected) process.send?.(message, undefined, undefined, () => {});
+  }
+
+  #handle(message: ToWorker): void {
+    switch (message.kind) {
+      case 'bus':
+        return this.#onItems(message.items);
+      case 'ping':
+        return this.#post({ kind: 'pong' });
+      case 'trouble':
+        return this.#onTrouble(message.trouble);
+      case 'draining':
+        this.#nodeDraining = true;
+        return;
+      case 'drain':
+        void this.#drain();
+        return;
+    }
+  }
+
+  async #drain(): Promise<void> {
+    if (this.#draining) return;
+    this.#draining = true;
+    try {
+      await this.#onDrain();
+    } catch (err) {
+      this.#log.error({ err }, 'shutdown was not clean');
+    }
+    process.exit(0);
+  }
+}

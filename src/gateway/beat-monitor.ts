@@ -1,0 +1,39 @@
+import type { Clock } from '../base/clock.ts';
+import type { Beat } from '../core/events.ts';
+
+/** Without a beat for this long, the writer or the subscription is taken for dead, in milliseconds. */
+export const SILENCE_MS = 3_000;
+
+export type BeatVerdict = {
+  /** Events may have been lost, whose it is not known: look into the store for every user. */
+  readonly resync: boolean;
+  /** The database has another past now: every cursor is void. */
+  readonly epochChanged: boolean;
+};
+
+/** Judges the writer's beats: what they prove, and what they show to be missing (G5). Pure but for its clock. */
+export class BeatMonitor {
+  readonly #clock: Clock;
+  #last: { readonly beat: Beat; readonly at: number } | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  hear(beat: Beat): BeatVerdict {
+    const last = this.#last?.beat;
+    this.#last = { beat, at: this.#clock.now() };
+    if (last === undefined) return { resync: true, epochChanged: false };
+    const next = last.term === beat.term ? last.seq + 1 : -1;
+    return { resync: beat.seq !== next, epochChanged: last.epoch !== beat.epoch };
+  }
+
+  /** Why sends would not be stored and delivered now; undefined if they would. */
+  get trouble(): string | undefined {
+    if (this.#last === undefined) return 'the writer has not been heard yet';
+    const silence = this.#clock.now() - this.#last.at;
+    if (silence > SILENCE_MS) return `the writer has not been heard for ${Math.round(silence / 1000)} s`;
+    const { writer } = this.#last.beat;
+    return writer.ok ? undefined : `the writer can't commit: ${writer.reason}`;
+  }
+}

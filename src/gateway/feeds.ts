@@ -1,0 +1,214 @@
+import { sleep } from '../base/clock.ts';
+import { Semaphore } from '../base/semaphore.ts';
+import { CHANNELS } from '../bus/channels.ts';
+import type { Bus } from '../core/bus.ts';
+import { type Beat, decodeUserEvent, type UserEvent } from '../core/events.ts';
+import type { CatchUpPage, QueryPort, TokenClaims } from '../core/queries.ts';
+
+/** Repairs that ask the store at once; the others wait their turn. */
+const REPAIRS_MAX = 64;
+/** Pause before the store is asked again, in milliseconds: when it failed, and when it is behind an event. */
+const RETRY_MS = 250;
+const BEHIND_MS = 20;
+
+/** A socket as its user's feed sees it. */
+export interface FeedMember {
+  readonly claims: Pick<TokenClaims, 'tokenId' | 'version'> | undefined;
+  /** Messages in ascending id. The member leaves out what it has already. */
+  deliver(ids: readonly number[], frames: readonly string[]): void;
+  signal(frame: string): void;
+  /** The member's token was ended. */
+  revoked(): void;
+}
+
+/**
+ * opening: subscribed, but the point from which it is complete is not known yet.
+ * live: complete up to `cursor`; events go straight through.
+ * repairing: something is missing; the store is being asked. Events only raise `target`: the store is the buffer.
+ */
+type FeedState = 'opening' | 'live' | 'repairing';
+
+/** One user's messages on one gateway: complete and in order up to a cursor (G3), whatever the bus loses (G5). */
+export class Feed {
+  readonly user: string;
+  readonly members = new Set<FeedMember>();
+  readonly #repair: (feed: Feed) => Promise<void>;
+  #state: FeedState = 'opening';
+  #cursor = 0;
+  #target = 0;
+  /** A repair was asked for while one was under way, which may have read the store too early. */
+  #again = false;
+
+  constructor(user: string, repair: (feed: Feed) => Promise<void>) {
+    this.user = user;
+    this.#repair = repair;
+  }
+
+  /** Everything up to this id has been delivered. */
+  get cursor(): number {
+    return this.#cursor;
+  }
+
+  get opened(): boolean {
+    return this.#state !== 'opening';
+  }
+
+  get behind(): boolean {
+    return this.#cursor < this.#target;
+  }
+
+  /** The store's newest id, read after the subscription came into force: the feed is complete from there on. */
+  open(head: number): void {
+    if (this.#state !== 'opening') return;
+    this.#cursor = head;
+    this.#goLive();
+  }
+
+  handle(event: UserEvent): void {
+    switch (event.kind) {
+      case 'messages':
+        this.#messages(event.prev, event.ids, event.frames);
+        return;
+      case 'signal':
+        for (const member of this.members) member.signal(event.frame);
+        return;
+      case 'revoked':
+        for (const member of this.members) {
+          const { claims } = member;
+          if (claims && (claims.tokenId === event.tokenId || claims.version < event.version)) member.revoked();
+        }
+        return;
+    }
+  }
+
+  #messages(prev: number, ids: readonly number[], frames: readonly string[]): void {
+    const last = ids.at(-1) as number;
+    if (this.#state === 'live' && prev <= this.#cursor) {
+      if (last > this.#cursor) this.#deliver(ids, frames, last);
+      return;
+    }
+    this.expect(last);
+  }
+
+  /** A message with this id exists: the feed must get there. */
+  expect(id: number): void {
+    if (id <= this.#cursor || id <= this.#target) return;
+    this.#target = id;
+    if (this.#state === 'live') this.repair();
+  }
+
+  /** Asks the store for what may be missing. */
+  repair(): void {
+    if (this.#state !== 'live') {
+      this.#again = true;
+      return;
+    }
+    this.#state = 'repairing';
+    this.#again = false;
+    void this.#repair(this).then(() => this.#goLive());
+  }
+
+  #goLive(): void {
+    this.#state = 'live';
+    if (this.#again || this.behind) this.repair();
+  }
+
+  /** Takes a page of the repair; `holders` are the members whose tokens the page is about, in its order. */
+  repaired(page: CatchUpPage, holders: readonly FeedMember[]): void {
+    if (page.ids.length > 0) this.#deliver(page.ids, page.frames, page.upto);
+    this.#cursor = Math.max(this.#cursor, page.upto);
+    page.tokens.forEach((state, i) => {
+      if (state === 'revoked') holders[i]?.revoked();
+    });
+  }
+
+  #deliver(ids: readonly number[], frames: readonly string[], upto: number): void {
+    let from = 0;
+    while ((ids[from] as number) <= this.#cursor) from++;
+    this.#cursor = upto;
+    if (from > 0) {
+      ids = ids.slice(from);
+      frames = frames.slice(from);
+    }
+    if (ids.length > 0) for (const member of this.members) member.deliver(ids, frames);
+  }
+}
+
+/** All feeds of one gateway: subscribes for users with a socket here, and finds what their feeds miss. */
+export class Feeds {
+  readonly #bus: Bus;
+  readonly #queries: QueryPort;
+  readonly #feeds = new Map<string, { readonly feed: Feed; readonly subscribed: Promise<void> }>();
+  readonly #onRepair: (messages: number) => void;
+  readonly #turns = new Semaphore(REPAIRS_MAX);
+
+  constructor(bus: Bus, queries: QueryPort, onRepair: (messages: number) => void) {
+    this.#bus = bus;
+    this.#queries = queries;
+    this.#onRepair = onRepair;
+  }
+
+  /** The user's feed with `member` in it, once its subscription is in force. The caller opens it with the store's head. */
+  async join(user: string, member: FeedMember): Promise<Feed> {
+    let entry = this.#feeds.get(user);
+    if (entry === undefined) {
+      const feed = new Feed(user, (it) => this.#repairFeed(it));
+      const subscribed = this.#bus.subscribe(CHANNELS.user(user), (payload) => feed.handle(decodeUserEvent(payload)));
+      entry = { feed, subscribed };
+      this.#feeds.set(user, entry);
+    }
+    entry.feed.members.add(member);
+    await entry.subscribed;
+    return entry.feed;
+  }
+
+  leave(user: string, member: FeedMember): void {
+    const entry = this.#feeds.get(user);
+    if (entry === undefined) return;
+    entry.feed.members.delete(member);
+    if (entry.feed.members.size > 0) return;
+    this.#feeds.delete(user);
+    this.#bus.unsubscribe(CHANNELS.user(user));
+  }
+
+  /** Sockets of the user here. */
+  sockets(user: string): number {
+    return this.#feeds.get(user)?.feed.members.size ?? 0;
+  }
+
+  /** Holds a beat's list of newest messages against the feeds. */
+  check(beat: Beat): void {
+    for (const [user, newest] of beat.heads) this.#feeds.get(user)?.feed.expect(newest);
+    for (const user of beat.revoked) this.#feeds.get(user)?.feed.repair();
+  }
+
+  /** Events of anybody may have been lost: asks the store about every user. */
+  resync(): void {
+    for (const { feed } of this.#feeds.values()) feed.repair();
+  }
+
+  async #repairFeed(feed: Feed): Promise<void> {
+    while (this.#feeds.get(feed.user)?.feed === feed) {
+      const holders = [...feed.members].filter(({ claims }) => claims !== undefined);
+      const page = await this.#turns.run(() => this.#askFor(feed, holders));
+      if (page === undefined) {
+        await sleep(RETRY_MS);
+        continue;
+      }
+      feed.repaired(page, holders);
+      if (page.ids.length > 0) this.#onRepair(page.ids.length);
+      if (page.more) continue;
+      if (!feed.behind) return;
+      await sleep(BEHIND_MS);
+    }
+  }
+
+  async #askFor(feed: Feed, holders: readonly FeedMember[]): Promise<CatchUpPage | undefined> {
+    const tokens = holders.flatMap(({ claims }) => (claims ? [{ tokenId: claims.tokenId, version: claims.version }] : []));
+    try {
+      return await this.#queries.ask('catchUp', { user: feed.user, since: feed.cursor, tokens });
+    } catch {
+      return undefined; // Nothing is delivered until the store answers: late, not wrong.
+    }
+  }
+}

@@ -1,0 +1,196 @@
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { LoginLimits } from '../auth/login-limits.ts';
+import { Passwords } from '../auth/passwords.ts';
+import { type Clock, sleep } from '../base/clock.ts';
+import type { Service } from '../base/life-cycle.ts';
+import { CHANNELS } from '../bus/channels.ts';
+import { CommandSender } from '../bus/command-sender.ts';
+import { QueryClient } from '../bus/query-client.ts';
+import { uuidv7Generator } from '../client/uuidv7.ts';
+import { ParleyError } from '../contract/errors.ts';
+import type { Bus } from '../core/bus.ts';
+import type { Command, Outcome } from '../core/commands.ts';
+import { type Beat, encodeSignal } from '../core/events.ts';
+import type { Logger } from '../ops/logger.ts';
+import { BeatMonitor } from './beat-monitor.ts';
+import { Feeds } from './feeds.ts';
+import { createHttpApp } from './http/app.ts';
+import { type AuthSettings, Identities } from './identities.ts';
+import { Presence } from './presence.ts';
+import { Readiness } from './readiness.ts';
+import type { SessionContext } from './ws/session-context.ts';
+import { SocketServer } from './ws/socket-server.ts';
+
+export type GatewaySettings = {
+  readonly host: string;
+  readonly port: number;
+  readonly corsOrigins: '*' | readonly string[];
+  readonly trustProxy: boolean;
+  readonly auth: AuthSettings;
+  readonly passwordMinLength: number;
+  readonly rateLimits: boolean;
+  readonly shutdownTimeoutMs: number;
+  /** How long `/readyz` says no before sockets are closed, so that load balancers have seen it, in milliseconds. */
+  readonly drainNoticeMs: number;
+};
+
+/** Clients of a draining gateway come back spread over this time, in milliseconds. */
+const RECONNECT_SPREAD_MS = 3_000;
+/** Part of the shutdown time in which sends are waited for. */
+const ANSWER_SHARE = 0.5;
+
+/** One gateway worker: the HTTP API and the sockets. It never opens the database. */
+export class Gateway implements Service {
+  readonly name = 'gateway';
+  readonly #settings: GatewaySettings;
+  readonly #bus: Bus;
+  readonly #log: Logger;
+  readonly #commands: CommandSender;
+  readonly #queries: QueryClient;
+  readonly #identities: Identities;
+  readonly #feeds: Feeds;
+  readonly #presence: Presence;
+  readonly #beats: BeatMonitor;
+  readonly #readiness: Readiness;
+  readonly #server: http.Server;
+  readonly #sockets: SocketServer;
+  #draining = false;
+
+  /**
+   * @param instance names this worker's life: unlike the worker's name, no other has or had it
+   * @param limits of logins and registrations
+   */
+  constructor(settings: GatewaySettings, bus: Bus, limits: LoginLimits, clock: Clock, instance: string, name: string, log: Logger) {
+    this.#settings = settings;
+    this.#bus = bus;
+    this.#log = log;
+    this.#commands = new CommandSender(bus, clock, instance);
+    this.#queries = new QueryClient(bus);
+    this.#identities = new Identities(settings.auth, this.#queries);
+    this.#feeds = new Feeds(bus, this.#queries, (messages) => log.info({ event: 'repaired', messages }, 'hole filled from the store'));
+    this.#presence = new Presence(bus, clock, instance);
+    this.#beats = new BeatMonitor(clock);
+    this.#readiness = new Readiness(clock, this.#queries, this.#beats, settings.auth.mode === 'open');
+    const headers = { 'Parley-Worker': name };
+    const context = this.#context(clock, limits);
+    const app = createHttpApp({
+      routes: context,
+      origins: settings.corsOrigins,
+      trustProxy: settings.trustProxy,
+      headers,
+      log,
+    });
+    this.#server = http.createServer({ headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 1_000 }, app.callback());
+    this.#server.on('clientError', answerClientError);
+    this.#sockets = new SocketServer(this.#server, { context, origins: settings.corsOrigins, headers });
+  }
+
+  /** Listens once it can serve; rejects if the address is taken. */
+  async start(): Promise<void> {
+    await this.#commands.start();
+    await this.#presence.start();
+    await this.#bus.subscribe(CHANNELS.beat, (payload) => this.#hear(JSON.parse(payload) as Beat));
+    this.#bus.onGap(() => this.#feeds.resync());
+    this.#readiness.watch(({ tokenSecret }) => this.#identities.learnSecret(tokenSecret));
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host: this.#settings.host, port: this.#settings.port }, resolve);
+    });
+  }
+
+  /** Where it listens. */
+  get address(): { host: string; port: number } {
+    const { address, port } = this.#server.address() as AddressInfo;
+    return { host: address, port };
+  }
+
+  /** Not ready first, then no new sockets; sends are answered, clients told when to come back (G8). */
+  async stop(): Promise<void> {
+    this.#readiness.nodeTrouble = 'this node is shutting down';
+    await sleep(this.#settings.drainNoticeMs);
+    this.#draining = true;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    await this.#sockets.drain(this.#settings.shutdownTimeoutMs * ANSWER_SHARE, RECONNECT_SPREAD_MS);
+    await Promise.race([closed, sleep(1_000)]);
+    this.#readiness.stop();
+    this.#presence.stop();
+    this.#commands.stop();
+  }
+
+  /** What the primary says of the node; undefined when all is well. */
+  set nodeTrouble(trouble: string | undefined) {
+    if (!this.#draining) this.#readiness.nodeTrouble = trouble;
+  }
+
+  #hear(beat: Beat): void {
+    const { resync, epochChanged } = this.#beats.hear(beat);
+    this.#commands.refuse(!beat.writer.ok);
+    if (epochChanged) {
+      this.#log.warn({ event: 'epoch_changed', epoch: beat.epoch }, 'the database was restored: all sockets are closed');
+      this.#sockets.reset();
+    } else if (resync) {
+      this.#feeds.resync();
+    }
+    this.#feeds.check(beat);
+  }
+
+  #context(clock: Clock, limits: LoginLimits) {
+    const gateway = this;
+    const unexpected = (err: unknown, requestId?: string): ParleyError => {
+      this.#log.error({ err, requestId }, 'unexpected error');
+      return new ParleyError('internal');
+    };
+    return {
+      clock,
+      identities: this.#identities,
+      feeds: this.#feeds,
+      queries: this.#queries,
+      commands: this.#commands,
+      presence: this.#presence,
+      passwords: new Passwords(),
+      limits,
+      readiness: this.#readiness,
+      rateLimits: this.#settings.rateLimits,
+      passwordMinLength: this.#settings.passwordMinLength,
+      log: this.#log,
+      nextClientId: uuidv7Generator(),
+      get draining(): boolean {
+        return gateway.#draining;
+      },
+      command(command: Command): Promise<Exclude<Outcome, { kind: 'refused' }>> {
+        return new Promise((resolve, reject) => {
+          gateway.#commands.submit(command, (outcome) => {
+            if (outcome.kind === 'refused') reject(new ParleyError(outcome.code));
+            else resolve(outcome);
+          });
+        });
+      },
+      signal(user, frame): void {
+        if (!gateway.#presence.isOnline(user)) return;
+        const payload = encodeSignal(JSON.stringify(frame));
+        gateway.#bus.publish([{ channel: CHANNELS.user(user), payload }]).catch(() => {}); // A signal may be lost.
+      },
+      unexpected,
+      delivered(): void {},
+      refused(): void {},
+      overflowed(): void {},
+    } satisfies Omit<SessionContext, 'ended'> & Record<string, unknown>;
+  }
+}
+
+/** Requests that HTTP itself can't read, or that came too slowly (rule L7). */
+function answerClientError(error: NodeJS.ErrnoException, socket: NodeJS.WritableStream & { writable: boolean }): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return;
+  const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
+  const { status, message, code } = late
+    ? { status: '408 Request Timeout', message: 'The request took too long to arrive.', code: 'request_timeout' }
+    : error.code === 'HPE_HEADER_OVERFLOW'
+      ? { status: '431 Request Header Fields Too Large', message: 'The request headers are too large.', code: 'invalid_request' }
+      : { status: '400 Bad Request', message: 'The request is not valid HTTP.', code: 'invalid_request' };
+  const body = JSON.stringify({ error: message, code });
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

@@ -1,0 +1,83 @@
+import type { z } from 'zod';
+import { ParleyError } from '../../contract/errors.ts';
+import * as http from '../../contract/http.ts';
+import { LIMITS } from '../../contract/limits.ts';
+import { isValidNewUserId } from '../../contract/values.ts';
+import type { Identity } from '../identities.ts';
+import { parseFields } from './parse.ts';
+import type { RouteContext } from './route-context.ts';
+
+type Body = Record<string, unknown>;
+
+/** `POST /register` (rule H4). */
+export async function register(context: RouteContext, body: Body, address: string): Promise<z.infer<typeof http.registerAnswer>> {
+  const { user_id: user, password } = body;
+  if (!user || !password) throw new ParleyError('missing_credentials');
+  if (typeof user !== 'string' || !isValidNewUserId(user)) throw new ParleyError('invalid_user_id');
+  checkNewPassword(context, password);
+  await context.limits.register(address);
+  // Known ones are told without the work of hashing; the writer decides between two that come at once.
+  if ((await context.queries.ask('credentials', { user })) !== null) throw new ParleyError('user_exists');
+  const passwordHash = await context.passwords.hash(password);
+  await context.command({ kind: 'register', user, passwordHash });
+  context.log.info({ event: 'registered' }, 'user registered');
+  return { message: 'User registered successfully.' };
+}
+
+/** `POST /login` (rules H5, A6): whatever is wrong, the answer and the work are the same. */
+export async function login(context: RouteContext, body: Body, address: string): Promise<z.infer<typeof http.loginAnswer>> {
+  const parsed = http.credentials.safeParse(body);
+  if (!parsed.success) throw new ParleyError('invalid_credentials');
+  const { user_id: user, password } = parsed.data;
+  await context.limits.login(user, address);
+  const known = await context.queries.ask('credentials', { user });
+  if (!(await context.passwords.matches(password, known?.passwordHash)) || known === null) {
+    context.log.info({ event: 'login_failed' }, 'login failed');
+    throw new ParleyError('invalid_credentials');
+  }
+  await context.limits.loginSucceeded(user, address);
+  const issued = await context.identities.issue(user, known.version);
+  context.log.info({ event: 'logged_in' }, 'user logged in');
+  return { message: 'Login successful.', ...issued };
+}
+
+/** `POST /logout` (rule A5). */
+export async function logout(context: RouteContext, { claims }: Identity, everywhere: boolean): Promise<z.infer<typeof http.logoutAnswer>> {
+  if (claims !== undefined) {
+    const { user, tokenId, expiresAt, version } = claims;
+    await context.command(
+      everywhere ? { kind: 'logout-everywhere', user, version } : { kind: 'logout', user, tokenId, expiresAt },
+    );
+  }
+  return { message: 'Logged out.' };
+}
+
+/** `POST /change-password` (rule A5). */
+export async function changePassword(
+  context: RouteContext,
+  { user }: Identity,
+  body: Body,
+  address: string,
+): Promise<z.infer<typeof http.changePasswordAnswer>> {
+  checkNewPassword(context, body['new_password']);
+  const request = parseFields(body, http.changePasswordRequest);
+  // The current password is asked for, so it can be guessed at: the same limits as for a login.
+  await context.limits.login(user, address);
+  const known = await context.queries.ask('credentials', { user });
+  if (!(await context.passwords.matches(request.current_password, known?.passwordHash))) {
+    throw new ParleyError('invalid_credentials');
+  }
+  await context.limits.loginSucceeded(user, address);
+  const passwordHash = await context.passwords.hash(request.new_password);
+  const outcome = await context.command({ kind: 'change-password', user, passwordHash });
+  const issued = outcome.kind === 'version' ? await context.identities.issue(user, outcome.version) : undefined;
+  context.log.info({ event: 'password_changed' }, 'password changed');
+  return { message: 'Password changed.', ...issued };
+}
+
+function checkNewPassword(context: RouteContext, password: unknown): asserts password is string {
+  const ok = typeof password === 'string' && password.length >= context.passwordMinLength && password.length <= LIMITS.passwordUnits;
+  if (!ok) {
+    throw new ParleyError('invalid_password', `A password has ${context.passwordMinLength} to ${LIMITS.passwordUnits} characters.`);
+  }
+}

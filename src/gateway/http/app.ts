@@ -1,0 +1,109 @@
+import { randomUUID } from 'node:crypto';
+import cors from '@koa/cors';
+import Koa from 'koa';
+import helmet from 'koa-helmet';
+import { ParleyError } from '../../contract/errors.ts';
+import type { Logger } from '../../ops/logger.ts';
+import { createRouter, SEED_PATHS } from './routes.ts';
+import type { RouteContext } from './route-context.ts';
+
+export type HttpAppOptions = {
+  readonly routes: RouteContext;
+  readonly origins: '*' | readonly string[];
+  readonly trustProxy: boolean;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly log: Logger;
+};
+
+const REQUEST_ID = /^[\w.-]{1,64}$/;
+const CORS_HEADERS = 'x-requested-with, Content-Type, Authorization';
+const CORS_METHODS = 'POST, GET, OPTIONS, PUT, DELETE';
+
+/** Errors that the basic contract knows, and answers with the sentence alone (rule H2). */
+const SEED_ERRORS = new Set(['invalid_json', 'missing_credentials', 'missing_user', 'user_exists', 'invalid_credentials']);
+
+/** The HTTP side of a gateway (SPEC.md, part H). */
+export function createHttpApp({ routes, origins, trustProxy, headers, log }: HttpAppOptions): Koa {
+  const app = new Koa({ proxy: trustProxy });
+  app.silent = true;
+  app.on('error', (err: Error) => log.debug({ err }, 'http connection error'));
+
+  app.use(async (ctx, next) => {
+    const started = performance.now();
+    const given = ctx.get('X-Request-Id');
+    const requestId = REQUEST_ID.test(given) ? given : randomUUID();
+    ctx.set({ ...headers, 'X-Request-Id': requestId, 'Cache-Control': 'no-store' });
+    ctx.state['requestId'] = requestId;
+    await next();
+    if (routes.draining) ctx.set('Connection', 'close');
+    log.debug({ requestId, method: ctx.method, path: ctx.path, status: ctx.status, ms: Math.round(performance.now() - started) }, 'request');
+  });
+
+  app.use(
+    cors({
+      origin: origins === '*' ? '*' : (ctx) => (origins.includes(ctx.get('Origin')) ? ctx.get('Origin') : ''),
+      allowHeaders: CORS_HEADERS,
+      allowMethods: CORS_METHODS,
+      exposeHeaders: 'X-Request-Id, Parley-Worker, Retry-After',
+    }),
+  );
+  app.use(
+    helmet({
+      contentSecurityPolicy: {
+        useDefaults: false,
+        directives: {
+          defaultSrc: ["'none'"],
+          baseUri: ["'none'"],
+          connectSrc: ["'self'"],
+          fontSrc: ["'self'"],
+          formAction: ["'self'"],
+          frameAncestors: ["'none'"],
+          imgSrc: ["'self'", 'data:'],
+          manifestSrc: ["'self'"],
+          scriptSrc: ["'self'"],
+          styleSrc: ["'self'"],
+        },
+      },
+      // Answers are for other origins too, as CORS says; and plain HTTP is a proper way to run this.
+      crossOriginResourcePolicy: { policy: 'cross-origin' },
+      strictTransportSecurity: false,
+    }),
+  );
+
+  app.use(async (ctx, next) => {
+    try {
+      await next();
+      if (ctx.method === 'OPTIONS' && ctx.status !== 204) answerOptions(ctx);
+      else if (ctx.status === 404 && ctx.body === undefined) throw new ParleyError('not_found');
+    } catch (error) {
+      const known = error instanceof ParleyError ? error : routes.unexpected(error, ctx.state['requestId']);
+      const brief = routes.identities.open && SEED_PATHS.has(ctx.path) && SEED_ERRORS.has(known.code);
+      ctx.status = known.status;
+      if (known.retryAfterS !== undefined) ctx.set('Retry-After', String(known.retryAfterS));
+      if (known.code === 'upgrade_required') ctx.set('Upgrade', 'websocket');
+      // A body that was not read to its end would be taken for the next request.
+      if (known.code === 'request_too_large') ctx.set('Connection', 'close');
+      ctx.body = brief ? { error: known.message } : { error: known.message, code: known.code };
+      routes.refused(known.code);
+    }
+  });
+
+  const router = createRouter(routes);
+  app.use(router.routes());
+  app.use(async (ctx, next) => {
+    const allowed = router.stack.filter((layer) => layer.path === ctx.path).flatMap((layer) => layer.methods);
+    if (allowed.length > 0 && ctx.method !== 'OPTIONS') {
+      ctx.set('Allow', [...new Set(allowed)].join(', '));
+      throw new ParleyError('method_not_allowed');
+    }
+    await next();
+  });
+  return app;
+}
+
+/** `OPTIONS` that is no preflight (rule H3); preflights are answered by @koa/cors. */
+function answerOptions(ctx: Koa.Context): void {
+  ctx.status = 204;
+  ctx.set({ 'Access-Control-Allow-Headers': CORS_HEADERS, 'Access-Control-Allow-Methods': CORS_METHODS });
+  if (!ctx.response.get('Access-Control-Allow-Origin')) ctx.set('Access-Control-Allow-Origin', '*');
+}

@@ -1,0 +1,25 @@
+import type { LoginLimits } from '../../auth/login-limits.ts';
+import type { Passwords } from '../../auth/passwords.ts';
+import type { ErrorCode, ParleyError } from '../../contract/errors.ts';
+import type { Command, Outcome } from '../../core/commands.ts';
+import type { QueryPort } from '../../core/queries.ts';
+import type { Logger } from '../../ops/logger.ts';
+import type { Identities } from '../identities.ts';
+import type { Readiness } from '../readiness.ts';
+
+/** What the HTTP routes need of their gateway. */
+export interface RouteContext {
+  readonly identities: Identities;
+  readonly queries: QueryPort;
+  readonly passwords: Passwords;
+  readonly limits: LoginLimits;
+  readonly readiness: Readiness;
+  readonly passwordMinLength: number;
+  readonly log: Logger;
+  readonly draining: boolean;
+  /** Has the writer do something. @throws ParleyError what it was refused with */
+  command(command: Command): Promise<Exclude<Outcome, { kind: 'refused' }>>;
+  /** Notes a defect, and answers what the client is told. */
+  unexpected(error: unknown, requestId?: string): ParleyError;
+  refused(code: ErrorCode): void;
+}

@@ -1,0 +1,102 @@
+import Router, { type RouterContext } from '@koa/router';
+import { bearerToken } from '../../auth/tokens.ts';
+import { asyncApiDocument, openApiDocument } from '../../contract/documents.ts';
+import { ParleyError } from '../../contract/errors.ts';
+import * as http from '../../contract/http.ts';
+import type { Identity } from '../identities.ts';
+import { changePassword, login, logout, register } from './accounts.ts';
+import { conversations, history, recent, users } from './messages.ts';
+import { docsPage, homePage, STYLE } from './pages.ts';
+import { parseFields } from './parse.ts';
+import { readJsonBody } from './read-body.ts';
+import type { RouteContext } from './route-context.ts';
+
+/** The paths of the basic contract. */
+export const SEED_PATHS = new Set(['/register', '/login', '/get-messages', '/ws']);
+
+export function createRouter(context: RouteContext): Router {
+  const router = new Router();
+  /** Who asks: by token, or in AUTH=open by the id they give. The token is good now, the store included. */
+  const identify = async (ctx: RouterContext, user: string | undefined): Promise<Identity> => {
+    const token = bearerToken(ctx.get('Authorization'));
+    const identity = await context.identities.identify(user, undefined, token);
+    await context.identities.current(identity);
+    return identity;
+  };
+
+  router.post('/register', async (ctx) => {
+    ctx.body = await register(context, await readJsonBody(ctx.req), ctx.ip);
+  });
+  router.post('/login', async (ctx) => {
+    ctx.body = await login(context, await readJsonBody(ctx.req), ctx.ip);
+  });
+  router.post('/get-messages', async (ctx) => {
+    const body = await readJsonBody(ctx.req);
+    if (body['user_id'] === undefined || body['user_id'] === null || body['user_id'] === '') throw new ParleyError('missing_user');
+    const request = parseFields(body, http.recentRequest);
+    const { user } = await identify(ctx, request.user_id);
+    ctx.body = await recent(context.queries, user, request);
+  });
+  router.post('/logout', async (ctx) => {
+    // A body is a matter of choice here: `logout` with none is the common call.
+    const body = ctx.get('Content-Length') === '0' || !ctx.req.headers['content-type'] ? {} : await readJsonBody(ctx.req);
+    const { everywhere } = parseFields(body, http.logoutRequest);
+    ctx.body = await logout(context, await identify(ctx, undefined), everywhere === true);
+  });
+  router.post('/change-password', async (ctx) => {
+    const body = await readJsonBody(ctx.req);
+    const asked = typeof body['user_id'] === 'string' ? body['user_id'] : undefined;
+    ctx.body = await changePassword(context, await identify(ctx, asked), body, ctx.ip);
+  });
+
+  router.get('/conversations', async (ctx) => {
+    const query = parseFields({ ...ctx.query }, http.conversationsQuery);
+    const { user } = await identify(ctx, query.user_id);
+    ctx.body = await conversations(context.queries, user, query);
+  });
+  router.get('/history', async (ctx) => {
+    const query = parseFields({ ...ctx.query }, http.historyQuery);
+    const { user } = await identify(ctx, query.user_id);
+    ctx.type = 'application/json';
+    ctx.body = await history(context.queries, user, query);
+  });
+  router.get('/users', async (ctx) => {
+    const query = parseFields({ ...ctx.query }, http.usersQuery);
+    const { user } = await identify(ctx, query.user_id);
+    ctx.body = await users(context.queries, user, query);
+  });
+
+  router.get('/ws', () => {
+    throw new ParleyError('upgrade_required');
+  });
+  router.get('/livez', (ctx) => {
+    ctx.body = { live: true };
+  });
+  router.get('/readyz', (ctx) => {
+    const answer = context.readiness.answer();
+    ctx.status = answer.ready ? 200 : 503;
+    ctx.body = answer;
+  });
+
+  const openApi = openApiDocument();
+  const asyncApi = asyncApiDocument();
+  router.get('/openapi.json', (ctx) => {
+    ctx.body = openApi;
+  });
+  router.get('/asyncapi.json', (ctx) => {
+    ctx.body = asyncApi;
+  });
+  router.get('/docs', (ctx) => {
+    ctx.type = 'html';
+    ctx.body = docsPage();
+  });
+  router.get('/docs.css', (ctx) => {
+    ctx.type = 'css';
+    ctx.body = STYLE;
+  });
+  router.get('/', (ctx) => {
+    ctx.type = 'html';
+    ctx.body = homePage();
+  });
+  return router;
+}

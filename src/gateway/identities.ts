@@ -1,0 +1,84 @@
+import { Tokens } from '../auth/tokens.ts';
+import { ParleyError } from '../contract/errors.ts';
+import type { QueryPort, TokenClaims } from '../core/queries.ts';
+
+export type Identity = {
+  readonly user: string;
+  /** Absent in AUTH=open. */
+  readonly claims: TokenClaims | undefined;
+};
+
+export type AuthSettings =
+  | { readonly mode: 'open' }
+  | { readonly mode: 'required'; readonly secrets: readonly string[]; readonly tokenTtlS: number };
+
+/** Says who a request or a socket acts for (SPEC.md, part A). */
+export class Identities {
+  readonly #settings: AuthSettings;
+  readonly #queries: QueryPort;
+  #tokens: Tokens | undefined;
+
+  constructor(settings: AuthSettings, queries: QueryPort) {
+    this.#settings = settings;
+    this.#queries = queries;
+    if (settings.mode === 'required' && settings.secrets.length > 0) {
+      this.#tokens = new Tokens(settings.secrets, settings.tokenTtlS);
+    }
+  }
+
+  get open(): boolean {
+    return this.#settings.mode === 'open';
+  }
+
+  /** Gives the secret that is kept with the database; it counts where the settings name none. */
+  learnSecret(secret: string): void {
+    if (this.#settings.mode === 'required' && this.#tokens === undefined) {
+      this.#tokens = new Tokens([secret], this.#settings.tokenTtlS);
+    }
+  }
+
+  /** Whether tokens can be made and checked. */
+  get ready(): boolean {
+    return this.open || this.#tokens !== undefined;
+  }
+
+  /** @returns nothing in AUTH=open, where there are no tokens */
+  async issue(user: string, version: number): Promise<{ token: string; expires_at: string } | undefined> {
+    if (this.open) return undefined;
+    const { token, claims } = await this.#signer().issue(user, version);
+    return { token, expires_at: new Date(claims.expiresAt * 1000).toISOString() };
+  }
+
+  /** Checks a token's signature and time, without the store. @throws ParleyError */
+  verify(token: string): Promise<TokenClaims> {
+    return this.#signer().verify(token);
+  }
+
+  /**
+   * The identity behind a user id and a token, either of which may be missing. Whether the token was ended early is
+   * not looked at here: see `current`.
+   * @throws ParleyError missing_user | unauthorized | token_expired | forbidden
+   */
+  async identify(user: string | undefined, claims: TokenClaims | undefined, token?: string): Promise<Identity> {
+    if (this.open) {
+      if (!user) throw new ParleyError('missing_user');
+      return { user, claims: undefined };
+    }
+    const known = claims ?? (token === undefined ? undefined : await this.verify(token));
+    if (known === undefined) throw new ParleyError('unauthorized');
+    if (user !== undefined && user !== known.user) throw new ParleyError('forbidden');
+    return { user: known.user, claims: known };
+  }
+
+  /** Asks the store whether the token still counts. @throws ParleyError token_revoked | unavailable */
+  async current({ claims }: Identity): Promise<void> {
+    if (claims === undefined) return;
+    const { user, tokenId, version } = claims;
+    if ((await this.#queries.ask('tokenState', { user, tokenId, version })) === 'revoked') throw new ParleyError('token_revoked');
+  }
+
+  #signer(): Tokens {
+    if (this.#tokens === undefined) throw new ParleyError('unavailable', 'The store has not been reached yet: try again shortly.');
+    return this.#tokens;
+  }
+}

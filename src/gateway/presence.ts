@@ -1,0 +1,181 @@
+import type { Clock } from '../base/clock.ts';
+import { CHANNELS } from '../bus/channels.ts';
+import type { Bus } from '../core/bus.ts';
+
+/** A gateway speaks this often, and is gone when it has not for that long, in milliseconds. */
+const SPEAK_EVERY_MS = 1_000;
+const GONE_AFTER_MS = 4_000;
+/** Changes are told together, in milliseconds. */
+const TELL_AFTER_MS = 100;
+/** Users in one telling. */
+const TELL_MAX = 2_000;
+
+/** [user, number of sockets] */
+type Count = readonly [string, number];
+
+/** What gateways tell each other. `seq` ascends by one per gateway; who misses one asks for everything. */
+type Telling = { readonly gateway: string; readonly seq: number; readonly counts?: readonly Count[]; readonly all?: boolean; readonly ask?: string };
+
+type Peer = { readonly counts: Map<string, number>; seq: number; heardAt: number };
+
+export interface Watcher {
+  presence(online: readonly string[], offline: readonly string[]): void;
+}
+
+/**
+ * Who is online in the cluster (rule S3). Each gateway tells how many sockets of whom it has, and changes of it; one that
+ * falls silent takes its users with it, in one step.
+ */
+export class Presence {
+  readonly #bus: Bus;
+  readonly #clock: Clock;
+  readonly #gateway: string;
+  readonly #local = new Map<string, number>();
+  readonly #peers = new Map<string, Peer>();
+  readonly #watchers = new Map<string, Set<Watcher>>();
+  readonly #untold = new Set<string>();
+  #seq = 0;
+  #cancelTick = (): void => {};
+  #cancelTell = (): void => {};
+
+  constructor(bus: Bus, clock: Clock, gateway: string) {
+    this.#bus = bus;
+    this.#clock = clock;
+    this.#gateway = gateway;
+  }
+
+  async start(): Promise<void> {
+    await this.#bus.subscribe(CHANNELS.presence, (payload) => this.#hear(JSON.parse(payload) as Telling));
+    this.#tell({ ask: '*' });
+    this.#tick();
+  }
+
+  /** Tells the others that nobody is here any more. */
+  stop(): void {
+    this.#cancelTick();
+    this.#cancelTell();
+    this.#bus.unsubscribe(CHANNELS.presence);
+    this.#tell({ counts: [], all: true });
+  }
+
+  /** Sockets of the user anywhere; other gateways' as last told. */
+  sockets(user: string): number {
+    let sockets = this.#local.get(user) ?? 0;
+    for (const { counts } of this.#peers.values()) sockets += counts.get(user) ?? 0;
+    return sockets;
+  }
+
+  isOnline(user: string): boolean {
+    return this.sockets(user) > 0;
+  }
+
+  /** Users with a socket here. */
+  get localUsers(): number {
+    return this.#local.size;
+  }
+
+  /** A socket of the user opened (+1) or closed (−1) here. */
+  change(user: string, by: 1 | -1): void {
+    this.#changing([user], () => {
+      const count = (this.#local.get(user) ?? 0) + by;
+      if (count > 0) this.#local.set(user, count);
+      else this.#local.delete(user);
+    });
+    if (this.#untold.size === 0) this.#cancelTell = this.#clock.after(TELL_AFTER_MS, () => this.#tellChanges());
+    this.#untold.add(user);
+  }
+
+  /** Replaces what a watcher follows, and tells it how things stand. */
+  watch(watcher: Watcher, before: readonly string[], users: readonly string[]): void {
+    this.unwatch(watcher, before);
+    for (const user of users) {
+      const watchers = this.#watchers.get(user) ?? new Set();
+      this.#watchers.set(user, watchers.add(watcher));
+    }
+    watcher.presence(
+      users.filter((user) => this.isOnline(user)),
+      users.filter((user) => !this.isOnline(user)),
+    );
+  }
+
+  unwatch(watcher: Watcher, users: readonly string[]): void {
+    for (const user of users) {
+      const watchers = this.#watchers.get(user);
+      watchers?.delete(watcher);
+      if (watchers?.size === 0) this.#watchers.delete(user);
+    }
+  }
+
+  #tellChanges(): void {
+    const users = [...this.#untold];
+    this.#untold.clear();
+    for (let i = 0; i < users.length; i += TELL_MAX) this.#tell({ counts: this.#countsOf(users.slice(i, i + TELL_MAX)) });
+  }
+
+  #tellAll(): void {
+    const users = [...this.#local.keys()];
+    this.#tell({ counts: this.#countsOf(users.slice(0, TELL_MAX)), all: true });
+    for (let i = TELL_MAX; i < users.length; i += TELL_MAX) this.#tell({ counts: this.#countsOf(users.slice(i, i + TELL_MAX)) });
+  }
+
+  #countsOf = (users: readonly string[]): Count[] => users.map((user) => [user, this.#local.get(user) ?? 0]);
+
+  #tell(telling: Omit<Telling, 'gateway' | 'seq'>): void {
+    const payload = JSON.stringify({ gateway: this.#gateway, seq: ++this.#seq, ...telling } satisfies Telling);
+    this.#bus.publish([{ channel: CHANNELS.presence, payload }]).catch(() => {}); // The gap in seq is noticed.
+  }
+
+  #hear({ gateway, seq, counts, all, ask }: Telling): void {
+    if (gateway === this.#gateway) return;
+    if (ask === '*' || ask === this.#gateway) this.#tellAll();
+    let peer = this.#peers.get(gateway);
+    const known = peer !== undefined;
+    if (peer === undefined) {
+      peer = { counts: new Map(), seq: 0, heardAt: 0 };
+      this.#peers.set(gateway, peer);
+    }
+    const missed = !all && (!known || seq !== peer.seq + 1);
+    peer.seq = seq;
+    peer.heardAt = this.#clock.now();
+    if (counts !== undefined) this.#learn(peer.counts, counts, all === true);
+    if (missed) this.#tell({ ask: gateway });
+  }
+
+  #learn(peer: Map<string, number>, counts: readonly Count[], all: boolean): void {
+    const users = counts.map(([user]) => user);
+    this.#changing(all ? [...new Set([...users, ...peer.keys()])] : users, () => {
+      if (all) peer.clear();
+      for (const [user, count] of counts) {
+        if (count > 0) peer.set(user, count);
+        else peer.delete(user);
+      }
+    });
+  }
+
+  #tick(): void {
+    this.#cancelTick = this.#clock.after(SPEAK_EVERY_MS, () => this.#tick());
+    this.#tell({});
+    for (const [gateway, peer] of this.#peers) {
+      if (this.#clock.now() - peer.heardAt < GONE_AFTER_MS) continue;
+      this.#changing([...peer.counts.keys()], () => this.#peers.delete(gateway));
+    }
+  }
+
+  /** Makes a change, and tells watchers what it means to them: one notice each, however many users it is about. */
+  #changing(users: readonly string[], change: () => void): void {
+    const watched = users.filter((user) => this.#watchers.has(user));
+    const before = watched.map((user) => this.isOnline(user));
+    change();
+    const notices = new Map<Watcher, { online: string[]; offline: string[] }>();
+    watched.forEach((user, i) => {
+      const online = this.isOnline(user);
+      if (online === before[i]) return;
+      for (const watcher of this.#watchers.get(user) ?? []) {
+        const notice = notices.get(watcher) ?? { online: [], offline: [] };
+        notices.set(watcher, notice);
+        (online ? notice.online : notice.offline).push(user);
+      }
+    });
+    for (const [watcher, { online, offline }] of notices) watcher.presence(online, offline);
+  }
+}

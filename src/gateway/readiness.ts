@@ -1,0 +1,65 @@
+import type { z } from 'zod';
+import type { Clock } from '../base/clock.ts';
+import type { readyAnswer } from '../contract/http.ts';
+import type { QueryPort } from '../core/queries.ts';
+import type { BeatMonitor } from './beat-monitor.ts';
+
+/** The reader is asked this often; an answer older than that counts as none, in milliseconds. */
+const ASK_EVERY_MS = 2_000;
+const STALE_MS = 7_000;
+
+export type ReadyAnswer = z.infer<typeof readyAnswer>;
+
+const OPEN_WARNING = 'AUTH=open: anybody who reaches this server can read and write as anybody.';
+
+/** Whether a send would be stored and delivered now (G10): tied to the writer's beats and to a reader's answers. */
+export class Readiness {
+  readonly #clock: Clock;
+  readonly #queries: QueryPort;
+  readonly #beats: BeatMonitor;
+  readonly #open: boolean;
+  #answeredAt: number | undefined;
+  #cancel: () => void = () => {};
+  /** Why this node is not to be sent clients, beyond what is checked here; set by its primary and by draining. */
+  nodeTrouble: string | undefined;
+
+  constructor(clock: Clock, queries: QueryPort, beats: BeatMonitor, open: boolean) {
+    this.#clock = clock;
+    this.#queries = queries;
+    this.#beats = beats;
+    this.#open = open;
+  }
+
+  /** Asks the reader now and then. `onInfo` gets each answer. */
+  watch(onInfo: (info: { epoch: string; tokenSecret: string }) => void): void {
+    const again = (): void => {
+      this.#cancel = this.#clock.after(this.#answeredAt === undefined ? 200 : ASK_EVERY_MS, () => this.watch(onInfo));
+    };
+    this.#queries.ask('info', {}).then((info) => {
+      this.#answeredAt = this.#clock.now();
+      onInfo(info);
+      again();
+    }, again);
+  }
+
+  stop(): void {
+    this.#cancel();
+  }
+
+  answer(): ReadyAnswer {
+    const check = (reason: string | undefined) => (reason === undefined ? { ok: true } : { ok: false, reason });
+    const checks = {
+      writer: check(this.#beats.trouble),
+      reader: check(this.#readerTrouble),
+      node: check(this.nodeTrouble),
+    };
+    const ready = Object.values(checks).every(({ ok }) => ok);
+    return { ready, auth: this.#open ? 'open' : 'required', ...(this.#open && { warning: OPEN_WARNING }), checks };
+  }
+
+  get #readerTrouble(): string | undefined {
+    if (this.#answeredAt === undefined) return 'no reader has answered yet';
+    const age = this.#clock.now() - this.#answeredAt;
+    return age > STALE_MS ? `no reader has answered for ${Math.round(age / 1000)} s` : undefined;
+  }
+}

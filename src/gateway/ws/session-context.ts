@@ -1,0 +1,31 @@
+import type { Clock } from '../../base/clock.ts';
+import type { ErrorCode, ParleyError } from '../../contract/errors.ts';
+import type { ServerFrame } from '../../contract/frames.ts';
+import type { CommandSink } from '../../core/commands.ts';
+import type { QueryPort } from '../../core/queries.ts';
+import type { Feeds } from '../feeds.ts';
+import type { Identities } from '../identities.ts';
+import type { Presence } from '../presence.ts';
+
+/** What a session needs of its gateway. */
+export interface SessionContext {
+  readonly clock: Clock;
+  readonly identities: Identities;
+  readonly feeds: Feeds;
+  readonly queries: QueryPort;
+  readonly commands: CommandSink;
+  readonly presence: Presence;
+  readonly rateLimits: boolean;
+  /** True when no new work is taken. */
+  readonly draining: boolean;
+  /** A client_id for a send that came without one; ascends. */
+  nextClientId(): string;
+  /** Passes a signal on to a user's sockets, if they are online. */
+  signal(user: string, frame: ServerFrame): void;
+  /** Notes a defect, and answers what the client is told. */
+  unexpected(error: unknown): ParleyError;
+  delivered(messages: number): void;
+  refused(code: ErrorCode): void;
+  overflowed(kind: 'unsent'): void;
+  ended(session: object): void;
+}

@@ -1,0 +1,376 @@
+import type { WebSocket } from 'ws';
+import { CLOSE, type CloseReason, type ErrorCode, ERRORS, ParleyError } from '../../contract/errors.ts';
+import type { ClientFrame, ConnectedFrame, ConnectFrame, SendFrame, ServerFrame } from '../../contract/frames.ts';
+import { LIMITS } from '../../contract/limits.ts';
+import type { Outcome } from '../../core/commands.ts';
+import type { CatchUpPage, TokenClaims } from '../../core/queries.ts';
+import type { Feed, FeedMember } from '../feeds.ts';
+import type { Watcher } from '../presence.ts';
+import { FrameBudget } from './frame-budget.ts';
+import { FrameError, parseFrame } from './parse-frame.ts';
+import type { SessionContext } from './session-context.ts';
+
+/**
+ * waiting: no connect frame yet.
+ * connecting: it is being answered; other frames queue up.
+ * catching-up: pages are on their way; `cursor` is where they are. Live messages are left to the next page.
+ * live: the user's feed goes straight to the socket, from `cursor` on.
+ */
+type State =
+  | { readonly name: 'waiting'; readonly cancelTimeout: () => void }
+  | { readonly name: 'connecting'; readonly queue: ClientFrame[] }
+  | { readonly name: 'catching-up'; readonly user: string; cursor: number }
+  | { readonly name: 'live'; readonly user: string; cursor: number }
+  | { readonly name: 'closed' };
+
+/** Which close follows a refused connect. */
+const CONNECT_CLOSES: Partial<Record<ErrorCode, CloseReason>> = {
+  unauthorized: 'unauthorized',
+  token_expired: 'unauthorized',
+  token_revoked: 'unauthorized',
+  forbidden: 'forbidden',
+  unknown_user: 'unknownUser',
+  too_many_sockets: 'tooManySockets',
+  unavailable: 'tryLater',
+  overloaded: 'tryLater',
+  internal: 'tryLater',
+  shutting_down: 'restart',
+};
+
+const INVALID_FRAMES_MAX = 100;
+
+/** One socket, from its upgrade to its end (SPEC.md, part B). */
+export class Session implements FeedMember, Watcher {
+  readonly #ws: WebSocket;
+  readonly #context: SessionContext;
+  /** Whether the socket speaks the full protocol. */
+  readonly #full: boolean;
+  readonly #budget: FrameBudget | undefined;
+  #state: State;
+  #claims: TokenClaims | undefined;
+  #joined: string | undefined;
+  #watched: readonly string[] = [];
+  #unanswered = 0;
+  #invalid = 0;
+  #heardAt: number;
+  #onIdle: (() => void) | undefined;
+  #cancelExpiry: (() => void) | undefined;
+
+  /** @param claims of the token that came with the upgrade, already verified */
+  constructor(ws: WebSocket, full: boolean, claims: TokenClaims | undefined, context: SessionContext) {
+    this.#ws = ws;
+    this.#full = full;
+    this.#claims = claims;
+    this.#context = context;
+    this.#heardAt = context.clock.now();
+    this.#budget = context.rateLimits ? new FrameBudget(this.#heardAt) : undefined;
+    const cancelTimeout = context.clock.after(LIMITS.connectMs, () => {
+      this.#refuseAndClose(new ParleyError('connect_timeout'), 'connectTimeout');
+    });
+    this.#state = { name: 'waiting', cancelTimeout };
+    ws.on('message', (data: Buffer, isBinary: boolean) => this.#receive(data, isBinary));
+    ws.on('pong', () => {
+      this.#heardAt = context.clock.now();
+    });
+    ws.on('close', () => this.#closed());
+    ws.on('error', () => {}); // 'close' follows.
+  }
+
+  get claims(): TokenClaims | undefined {
+    return this.#claims;
+  }
+
+  get closed(): boolean {
+    return this.#state.name === 'closed';
+  }
+
+  // ---- from the client -----------------------------------------------------------------------------------------
+
+  #receive(data: Buffer, isBinary: boolean): void {
+    if (this.closed) return;
+    const now = this.#context.clock.now();
+    this.#heardAt = now;
+    if (isBinary) return this.close('unsupported', new ParleyError('invalid_frame', 'Frames are text.'));
+    const budget = this.#budget?.spend(now) ?? 'ok';
+    if (budget === 'exhausted') return this.#refuseAndClose(new ParleyError('rate_limited'), 'rateLimited');
+    let frame: ClientFrame;
+    try {
+      frame = parseFrame(data.toString(), this.#full);
+      if (budget === 'over') throw new FrameError(new ParleyError('rate_limited'), 'client_id' in frame ? frame.client_id : undefined);
+    } catch (error) {
+      this.#refuse(error as FrameError, (error as FrameError).clientId);
+      if (++this.#invalid > INVALID_FRAMES_MAX) this.close('badRequest', new ParleyError('invalid_frame', 'Too many bad frames.'));
+      return;
+    }
+    this.#accept(frame);
+  }
+
+  #accept(frame: ClientFrame): void {
+    const state = this.#state;
+    switch (state.name) {
+      case 'waiting':
+        if (frame.type !== 'connect') return this.#refuse(new ParleyError('not_connected'), clientIdOf(frame));
+        state.cancelTimeout();
+        this.#state = { name: 'connecting', queue: [] };
+        void this.#connect(frame);
+        return;
+      case 'connecting':
+        if (frame.type === 'connect') return this.#refuse(new ParleyError('already_connected'));
+        if (state.queue.length >= LIMITS.unansweredPerSocket) return this.#refuse(new ParleyError('overloaded'), clientIdOf(frame));
+        state.queue.push(frame);
+        return;
+      case 'catching-up':
+      case 'live':
+        return this.#handle(frame, state.user);
+      case 'closed':
+        return;
+    }
+  }
+
+  #handle(frame: ClientFrame, user: string): void {
+    switch (frame.type) {
+      case 'connect':
+        return this.#refuse(new ParleyError('already_connected'));
+      case 'message':
+        return this.#send(frame, user);
+      case 'read':
+        return this.#submit({ kind: 'mark-read', user, peer: frame.with, id: frame.id }, undefined);
+      case 'typing':
+        return this.#context.signal(frame.to, { type: 'typing', from: user });
+      case 'watch': {
+        const users = [...new Set(frame.users)];
+        this.#context.presence.watch(this, this.#watched, users);
+        this.#watched = users;
+        return;
+      }
+      case 'ping':
+        return this.#sendFrame({ type: 'pong' });
+    }
+  }
+
+  #send(frame: SendFrame, user: string): void {
+    if (this.#context.draining) return this.#refuse(new ParleyError('shutting_down'), frame.client_id);
+    const clientId = frame.client_id ?? this.#context.nextClientId();
+    this.#submit({ kind: 'send', from: user, to: frame.to, text: frame.message, clientId }, frame.client_id);
+  }
+
+  #submit(command: Parameters<SessionContext['commands']['submit']>[0], clientId: string | undefined): void {
+    if (this.#unanswered >= LIMITS.unansweredPerSocket) return this.#refuse(new ParleyError('overloaded'), clientId);
+    this.#unanswered++;
+    this.#context.commands.submit(command, (outcome) => this.#settle(outcome, clientId));
+  }
+
+  /** The echo comes through the feed; here come the other answers. */
+  #settle(outcome: Outcome, clientId: string | undefined): void {
+    this.#unanswered--;
+    if (outcome.kind === 'repeat') this.#write(outcome.frame);
+    if (outcome.kind === 'refused') this.#refuse(new ParleyError(outcome.code), clientId);
+    if (this.#unanswered === 0) this.#onIdle?.();
+  }
+
+  // ---- connecting ------------------------------------------------------------------------------------------------
+
+  async #connect(frame: ConnectFrame): Promise<void> {
+    try {
+      const { feed, page, resync } = await this.#admit(frame);
+      if (this.#state.name !== 'connecting') return;
+      const { queue } = this.#state;
+      const user = feed.user;
+      const resumes = this.#full && frame.since !== undefined && !resync;
+      if (this.#full) this.#greet(user, page, resync, resumes ? page.head : feed.cursor);
+      if (resumes) this.#state = { name: 'catching-up', user, cursor: frame.since as number };
+      else this.#state = { name: 'live', user, cursor: feed.cursor };
+      this.#context.presence.change(user, 1);
+      this.#watchExpiry(this.#context.clock.now());
+      for (const queued of queue) this.#handle(queued, user);
+      if (resumes) await this.#catchUp(feed, page);
+    } catch (error) {
+      if (this.closed) return;
+      const known = error instanceof ParleyError ? error : this.#context.unexpected(error);
+      this.#refuseAndClose(known, CONNECT_CLOSES[known.code] ?? 'badRequest');
+    }
+  }
+
+  async #admit(frame: ConnectFrame): Promise<{ feed: Feed; page: CatchUpPage; resync: boolean }> {
+    const { identities, feeds, queries, presence } = this.#context;
+    if (this.#context.draining) throw new ParleyError('shutting_down');
+    const { user, claims } = await identities.identify(frame.user_id, this.#claims, frame.token);
+    this.#claims = claims;
+    if (Math.max(presence.sockets(user), feeds.sockets(user)) >= LIMITS.socketsPerUser) throw new ParleyError('too_many_sockets');
+    this.#joined = user;
+    const feed = await feeds.join(user, this);
+    // Asked after the subscription is in force: what is committed later comes as an event.
+    const page = await queries.ask('catchUp', {
+      user,
+      ...(this.#full && frame.since !== undefined && { since: frame.since }),
+      ...(claims && { tokens: [{ tokenId: claims.tokenId, version: claims.version }] }),
+    });
+    if (page.user === 'unknown') throw new ParleyError('unknown_user');
+    if (page.tokens.includes('revoked')) throw new ParleyError('token_revoked');
+    feed.open(page.head);
+    const resync =
+      (frame.epoch !== undefined && frame.epoch !== page.epoch) || (frame.since !== undefined && frame.since > page.head);
+    return { feed, page, resync };
+  }
+
+  #greet(user: string, page: CatchUpPage, resync: boolean, head: number): void {
+    const connected: ConnectedFrame = {
+      type: 'connected',
+      user_id: user,
+      epoch: page.epoch,
+      head,
+      resync,
+      heartbeat_ms: LIMITS.heartbeatMs,
+      limits: {
+        message_units: LIMITS.messageUnits,
+        frame_bytes: LIMITS.frameBytes,
+        unanswered: LIMITS.unansweredPerSocket,
+      },
+    };
+    this.#sendFrame(connected);
+  }
+
+  /**
+   * Sends pages until the socket is where its feed is, and lets the feed take over in the same turn of the event
+   * loop: no gap, no repeat (R1).
+   */
+  async #catchUp(feed: Feed, first: CatchUpPage): Promise<void> {
+    let page = first;
+    while (this.#state.name === 'catching-up') {
+      const state = this.#state;
+      state.cursor = page.upto;
+      const live = !page.more && state.cursor >= feed.cursor;
+      const text = `{"type":"page","messages":[${page.frames.join(',')}],"upto":${page.upto},"more":${!live}}`;
+      if (live) {
+        this.#state = { name: 'live', user: state.user, cursor: state.cursor };
+        return this.#write(text);
+      }
+      // The next page is fetched when this one has left.
+      await new Promise<void>((resolve) => this.#ws.send(text, () => resolve()));
+      page = await this.#context.queries.ask('catchUp', { user: state.user, since: state.cursor });
+    }
+  }
+
+  // ---- from the feed ---------------------------------------------------------------------------------------------
+
+  deliver(ids: readonly number[], frames: readonly string[]): void {
+    const state = this.#state;
+    if (state.name !== 'live') return;
+    for (let i = 0; i < ids.length; i++) {
+      const id = ids[i] as number;
+      if (id <= state.cursor) continue;
+      state.cursor = id;
+      this.#write(frames[i] as string);
+    }
+    this.#context.delivered(ids.length);
+  }
+
+  signal(frame: string): void {
+    if (this.#full && (this.#state.name === 'live' || this.#state.name === 'catching-up')) this.#write(frame);
+  }
+
+  presence(online: readonly string[], offline: readonly string[]): void {
+    this.#sendFrame({ type: 'presence', online: [...online], offline: [...offline] });
+  }
+
+  revoked(): void {
+    this.#refuseAndClose(new ParleyError('token_revoked'), 'unauthorized');
+  }
+
+  // ---- time ------------------------------------------------------------------------------------------------------
+
+  /** Called once per heartbeat interval. */
+  heartbeat(now: number): void {
+    if (this.closed) return;
+    if (now - this.#heardAt > 2 * LIMITS.heartbeatMs) return this.#ws.terminate();
+    this.#ws.ping();
+    this.#watchExpiry(now);
+  }
+
+  /** Ends the socket with its token. Called at least once per interval, so that no far-off timer is needed. */
+  #watchExpiry(now: number): void {
+    const left = this.#claims === undefined ? Number.POSITIVE_INFINITY : this.#claims.expiresAt * 1000 - now;
+    if (left < LIMITS.heartbeatMs && this.#cancelExpiry === undefined) {
+      this.#cancelExpiry = this.#context.clock.after(Math.max(0, left), () => {
+        this.#refuseAndClose(new ParleyError('token_expired'), 'unauthorized');
+      });
+    }
+  }
+
+  // ---- to the client ---------------------------------------------------------------------------------------------
+
+  #sendFrame(frame: ServerFrame): void {
+    this.#write(JSON.stringify(frame));
+  }
+
+  #write(text: string): void {
+    if (this.#ws.bufferedAmount > LIMITS.unsentBytes) {
+      this.#context.overflowed('unsent');
+      return this.close('slowConsumer', new ParleyError('slow_consumer'));
+    }
+    this.#ws.send(text);
+  }
+
+  #refuse(error: ParleyError, clientId?: string): void {
+    if (this.closed) return;
+    this.#context.refused(error.code);
+    this.#sendFrame({
+      type: 'error',
+      code: error.code,
+      error: error.message,
+      retryable: error.retryable,
+      ...(clientId !== undefined && { client_id: clientId }),
+    });
+  }
+
+  #refuseAndClose(error: ParleyError, reason: CloseReason): void {
+    this.#refuse(error);
+    this.close(reason, error);
+  }
+
+  /** Resolves when every send that was accepted has been answered, or the socket is gone. */
+  idle(): Promise<void> {
+    if (this.#unanswered === 0 || this.closed) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+    });
+  }
+
+  /**
+   * Says why, and closes.
+   * @param reconnectAfterMs when the client should come back, where the server has a wish
+   */
+  close(reason: CloseReason, error: ParleyError, reconnectAfterMs = 1_000): void {
+    if (this.closed) return;
+    const { code, retryable } = CLOSE[reason];
+    const slow = reason === 'slowConsumer';
+    if (this.#full && !slow) {
+      this.#sendFrame({
+        type: 'closing',
+        code: error.code,
+        error: error.message,
+        reconnect_after_ms: retryable ? Math.round(reconnectAfterMs) : null,
+      });
+    }
+    this.#closed();
+    this.#ws.close(code, ERRORS[error.code].text.slice(0, 120));
+    // A peer that does not read would keep its backlog for ever.
+    const patience = this.#context.clock.after(slow ? 1_000 : 5_000, () => this.#ws.terminate());
+    this.#ws.once('close', patience);
+  }
+
+  #closed(): void {
+    const state = this.#state;
+    if (state.name === 'closed') return;
+    if (state.name === 'waiting') state.cancelTimeout();
+    this.#state = { name: 'closed' };
+    this.#cancelExpiry?.();
+    if (state.name === 'live' || state.name === 'catching-up') this.#context.presence.change(state.user, -1);
+    if (this.#joined !== undefined) this.#context.feeds.leave(this.#joined, this);
+    this.#context.presence.unwatch(this, this.#watched);
+    this.#context.ended(this);
+    this.#onIdle?.();
+  }
+}
+
+const clientIdOf = (frame: ClientFrame): string | undefined => (frame.type === 'message' ? frame.client_id : undefined);

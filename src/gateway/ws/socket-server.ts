@@ -1,0 +1,140 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import { bearerToken } from '../../auth/tokens.ts';
+import { ERRORS, ParleyError } from '../../contract/errors.ts';
+import { LIMITS } from '../../contract/limits.ts';
+import { SUBPROTOCOL } from '../../contract/version.ts';
+import type { TokenClaims } from '../../core/queries.ts';
+import { Session } from './session.ts';
+import type { SessionContext } from './session-context.ts';
+
+/** Heartbeats are spread over this many parts of the interval, so that pings don't come in bursts. */
+const HEARTBEAT_PARTS = 25;
+
+export type SocketServerOptions = {
+  readonly context: Omit<SessionContext, 'ended'>;
+  /** Origins a browser may connect from. */
+  readonly origins: '*' | readonly string[];
+  /** Headers of every upgrade answer. */
+  readonly headers: Readonly<Record<string, string>>;
+};
+
+/** Takes WebSocket upgrades at `/ws` and keeps the sessions. */
+export class SocketServer {
+  readonly #options: SocketServerOptions;
+  readonly #context: SessionContext;
+  readonly #wss: WebSocketServer;
+  readonly #sessions: Set<Session>[] = Array.from({ length: HEARTBEAT_PARTS }, () => new Set());
+  readonly #partOf = new WeakMap<object, Set<Session>>();
+  readonly #heartbeat: NodeJS.Timeout;
+  #opened = 0;
+  #part = 0;
+
+  constructor(server: Server, options: SocketServerOptions) {
+    this.#options = options;
+    this.#context = Object.create(options.context, {
+      ended: { value: (session: Session) => this.#partOf.get(session)?.delete(session) },
+    }) as SessionContext;
+    this.#wss = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: LIMITS.frameBytes,
+      maxFragments: 64,
+      maxBufferedChunks: 1_024,
+      handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+    });
+    this.#wss.on('headers', (headers) => {
+      for (const [name, value] of Object.entries(options.headers)) headers.push(`${name}: ${value}`);
+    });
+    server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
+    this.#heartbeat = setInterval(() => this.#beat(), LIMITS.heartbeatMs / HEARTBEAT_PARTS);
+    this.#heartbeat.unref();
+  }
+
+  /** Open sockets. */
+  get size(): number {
+    return this.#sessions.reduce((sum, part) => sum + part.size, 0);
+  }
+
+  *sessions(): Generator<Session> {
+    for (const part of this.#sessions) yield* [...part];
+  }
+
+  /** Closes all sockets, each when its sends are answered or the patience is over; clients come back spread over `spreadMs`. */
+  async drain(patienceMs: number, spreadMs: number): Promise<void> {
+    clearInterval(this.#heartbeat);
+    const patience = new Promise<void>((resolve) => this.#context.clock.after(patienceMs, resolve));
+    await Promise.all(
+      [...this.sessions()].map(async (session) => {
+        await Promise.race([session.idle(), patience]);
+        session.close('restart', new ParleyError('shutting_down'), Math.random() * spreadMs);
+      }),
+    );
+  }
+
+  /** Closes all sockets at once, for clients to begin anew. */
+  reset(): void {
+    for (const session of this.sessions()) {
+      session.close('restart', new ParleyError('shutting_down', 'The database was restored: reconnect.'), Math.random() * 2_000);
+    }
+  }
+
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    socket.on('error', () => socket.destroy());
+    try {
+      const claims = await this.#admit(request);
+      if (socket.destroyed) return;
+      this.#wss.handleUpgrade(request, socket, head, (ws) => {
+        const session = new Session(ws, ws.protocol === SUBPROTOCOL, claims, this.#context);
+        const part = this.#sessions[this.#opened++ % HEARTBEAT_PARTS] as Set<Session>;
+        part.add(session);
+        this.#partOf.set(session, part);
+      });
+    } catch (error) {
+      refuseUpgrade(socket, error instanceof ParleyError ? error : this.#context.unexpected(error), this.#options.headers);
+    }
+  }
+
+  async #admit(request: IncomingMessage): Promise<TokenClaims | undefined> {
+    const path = request.url?.split('?', 1)[0];
+    if (path !== '/ws') throw new ParleyError('not_found');
+    if (this.#context.draining) throw new ParleyError('shutting_down');
+    const { origin, authorization, 'sec-websocket-protocol': protocols } = request.headers;
+    const { origins } = this.#options;
+    if (origins !== '*' && origin !== undefined && !origins.includes(origin) && !isSameOrigin(origin, request)) {
+      throw new ParleyError('origin_not_allowed');
+    }
+    if (protocols !== undefined && !protocols.split(',').some((protocol) => protocol.trim() === SUBPROTOCOL)) {
+      throw new ParleyError('unsupported_subprotocol');
+    }
+    if (authorization === undefined || this.#context.identities.open) return undefined;
+    const token = bearerToken(authorization);
+    if (token === undefined) throw new ParleyError('unauthorized');
+    return this.#context.identities.verify(token);
+  }
+
+  #beat(): void {
+    const now = this.#context.clock.now();
+    this.#part = (this.#part + 1) % HEARTBEAT_PARTS;
+    for (const session of this.#sessions[this.#part] as Set<Session>) session.heartbeat(now);
+  }
+}
+
+/** The page came from this server, by whatever name it is known outside. */
+const isSameOrigin = (origin: string, request: IncomingMessage): boolean =>
+  URL.canParse(origin) && new URL(origin).host === request.headers.host;
+
+function refuseUpgrade(socket: Duplex, error: ParleyError, headers: Readonly<Record<string, string>>): void {
+  const body = JSON.stringify({ error: error.message, code: error.code });
+  const lines = [
+    `HTTP/1.1 ${error.status} ${ERRORS[error.code].status === 404 ? 'Not Found' : 'Refused'}`,
+    'Content-Type: application/json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+    'Access-Control-Allow-Origin: *',
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+  ];
+  socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);
+}
