@@ -10,6 +10,10 @@ import { Volume } from './volume.ts';
 
 export type ClusterOptions = {
   embedded: boolean;
+  /** How many nodes; one when embedded. */
+  nodes: number;
+  /** Every node may hold the writer, all on the one database file; otherwise the first alone. */
+  standby: boolean;
   /** The checkout under test. */
   root: string;
   /** Where the processes' logs go. */
@@ -51,7 +55,7 @@ export class Cluster {
   }
 
   async start(): Promise<void> {
-    const { embedded, artefacts, smallDisk } = this.#options;
+    const { embedded, nodes, standby, artefacts, smallDisk } = this.#options;
     const data = join(this.#directory, 'data');
     mkdirSync(data);
     mkdirSync(artefacts, { recursive: true });
@@ -67,8 +71,9 @@ export class Cluster {
       );
       await this.#redis.start();
     }
-    const roles = embedded ? ['all'] : ['all', 'gateway'];
-    for (const [i, role] of roles.entries()) this.nodes.push(await this.#createNode(i + 1, role));
+    for (let number = 1; number <= (embedded ? 1 : nodes); number++) {
+      this.nodes.push(await this.#createNode(number, number === 1 || standby ? 'all' : 'gateway'));
+    }
     for (const node of this.nodes) {
       node.start();
       if (await node.untilReady(START_MS)) continue;

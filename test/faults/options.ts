@@ -9,6 +9,8 @@ export type Options = {
   messages: number;
   seed: string;
   embedded: boolean;
+  nodes: number;
+  standby: boolean;
   minutes: number | undefined;
   only: string[] | undefined;
   users: number;
@@ -16,13 +18,15 @@ export type Options = {
   root: string;
 };
 
-export const USAGE = `Usage: npm run faults -- [--faults N] [--messages M] [--seed S] [--embedded] [--minutes T] [--only fault,…] [--users U] [--report dir]
+export const USAGE = `Usage: npm run faults -- [--faults N] [--messages M] [--seed S] [--embedded | --nodes N --standby] [--minutes T] [--only fault,…] [--users U] [--report dir]
 
 Does faults to a running Parley under load, and checks that it kept its promises.
   --faults N      faults to do (100; without limit when --minutes is given)
   --messages M    messages to send, spread over the faults (200 for each fault, or for each second of --minutes)
   --seed S        repeats the choices of an earlier run (default: a new one, printed)
   --embedded      one node, no Redis
+  --nodes N       nodes with a Redis between them (2)
+  --standby       every node may hold the writer, not the first alone
   --minutes T     stop doing faults after T minutes
   --only a,b      only these faults
   --users U       users, with one or two devices each (30)
@@ -38,6 +42,8 @@ export function parseOptions(args: readonly string[]): Options {
       messages: { type: 'string' },
       seed: { type: 'string' },
       embedded: { type: 'boolean', default: false },
+      nodes: { type: 'string' },
+      standby: { type: 'boolean', default: false },
       minutes: { type: 'string' },
       only: { type: 'string' },
       users: { type: 'string' },
@@ -54,6 +60,8 @@ export function parseOptions(args: readonly string[]): Options {
     messages: optional('messages', values.messages) ?? byDefault,
     seed: values.seed ?? String(Math.floor(Math.random() * 1_000_000)),
     embedded: values.embedded,
+    nodes: optional('nodes', values.nodes) ?? 2,
+    standby: values.standby,
     minutes,
     only: values.only?.split(',').map((name) => name.trim()),
     users: Math.max(2, optional('users', values.users) ?? 30),
@@ -77,6 +85,8 @@ export function commandOf(options: Options): string {
   args.push(`--messages ${options.messages}`);
   if (options.minutes !== undefined) args.push(`--minutes ${options.minutes}`);
   if (options.embedded) args.push('--embedded');
+  if (options.nodes !== 2) args.push(`--nodes ${options.nodes}`);
+  if (options.standby) args.push('--standby');
   if (options.only !== undefined) args.push(`--only ${options.only.join(',')}`);
   if (options.users !== 30) args.push(`--users ${options.users}`);
   if (options.root !== resolve(HERE)) args.push(`--root ${options.root}`);

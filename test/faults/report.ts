@@ -4,8 +4,8 @@ import { CLASSES, type Verdict, type ViolationClass } from './checker.ts';
 import { escapeHtml } from './markup.ts';
 import { picture } from './picture.ts';
 import type { FaultRecord, Summary } from './recovery.ts';
-import type { Readiness } from './runner.ts';
 import type { Moment } from './timeline.ts';
+import type { Readiness } from './truthful.ts';
 
 export type Report = {
   command: string;

@@ -17,6 +17,7 @@ import { printable, type Report, writeReport } from './report.ts';
 import { Runner } from './runner.ts';
 import { applicable, expectedMs } from './schedule.ts';
 import { closesByCode, refusalsByCode, timeline } from './timeline.ts';
+import { untruths } from './truthful.ts';
 import { Volume } from './volume.ts';
 
 /*
@@ -46,6 +47,8 @@ async function main(options: Options): Promise<boolean> {
   const cluster = new Cluster({
     embedded: options.embedded,
     root: options.root,
+    nodes: options.nodes,
+    standby: options.standby,
     artefacts: directory,
     smallDisk,
   });
@@ -80,6 +83,12 @@ async function main(options: Options): Promise<boolean> {
     database.close();
     await cluster.close();
     complaints.push(...cluster.nodes.flatMap((node) => node.complaints));
+    for (const { node, from, to, sends } of untruths(events, runner.readiness)) {
+      const seconds = ((to - from) / 1000).toFixed(1);
+      complaints.push(
+        `node ${node} said it was ready for ${seconds} s from ${(from / 1000).toFixed(1)} s on, while none of ${sends} sends was answered`,
+      );
+    }
     if (aborted) complaints.push('the run was ended early');
 
     const verdict = check(events, rows);

@@ -6,6 +6,7 @@ import { type Load, until } from './load.ts';
 import type { Random } from './random.ts';
 import type { FaultRecord } from './recovery.ts';
 import { expectedMs, type Slot, schedule } from './schedule.ts';
+import type { Readiness } from './truthful.ts';
 
 export type Plan = {
   kinds: readonly FaultKind[];
@@ -14,9 +15,6 @@ export type Plan = {
   messages: number;
   limitMs: number | undefined;
 };
-
-/** What a node's `/readyz` said; null when it gave no answer. */
-export type Readiness = { at: number; node: number; ready: boolean | null };
 
 export type Say = (line: string) => void;
 
