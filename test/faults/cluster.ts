@@ -95,7 +95,7 @@ export class Cluster {
       WORKERS: '2',
       LOG_LEVEL: 'info',
       AUTH: 'required',
-      TOKEN_SECRET: 'a secret of the faults run, of thirty-two characters and more',
+      TOKEN_SECRET: 'the secret of every faults run: not a secret at all',
       RATE_LIMITS: 'off',
     };
     if (this.#redis !== undefined) {
