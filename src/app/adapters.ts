@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
-import type { BrokerItem, BusItem, Link } from '../bus/ipc-items.ts';
 import { IpcBus } from '../bus/ipc-bus.ts';
+import type { BrokerItem, BusItem, Link } from '../bus/ipc-items.ts';
 import { RedisBus } from '../bus/redis-bus.ts';
 import { keyPrefix } from '../bus/redis-connection.ts';
 import { RedisLeaser } from '../bus/redis-lease.ts';

@@ -29,7 +29,9 @@ export async function startNode(environment: Readonly<Record<string, string | un
   process.title = 'parley: primary';
   if (config.bus.kind === 'redis') {
     const { url } = config.bus;
-    await probeRedis(url).catch((error: Error) => fail(`Redis at ${redactUrl(url)} can't be reached: ${error.message}.`));
+    await probeRedis(url).catch((error: Error) =>
+      fail(`Redis at ${redactUrl(url)} can't be reached: ${error.message}.`),
+    );
   }
   const node = `${os.hostname().slice(0, 32)}-${randomUUID().slice(0, 4)}`;
   new Node(config, node, createLogger(config.logLevel, { node, worker: 'primary' })).start();
@@ -96,14 +98,16 @@ class Node {
     if (status.kind === 'standby' && this.#config.bus.kind === 'ipc') {
       // The lock of a process that was just killed is free in a moment.
       const patience = setTimeout(() => {
-        if (this.#writer?.kind === 'standby') this.#giveUp(`the database ${this.#config.database.path} is in use by ${status.holder}.`);
+        if (this.#writer?.kind === 'standby')
+          this.#giveUp(`the database ${this.#config.database.path} is in use by ${status.holder}.`);
       }, LOCKED_PATIENCE_MS);
       patience.unref();
       return;
     }
     // A database that is not the cluster's must not answer the cluster's queries.
     if (status.kind !== 'refused') {
-      for (let i = 1; i <= this.#config.readers; i++) this.#supervisor.run('reader', this.#config.readers > 1 ? `reader ${i}` : 'reader');
+      for (let i = 1; i <= this.#config.readers; i++)
+        this.#supervisor.run('reader', this.#config.readers > 1 ? `reader ${i}` : 'reader');
     }
     this.#runGateways();
     this.#sayStarted();
@@ -120,8 +124,16 @@ class Node {
     const { role, bus, database, auth, gateways } = this.#config;
     if (this.#started || this.#supervisor.ready('gateway') < gateways) return;
     if (role !== 'gateway' && this.#writer === undefined) return;
+    if (
+      this.#writer &&
+      this.#writer.kind !== 'refused' &&
+      this.#supervisor.ready('reader') < this.#config.readers
+    )
+      return;
     this.#started = true;
-    const url = this.#address && `http://${this.#address.host === '0.0.0.0' ? 'localhost' : this.#address.host}:${this.#address.port}`;
+    const url =
+      this.#address &&
+      `http://${this.#address.host === '0.0.0.0' ? 'localhost' : this.#address.host}:${this.#address.port}`;
     const mode = bus.kind === 'ipc' ? 'embedded' : `cluster over ${redactUrl(bus.url)}`;
     this.#log.info(
       {
@@ -138,7 +150,10 @@ class Node {
       `Parley ${url ? `is at ${url}` : 'runs'} (${mode}; auth ${auth.mode})`,
     );
     if (auth.mode === 'open') {
-      this.#log.warn({ event: 'auth_open' }, 'AUTH=open: anybody who reaches this server can read and write as anybody');
+      this.#log.warn(
+        { event: 'auth_open' },
+        'AUTH=open: anybody who reaches this server can read and write as anybody',
+      );
     }
   }
 

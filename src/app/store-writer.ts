@@ -74,7 +74,8 @@ export class StoreWriter implements Service {
     this.#renewal = setInterval(() => void this.#renew(), RENEW_EVERY_MS);
     const db = openForWriting(this.#path);
     const report = await migrate(db, hashPassword);
-    if (report.imported) this.#log.info({ event: 'imported', ...report.imported }, 'database of the old chat app taken over');
+    if (report.imported)
+      this.#log.info({ event: 'imported', ...report.imported }, 'database of the old chat app taken over');
     else if (report.from !== report.to) this.#log.info({ event: 'migrated', ...report }, 'database migrated');
     const ledger = new Ledger(db, (err) => this.#log.error({ err }, 'a command could not be applied'));
     this.#identity = ledger.identity;
@@ -83,7 +84,10 @@ export class StoreWriter implements Service {
     this.#writer = new Writer(this.#bus, ledger, this.#log, (fenced) => this.#events.lost(fenced.message));
     await this.#writer.start();
     const { generation, databaseId, epoch } = ledger.identity;
-    this.#log.info({ event: 'leading', generation, databaseId, epoch, head: ledger.head }, 'this node writes the database');
+    this.#log.info(
+      { event: 'leading', generation, databaseId, epoch, head: ledger.head },
+      'this node writes the database',
+    );
     this.#events.status({ kind: 'leader', generation });
     this.#events.leading();
   }
@@ -91,7 +95,9 @@ export class StoreWriter implements Service {
   async #renew(): Promise<void> {
     try {
       const answer =
-        this.#claimed && this.#identity ? await this.#leaser.renew(this.#identity) : await this.#leaser.acquire(this.#identity);
+        this.#claimed && this.#identity
+          ? await this.#leaser.renew(this.#identity)
+          : await this.#leaser.acquire(this.#identity);
       if (answer.kind !== 'held') this.#events.lost(describe(answer));
     } catch {
       // Redis is away. Nobody else can take the lease either, and the generation guards the database.

@@ -10,13 +10,19 @@ import { openForReading, reason } from '../db/open.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { createLogger, type Logger } from '../ops/logger.ts';
 import { Reader } from '../reader/reader.ts';
-import { connectBus, type ConnectedBus } from './adapters.ts';
+import { type ConnectedBus, connectBus } from './adapters.ts';
 import { StoreWriter } from './store-writer.ts';
 
 /** `/readyz` says no for this long before a drain goes on, where a load balancer may be watching, in milliseconds. */
 const DRAIN_NOTICE_MS = 1_500;
 
-type Setup = { readonly config: Config; readonly identity: WorkerIdentity; readonly log: Logger; readonly bus: ConnectedBus; readonly process: WorkerProcess };
+type Setup = {
+  readonly config: Config;
+  readonly identity: WorkerIdentity;
+  readonly log: Logger;
+  readonly bus: ConnectedBus;
+  readonly process: WorkerProcess;
+};
 
 /** Runs a forked worker in the role its primary gave it. */
 export async function startWorker(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
@@ -92,18 +98,26 @@ function reader({ config, log, bus, process: self }: Setup): Service {
 }
 
 function writer({ config, identity, log, bus, process: self }: Setup): Service {
-  return new StoreWriter(config.database.path, bus.bus, bus.leaser(config.database.path, identity.node), log, {
-    status: (status) => self.writer(status),
-    leading: () => self.ready(),
-    lost: (why) => self.exit(why),
-  });
+  return new StoreWriter(
+    config.database.path,
+    bus.bus,
+    bus.leaser(config.database.path, identity.node),
+    log,
+    {
+      status: (status) => self.writer(status),
+      leading: () => self.ready(),
+      lost: (why) => self.exit(why),
+    },
+  );
 }
 
 function startFailure(error: unknown, config: Config): string {
   const { code } = error as { code?: string };
   const { host, port } = config.http;
-  if (code === 'EADDRINUSE') return `port ${port} on ${host} is in use: stop what listens there, or set PORT.`;
+  if (code === 'EADDRINUSE')
+    return `port ${port} on ${host} is in use: stop what listens there, or set PORT.`;
   if (code === 'EACCES') return `port ${port} on ${host} may not be used by this user: set PORT above 1023.`;
-  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return `HOST=${host} is not an address of this machine.`;
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+    return `HOST=${host} is not an address of this machine.`;
   return error instanceof Error ? error.message : String(error);
 }

@@ -31,7 +31,11 @@ export class LoginLimits {
         insuranceLimiter: memory,
       });
     };
-    this.#limiters = { userAndAddress: make('userAndAddress'), address: make('address'), register: make('register') };
+    this.#limiters = {
+      userAndAddress: make('userAndAddress'),
+      address: make('address'),
+      register: make('register'),
+    };
   }
 
   /**

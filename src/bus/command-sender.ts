@@ -15,7 +15,12 @@ const GIVE_UP_AFTER_MS = 30_000;
 const CHECK_EVERY_MS = 500;
 
 type Settle = (outcome: Outcome) => void;
-type Pending = { readonly batch: CommandBatch; readonly settle: readonly Settle[]; readonly since: number; sentAt: number };
+type Pending = {
+  readonly batch: CommandBatch;
+  readonly settle: readonly Settle[];
+  readonly since: number;
+  sentAt: number;
+};
 
 const DONE: Outcome = { kind: 'done' };
 const UNAVAILABLE: Outcome = { kind: 'refused', code: 'unavailable' };
@@ -47,7 +52,9 @@ export class CommandSender implements CommandSink {
   }
 
   async start(): Promise<void> {
-    await this.#bus.subscribe(CHANNELS.gateway(this.#gateway), (payload) => this.#settleBatch(JSON.parse(payload)));
+    await this.#bus.subscribe(CHANNELS.gateway(this.#gateway), (payload) =>
+      this.#settleBatch(JSON.parse(payload)),
+    );
     this.#scheduleCheck();
   }
 
@@ -84,7 +91,11 @@ export class CommandSender implements CommandSink {
 
   #flush(): void {
     while (this.#commands.length > 0 && this.#appending < APPENDS_MAX) {
-      const batch = { gateway: this.#gateway, seq: this.#nextSeq++, commands: this.#commands.splice(0, BATCH_MAX) };
+      const batch = {
+        gateway: this.#gateway,
+        seq: this.#nextSeq++,
+        commands: this.#commands.splice(0, BATCH_MAX),
+      };
       const now = this.#clock.now();
       const pending = { batch, settle: this.#settle.splice(0, BATCH_MAX), since: now, sentAt: now };
       this.#pending.set(batch.seq, pending);
@@ -110,7 +121,7 @@ export class CommandSender implements CommandSink {
     this.#pending.delete(seq);
     const exceptions = new Map(outcomes);
     this.#unsettled -= pending.settle.length;
-    pending.settle.forEach((settle, i) => settle(exceptions.get(i) ?? DONE));
+    for (const [i, settle] of pending.settle.entries()) settle(exceptions.get(i) ?? DONE);
   }
 
   #scheduleCheck(): void {

@@ -6,7 +6,12 @@ const LOG_MAX = 100_000;
 const WAITING_MAX = 20_000;
 
 type Member = { readonly out: ItemBatcher<BrokerItem>; serves: boolean };
-type Request = { readonly from: Member; readonly ref: number; readonly payload: string; server: Member | undefined };
+type Request = {
+  readonly from: Member;
+  readonly ref: number;
+  readonly payload: string;
+  server: Member | undefined;
+};
 type Reader = {
   readonly member: Member;
   readonly ref: number;

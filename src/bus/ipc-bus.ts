@@ -97,7 +97,8 @@ export class IpcBus implements Bus {
         this.#take(item.ref)?.resolve(item.payload as never);
         return;
       case 'request':
-        if (this.#handler) this.#out.add({ do: 'reply', request: item.request, payload: this.#handler(item.payload) });
+        if (this.#handler)
+          this.#out.add({ do: 'reply', request: item.request, payload: this.#handler(item.payload) });
         return;
     }
   }

@@ -7,7 +7,13 @@ export type BusItem =
   | { readonly do: 'subscribe'; readonly channel: string; readonly ref: number }
   | { readonly do: 'unsubscribe'; readonly channel: string }
   | { readonly do: 'append'; readonly payload: string; readonly ref: number }
-  | { readonly do: 'read'; readonly after?: string; readonly limit: number; readonly waitMs: number; readonly ref: number }
+  | {
+      readonly do: 'read';
+      readonly after?: string;
+      readonly limit: number;
+      readonly waitMs: number;
+      readonly ref: number;
+    }
   | { readonly do: 'trim'; readonly position: string }
   | { readonly do: 'request'; readonly payload: string; readonly ref: number }
   | { readonly do: 'serve'; readonly ref: number }
@@ -17,7 +23,11 @@ export type BrokerItem =
   | { readonly on: 'published'; readonly channel: string; readonly payload: string }
   | { readonly on: 'done'; readonly ref: number }
   | { readonly on: 'failed'; readonly ref: number; readonly error: string }
-  | { readonly on: 'entries'; readonly ref: number; readonly entries: readonly { position: string; payload: string }[] }
+  | {
+      readonly on: 'entries';
+      readonly ref: number;
+      readonly entries: readonly { position: string; payload: string }[];
+    }
   | { readonly on: 'answer'; readonly ref: number; readonly payload: string }
   | { readonly on: 'request'; readonly request: number; readonly payload: string };
 

@@ -19,7 +19,10 @@ export class QueryClient implements QueryPort {
     this.#bus = bus;
   }
 
-  async ask<Name extends QueryName>(name: Name, params: Queries[Name]['params']): Promise<Queries[Name]['answer']> {
+  async ask<Name extends QueryName>(
+    name: Name,
+    params: Queries[Name]['params'],
+  ): Promise<Queries[Name]['answer']> {
     if (this.#pending >= PENDING_MAX) throw new ParleyError('overloaded');
     this.#pending++;
     try {
@@ -37,7 +40,8 @@ export class QueryClient implements QueryPort {
         return await this.#bus.request(payload, TIMEOUT_MS);
       } catch (error) {
         if (!(error instanceof RequestTimeout)) throw error;
-        if (tries === TRIES) throw new ParleyError('unavailable', 'The store does not answer: try again shortly.');
+        if (tries === TRIES)
+          throw new ParleyError('unavailable', 'The store does not answer: try again shortly.');
       }
     }
   }

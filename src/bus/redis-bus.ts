@@ -124,12 +124,19 @@ export class RedisBus implements Bus {
   async read(after: Position | undefined, limit: number, waitMs: number): Promise<readonly LogEntry[]> {
     this.#reader ??= this.#connect('log');
     const from = after === undefined || after === this.#lostPosition ? '0' : after;
-    const answer = (await this.#reader.xread('COUNT', limit, 'BLOCK', waitMs, 'STREAMS', this.#key('log'), from)) as
-      | [key: string, entries: [id: string, fields: [string, string]][]][]
-      | null;
+    const answer = (await this.#reader.xread(
+      'COUNT',
+      limit,
+      'BLOCK',
+      waitMs,
+      'STREAMS',
+      this.#key('log'),
+      from,
+    )) as [key: string, entries: [id: string, fields: [string, string]][]][] | null;
     const entries = answer?.[0]?.[1];
     if (entries !== undefined) return entries.map(([position, [, payload]]) => ({ position, payload }));
-    if (after !== undefined && (await this.#newestPosition()) < streamOrder(after)) this.#lostPosition = after;
+    if (after !== undefined && (await this.#newestPosition()) < streamOrder(after))
+      this.#lostPosition = after;
     return [];
   }
 
@@ -214,7 +221,10 @@ export class RedisBus implements Bus {
   async close(): Promise<void> {
     this.#closed = true;
     for (const unwatch of this.#unwatch) unwatch();
-    await Promise.race([this.#commands.quit().catch(() => {}), new Promise((resolve) => setTimeout(resolve, 500))]);
+    await Promise.race([
+      this.#commands.quit().catch(() => {}),
+      new Promise((resolve) => setTimeout(resolve, 500)),
+    ]);
     for (const redis of [this.#commands, this.#subscriber, ...this.#blocking]) redis.disconnect();
   }
 

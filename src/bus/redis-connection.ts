@@ -53,7 +53,12 @@ export function watchConnection(redis: Redis): () => void {
  * @throws Error with the reason in a few words
  */
 export async function probeRedis(url: string): Promise<void> {
-  const redis = new Redis(url, { lazyConnect: true, retryStrategy: null, connectTimeout: SILENCE_MS, maxRetriesPerRequest: 0 });
+  const redis = new Redis(url, {
+    lazyConnect: true,
+    retryStrategy: null,
+    connectTimeout: SILENCE_MS,
+    maxRetriesPerRequest: 0,
+  });
   let reason: Error | undefined;
   redis.on('error', (error: Error) => {
     reason ??= error;

@@ -86,12 +86,19 @@ export class RedisLeaser implements Leaser {
   }
 }
 
-function refused(detail: string | undefined, more: string | undefined, identity: DatabaseIdentity | undefined): LeaseAnswer {
+function refused(
+  detail: string | undefined,
+  more: string | undefined,
+  identity: DatabaseIdentity | undefined,
+): LeaseAnswer {
   switch (detail) {
     case 'absent':
       return { kind: 'refused', reason: 'the cluster has a database already, and this node has none' };
     case 'other':
-      return { kind: 'refused', reason: `the cluster's database is ${more}, this node's is ${identity?.databaseId}` };
+      return {
+        kind: 'refused',
+        reason: `the cluster's database is ${more}, this node's is ${identity?.databaseId}`,
+      };
     default:
       return {
         kind: 'refused',

@@ -16,7 +16,8 @@ export class RestartPolicy {
     if (upMs >= HEALTHY_AFTER_MS) this.#shortLives = 0;
     else this.#shortLives++;
     // One end, or a healthy worker's, costs no time at all: most ends are accidents.
-    const delayMs = this.#shortLives <= 1 ? 0 : Math.min(FIRST_DELAY_MS * 2 ** (this.#shortLives - 2), DELAY_MAX_MS);
+    const delayMs =
+      this.#shortLives <= 1 ? 0 : Math.min(FIRST_DELAY_MS * 2 ** (this.#shortLives - 2), DELAY_MAX_MS);
     return { delayMs, looping: this.#shortLives >= LOOP_AFTER };
   }
 }

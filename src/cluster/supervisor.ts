@@ -64,20 +64,30 @@ export class Supervisor {
   /** Fills a slot, and keeps it filled. */
   run(role: WorkerRole, name: string): void {
     if (this.#slots.has(name)) return;
-    const slot: Slot = { role, name, policy: new RestartPolicy(), life: undefined, looping: false, cancelRestart: () => {} };
+    const slot: Slot = {
+      role,
+      name,
+      policy: new RestartPolicy(),
+      life: undefined,
+      looping: false,
+      cancelRestart: () => {},
+    };
     this.#slots.set(name, slot);
     this.#fork(slot);
   }
 
   /** What is wrong with the node's workers; undefined if nothing is. */
   get trouble(): string | undefined {
-    const looping = [...this.#slots.values()].filter((slot) => slot.looping).map(({ name, life }) => `${name}${life?.failure ? ` (${life.failure})` : ''}`);
+    const looping = [...this.#slots.values()]
+      .filter((slot) => slot.looping)
+      .map(({ name, life }) => `${name}${life?.failure ? ` (${life.failure})` : ''}`);
     return looping.length === 0 ? undefined : `crash loop: ${looping.join(', ')}`;
   }
 
   /** Workers by role that do their work now. */
   ready(role: WorkerRole): number {
-    return [...this.#slots.values()].filter((slot) => slot.role === role && slot.life?.readyAt !== undefined).length;
+    return [...this.#slots.values()].filter((slot) => slot.role === role && slot.life?.readyAt !== undefined)
+      .length;
   }
 
   tell(role: WorkerRole, message: ToWorker): void {
@@ -95,7 +105,9 @@ export class Supervisor {
 
   /** Has the workers of a role finish and exit; those that have not by the deadline are killed. */
   async drain(role: WorkerRole, timeoutMs: number): Promise<void> {
-    const workers = [...this.#slots.values()].filter((slot) => slot.role === role).flatMap(({ life }) => life?.worker ?? []);
+    const workers = [...this.#slots.values()]
+      .filter((slot) => slot.role === role)
+      .flatMap(({ life }) => life?.worker ?? []);
     const exits = workers.map((worker) => {
       if (worker.isDead()) return Promise.resolve();
       return new Promise<void>((resolve) => {
@@ -157,7 +169,10 @@ export class Supervisor {
     const upMs = life.readyAt === undefined ? 0 : this.#clock.now() - life.readyAt;
     const { delayMs, looping } = slot.policy.ended(upMs);
     slot.looping = looping;
-    this.#log.warn({ event: 'worker_ended', worker: slot.name, code, signal, upMs, restartInMs: delayMs, looping }, 'worker ended');
+    this.#log.warn(
+      { event: 'worker_ended', worker: slot.name, code, signal, upMs, restartInMs: delayMs, looping },
+      'worker ended',
+    );
     slot.cancelRestart = this.#clock.after(delayMs, () => this.#fork(slot));
   }
 
@@ -168,7 +183,10 @@ export class Supervisor {
         if (life === undefined || life.worker.isDead()) continue;
         const now = this.#clock.now();
         if (life.readyAt !== undefined && now - life.heardAt > SILENCE_MS) {
-          this.#log.error({ event: 'worker_stuck', worker: name, pid: life.worker.process.pid }, 'worker does not answer: killed');
+          this.#log.error(
+            { event: 'worker_stuck', worker: name, pid: life.worker.process.pid },
+            'worker does not answer: killed',
+          );
           life.worker.process.kill('SIGKILL');
         } else {
           send(life.worker, { kind: 'ping' });

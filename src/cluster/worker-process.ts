@@ -57,7 +57,9 @@ export class WorkerProcess {
 
   /** Says why the worker can't work, and ends it. */
   fail(reason: string): void {
-    process.send?.({ kind: 'failed', reason } satisfies ToPrimary, undefined, undefined, () => process.exit(1));
+    process.send?.({ kind: 'failed', reason } satisfies ToPrimary, undefined, undefined, () =>
+      process.exit(1),
+    );
   }
 
   /** Ends the worker at once; its successor starts clean. */

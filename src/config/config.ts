@@ -1,6 +1,6 @@
 import os from 'node:os';
 import path from 'node:path';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { type Env, envSchema } from './env.ts';
 
 export type Role = Env['ROLE'];
@@ -57,7 +57,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const problems: string[] = [];
   const secrets = env.TOKEN_SECRET?.split(',').map((secret) => secret.trim()) ?? [];
   if (secrets.some((secret) => secret.length < SECRET_MIN_CHARS)) {
-    problems.push(`TOKEN_SECRET must have at least ${SECRET_MIN_CHARS} characters (each, if several are given, split by commas).`);
+    problems.push(
+      `TOKEN_SECRET must have at least ${SECRET_MIN_CHARS} characters (each, if several are given, split by commas).`,
+    );
   }
   if (env.ROLE !== 'all' && env.REDIS_URL === undefined) {
     problems.push(`ROLE=${env.ROLE} needs REDIS_URL: without Redis, one node does everything (ROLE=all).`);

@@ -17,7 +17,10 @@ export const envSchema = z.object({
   WORKERS: z.coerce.number().pipe(z.int().min(1).max(256)).optional(),
   AUTH: z.enum(['required', 'open']).default('required'),
   TOKEN_SECRET: text.optional(),
-  TOKEN_TTL: z.coerce.number().pipe(z.int().min(1)).default(7 * 24 * 3600),
+  TOKEN_TTL: z.coerce
+    .number()
+    .pipe(z.int().min(1))
+    .default(7 * 24 * 3600),
   CORS_ORIGINS: text.default('*'),
   TRUST_PROXY: z.stringbool().default(false),
   RATE_LIMITS: z.stringbool().default(true),

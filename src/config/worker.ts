@@ -11,9 +11,15 @@ export function workerEnvironment(identity: WorkerIdentity): Record<string, stri
   return { PARLEY_WORKER_ROLE: identity.role, PARLEY_WORKER_NAME: identity.name, PARLEY_NODE: identity.node };
 }
 
-export function readWorkerIdentity(environment: Readonly<Record<string, string | undefined>>): WorkerIdentity {
+export function readWorkerIdentity(
+  environment: Readonly<Record<string, string | undefined>>,
+): WorkerIdentity {
   const { PARLEY_WORKER_ROLE: role, PARLEY_WORKER_NAME: name, PARLEY_NODE: node } = environment;
-  if ((role !== 'gateway' && role !== 'writer' && role !== 'reader') || name === undefined || node === undefined) {
+  if (
+    (role !== 'gateway' && role !== 'writer' && role !== 'reader') ||
+    name === undefined ||
+    node === undefined
+  ) {
     throw new Error('a worker is started by its primary only');
   }
   return { role, name, node };

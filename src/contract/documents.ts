@@ -1,12 +1,17 @@
 import { z } from 'zod';
-import { SUBPROTOCOL, API_VERSION } from './version.ts';
 import * as frames from './frames.ts';
 import { errorAnswer, ROUTES } from './http.ts';
+import { API_VERSION, SUBPROTOCOL } from './version.ts';
 
 type Json = { [key: string]: unknown };
 
 const schemaOf = (type: z.ZodType, io: 'input' | 'output'): Json => {
-  const { $schema: _, ...schema } = z.toJSONSchema(type, { target: 'draft-2020-12', io, unrepresentable: 'any', reused: 'inline' });
+  const { $schema: _, ...schema } = z.toJSONSchema(type, {
+    target: 'draft-2020-12',
+    io,
+    unrepresentable: 'any',
+    reused: 'inline',
+  });
   return schema;
 };
 
@@ -92,7 +97,9 @@ export function asyncApiDocument(): Json {
       ws: {
         address: '/ws',
         description: `Frames are JSON text. Without a subprotocol: Connect, Send, Message, Error. With ${SUBPROTOCOL}: all.`,
-        messages: Object.fromEntries(Object.keys(messages).map((id) => [id, { $ref: `#/components/messages/${id}` }])),
+        messages: Object.fromEntries(
+          Object.keys(messages).map((id) => [id, { $ref: `#/components/messages/${id}` }]),
+        ),
       },
     },
     operations: {

@@ -14,7 +14,9 @@ export const connectFrame = z
     type: z.literal('connect'),
     user_id: userId,
     token: token.optional(),
-    since: messageId.optional().meta({ description: 'Last message id the client has: all later ones follow' }),
+    since: messageId
+      .optional()
+      .meta({ description: 'Last message id the client has: all later ones follow' }),
     epoch: epoch.optional().meta({ description: 'The epoch `since` belongs to' }),
   })
   .meta({ id: 'Connect', description: 'First frame of every socket' });
@@ -28,9 +30,10 @@ export const sendFrame = z
   })
   .meta({ id: 'Send', description: 'Send a message' });
 
-export const readFrame = z
-  .object({ type: z.literal('read'), with: userId, id: messageId })
-  .meta({ id: 'MarkRead', description: 'All messages of the conversation up to `id` have been read (parley.v1)' });
+export const readFrame = z.object({ type: z.literal('read'), with: userId, id: messageId }).meta({
+  id: 'MarkRead',
+  description: 'All messages of the conversation up to `id` have been read (parley.v1)',
+});
 
 export const typingFrame = z
   .object({ type: z.literal('typing'), to: userId })
@@ -38,7 +41,10 @@ export const typingFrame = z
 
 export const watchFrame = z
   .object({ type: z.literal('watch'), users: z.array(userId).max(LIMITS.watchedUsers) })
-  .meta({ id: 'Watch', description: 'Replaces the set of users whose presence this socket follows (parley.v1)' });
+  .meta({
+    id: 'Watch',
+    description: 'Replaces the set of users whose presence this socket follows (parley.v1)',
+  });
 
 export const pingFrame = z
   .object({ type: z.literal('ping') })
@@ -90,7 +96,8 @@ export const connectedFrame = z
     epoch,
     head: messageId.meta({ description: 'Newest message id of the server; live messages have larger ids' }),
     resync: z.boolean().meta({
-      description: 'The client is ahead of the database, or of another epoch: forget local history and load it again',
+      description:
+        'The client is ahead of the database, or of another epoch: forget local history and load it again',
     }),
     heartbeat_ms: z.int(),
     limits: z.object({ message_units: z.int(), frame_bytes: z.int(), unanswered: z.int() }),
@@ -116,7 +123,10 @@ export const typingNoticeFrame = z
 
 export const presenceFrame = z
   .object({ type: z.literal('presence'), online: z.array(userId), offline: z.array(userId) })
-  .meta({ id: 'Presence', description: 'Changes among the watched users; the first after `watch` names them all (parley.v1)' });
+  .meta({
+    id: 'Presence',
+    description: 'Changes among the watched users; the first after `watch` names them all (parley.v1)',
+  });
 
 export const closingFrame = z
   .object({
@@ -127,7 +137,9 @@ export const closingFrame = z
   })
   .meta({ id: 'Closing', description: 'The server is about to close this socket (parley.v1)' });
 
-export const pongFrame = z.object({ type: z.literal('pong') }).meta({ id: 'Pong', description: 'Answer to `ping`' });
+export const pongFrame = z
+  .object({ type: z.literal('pong') })
+  .meta({ id: 'Pong', description: 'Answer to `ping`' });
 
 export const serverFrame = z.discriminatedUnion('type', [
   messageFrame,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { LIMITS } from './limits.ts';
 import { messageFrame } from './frames.ts';
+import { LIMITS } from './limits.ts';
 import { messageId, password, timestamp, userId } from './values.ts';
 
 /*
@@ -31,7 +31,9 @@ export const storedMessage = z.object({
 export const recentAnswer = z.object({
   conversations: z.record(z.string(), z.array(storedMessage)),
   users: z.array(userId),
-  next_before: messageId.optional().meta({ description: 'There are older messages: ask again with `before`' }),
+  next_before: messageId
+    .optional()
+    .meta({ description: 'There are older messages: ask again with `before`' }),
   users_truncated: z.literal(true).optional().meta({ description: 'There are more users: use GET /users' }),
 });
 
@@ -60,7 +62,9 @@ export const historyQuery = z.object({
 });
 export const historyAnswer = z.object({
   messages: z.array(messageFrame).meta({ description: 'Oldest first' }),
-  next_before: messageId.nullable().meta({ description: 'Ask with this `before` for the page before; null at the start' }),
+  next_before: messageId
+    .nullable()
+    .meta({ description: 'Ask with this `before` for the page before; null at the start' }),
 });
 
 export const conversationsQuery = z.object({
@@ -110,14 +114,92 @@ type Route = {
 
 /** The documented routes, in the order of the documents. */
 export const ROUTES = [
-  { method: 'post', path: '/register', summary: 'Register a user', body: credentials, answer: registerAnswer, auth: false, errors: [400, 409, 413, 429, 503] },
-  { method: 'post', path: '/login', summary: 'Log in', body: credentials, answer: loginAnswer, auth: false, errors: [400, 401, 413, 429, 503] },
-  { method: 'post', path: '/get-messages', summary: 'Newest messages by conversation, and the other users', body: recentRequest, answer: recentAnswer, auth: true, errors: [400, 401, 403, 413, 503] },
-  { method: 'post', path: '/logout', summary: 'End this session, or all of them', body: logoutRequest, answer: logoutAnswer, auth: true, errors: [401, 503] },
-  { method: 'post', path: '/change-password', summary: 'Change the password and end all other sessions', body: changePasswordRequest, answer: changePasswordAnswer, auth: true, errors: [400, 401, 429, 503] },
-  { method: 'get', path: '/conversations', summary: 'Conversations, newest first, with unread counts', query: conversationsQuery, answer: conversationsAnswer, auth: true, errors: [400, 401, 503] },
-  { method: 'get', path: '/history', summary: 'One page of a conversation', query: historyQuery, answer: historyAnswer, auth: true, errors: [400, 401, 503] },
-  { method: 'get', path: '/users', summary: 'Users by prefix', query: usersQuery, answer: usersAnswer, auth: true, errors: [400, 401, 503] },
-  { method: 'get', path: '/livez', summary: 'Whether the process answers', answer: z.object({ live: z.literal(true) }), auth: false, errors: [] },
-  { method: 'get', path: '/readyz', summary: 'Whether sends and deliveries work', answer: readyAnswer, auth: false, errors: [503] },
+  {
+    method: 'post',
+    path: '/register',
+    summary: 'Register a user',
+    body: credentials,
+    answer: registerAnswer,
+    auth: false,
+    errors: [400, 409, 413, 429, 503],
+  },
+  {
+    method: 'post',
+    path: '/login',
+    summary: 'Log in',
+    body: credentials,
+    answer: loginAnswer,
+    auth: false,
+    errors: [400, 401, 413, 429, 503],
+  },
+  {
+    method: 'post',
+    path: '/get-messages',
+    summary: 'Newest messages by conversation, and the other users',
+    body: recentRequest,
+    answer: recentAnswer,
+    auth: true,
+    errors: [400, 401, 403, 413, 503],
+  },
+  {
+    method: 'post',
+    path: '/logout',
+    summary: 'End this session, or all of them',
+    body: logoutRequest,
+    answer: logoutAnswer,
+    auth: true,
+    errors: [401, 503],
+  },
+  {
+    method: 'post',
+    path: '/change-password',
+    summary: 'Change the password and end all other sessions',
+    body: changePasswordRequest,
+    answer: changePasswordAnswer,
+    auth: true,
+    errors: [400, 401, 429, 503],
+  },
+  {
+    method: 'get',
+    path: '/conversations',
+    summary: 'Conversations, newest first, with unread counts',
+    query: conversationsQuery,
+    answer: conversationsAnswer,
+    auth: true,
+    errors: [400, 401, 503],
+  },
+  {
+    method: 'get',
+    path: '/history',
+    summary: 'One page of a conversation',
+    query: historyQuery,
+    answer: historyAnswer,
+    auth: true,
+    errors: [400, 401, 503],
+  },
+  {
+    method: 'get',
+    path: '/users',
+    summary: 'Users by prefix',
+    query: usersQuery,
+    answer: usersAnswer,
+    auth: true,
+    errors: [400, 401, 503],
+  },
+  {
+    method: 'get',
+    path: '/livez',
+    summary: 'Whether the process answers',
+    answer: z.object({ live: z.literal(true) }),
+    auth: false,
+    errors: [],
+  },
+  {
+    method: 'get',
+    path: '/readyz',
+    summary: 'Whether sends and deliveries work',
+    answer: readyAnswer,
+    auth: false,
+    errors: [503],
+  },
 ] as const satisfies readonly Route[];

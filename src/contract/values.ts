@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { LIMITS } from './limits.ts';
 
-/** Control, format (bidi, zero-width), surrogate, private and unassigned characters, line and paragraph separators. */
-const FORBIDDEN_IN_ID = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\u115F\u1160\u3164\uFFA0\u2800\uFE00-\uFE0F\u034F]/u;
+/** Control, format (bidi, zero-width), surrogate, private and unassigned characters, line ends, and all that shows as nothing. */
+const FORBIDDEN_IN_ID = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{DI}\u2800]/u;
 const SPACE_AT_END = /^\s|\s$/u;
 
 /** Whether a new user may take this id (rule L3). Ids already in a database are not held to it. */
@@ -42,10 +42,18 @@ export const messageText = z
 export const clientId = z
   .string()
   .regex(/^[\x21-\x7e]{1,64}$/)
-  .meta({ description: 'Chosen by the client, unique per sender; makes sending idempotent (UUIDv7 recommended)' });
+  .meta({
+    description: 'Chosen by the client, unique per sender; makes sending idempotent (UUIDv7 recommended)',
+  });
 
 export const token = z.string().min(1).max(4096).meta({ description: 'Token from /login' });
 
-export const epoch = z.string().min(1).max(64).meta({ description: 'Names one history of the database; changes when a backup is restored' });
+export const epoch = z
+  .string()
+  .min(1)
+  .max(64)
+  .meta({ description: 'Names one history of the database; changes when a backup is restored' });
 
-export const timestamp = z.string().meta({ description: 'UTC, YYYY-MM-DD HH:MM:SS', examples: ['2026-01-31 12:00:00'] });
+export const timestamp = z
+  .string()
+  .meta({ description: 'UTC, YYYY-MM-DD HH:MM:SS', examples: ['2026-01-31 12:00:00'] });

@@ -8,7 +8,12 @@
  */
 
 export type UserEvent =
-  | { readonly kind: 'messages'; readonly prev: number; readonly ids: readonly number[]; readonly frames: readonly string[] }
+  | {
+      readonly kind: 'messages';
+      readonly prev: number;
+      readonly ids: readonly number[];
+      readonly frames: readonly string[];
+    }
   | { readonly kind: 'signal'; readonly frame: string }
   | { readonly kind: 'revoked'; readonly version: number; readonly tokenId: string | undefined };
 
@@ -18,25 +23,33 @@ export function encodeMessages(prev: number, ids: readonly number[], frames: rea
 
 export const encodeSignal = (frame: string): string => `s\n${frame}`;
 
-export const encodeRevoked = (version: number, tokenId: string | undefined): string => `x ${version} ${tokenId ?? '*'}`;
+export const encodeRevoked = (version: number, tokenId: string | undefined): string =>
+  `x ${version} ${tokenId ?? '*'}`;
 
 /** @throws Error if the payload is not one of ours */
 export function decodeUserEvent(payload: string): UserEvent {
   switch (payload.charCodeAt(0)) {
-    case 0x6d /* m */: {
-      const headerEnd = payload.indexOf('\n');
-      const numbers = payload.slice(2, headerEnd).split(' ');
-      const ids: number[] = [];
-      for (let i = 1; i < numbers.length; i++) ids.push(Number(numbers[i]));
-      const body = payload.slice(headerEnd + 1);
-      return { kind: 'messages', prev: Number(numbers[0]), ids, frames: ids.length === 1 ? [body] : body.split('\n') };
-    }
+    case 0x6d /* m */:
+      {
+        const headerEnd = payload.indexOf('\n');
+        const numbers = payload.slice(2, headerEnd).split(' ');
+        const ids: number[] = [];
+        for (let i = 1; i < numbers.length; i++) ids.push(Number(numbers[i]));
+        const body = payload.slice(headerEnd + 1);
+        return {
+          kind: 'messages',
+          prev: Number(numbers[0]),
+          ids,
+          frames: ids.length === 1 ? [body] : body.split('\n'),
+        };
+      }
     case 0x73 /* s */:
       return { kind: 'signal', frame: payload.slice(2) };
-    case 0x78 /* x */: {
-      const [, version, tokenId] = payload.split(' ');
-      return { kind: 'revoked', version: Number(version), tokenId: tokenId === '*' ? undefined : tokenId };
-    }
+    case 0x78 /* x */:
+      {
+        const [, version, tokenId] = payload.split(' ');
+        return { kind: 'revoked', version: Number(version), tokenId: tokenId === '*' ? undefined : tokenId };
+      }
     default:
       throw new Error('unknown user event');
   }

@@ -35,7 +35,13 @@ export type CatchUpPage = {
 };
 
 /** [id, sender, receiver, message, timestamp] */
-export type StoredRow = readonly [id: number, sender: string, receiver: string, message: string, timestamp: string];
+export type StoredRow = readonly [
+  id: number,
+  sender: string,
+  receiver: string,
+  message: string,
+  timestamp: string,
+];
 
 export type ConversationSummary = {
   readonly user: string;

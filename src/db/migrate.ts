@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { type Db, DatabaseError } from './open.ts';
+import { DatabaseError, type Db } from './open.ts';
 import { finishScrub, importSeedTables, readSeedUsers, type SeedUsers, seedShape } from './seed-import.ts';
 
 const MIGRATIONS = path.join(import.meta.dirname, 'migrations');
@@ -14,7 +14,10 @@ function migrations(): Migration[] {
   return readdirSync(MIGRATIONS)
     .filter((file) => file.endsWith('.sql'))
     .sort()
-    .map((file) => ({ version: Number.parseInt(file, 10), sql: readFileSync(path.join(MIGRATIONS, file), 'utf8') }));
+    .map((file) => ({
+      version: Number.parseInt(file, 10),
+      sql: readFileSync(path.join(MIGRATIONS, file), 'utf8'),
+    }));
 }
 
 /** The schema this program reads and writes. */
@@ -77,7 +80,9 @@ function refuseForeign(db: Db): void {
     );
   }
   if (version > 0 && db.pragma('application_id', { simple: true }) !== APPLICATION_ID) {
-    throw new DatabaseError(`The database ${db.name} belongs to another program (it has schema ${version}, but is not Parley's).`);
+    throw new DatabaseError(
+      `The database ${db.name} belongs to another program (it has schema ${version}, but is not Parley's).`,
+    );
   }
 }
 

@@ -66,7 +66,8 @@ function opening(path: string, open: () => Db): Db {
 export function reason(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const code = 'code' in error ? String(error.code) : '';
-  if (code.startsWith('SQLITE_FULL')) return 'the disk is full (free some space; nothing that was acknowledged is lost)';
+  if (code.startsWith('SQLITE_FULL'))
+    return 'the disk is full (free some space; nothing that was acknowledged is lost)';
   if (code.startsWith('SQLITE_IOERR')) return `the disk answers with an I/O error (${code})`;
   if (code.startsWith('SQLITE_CORRUPT')) return 'the file is corrupt (stop, keep the file, restore a backup)';
   if (code.startsWith('SQLITE_NOTADB')) return 'the file is not an SQLite database';

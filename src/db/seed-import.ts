@@ -1,4 +1,4 @@
-import { type Db, DatabaseError } from './open.ts';
+import { DatabaseError, type Db } from './open.ts';
 
 /*
  * Takes over the two tables of the chat app Parley grew from: users(user_id, password) with passwords in clear, and
@@ -55,7 +55,9 @@ export async function readSeedUsers(db: Db, hash: (password: string) => Promise<
   const hashes = new Map<string, string>();
   if (columnsOf(db, 'users').length === 0) return hashes;
   const rows = db
-    .prepare('SELECT CAST(user_id AS TEXT) AS user, CAST(password AS TEXT) AS password FROM users WHERE user_id IS NOT NULL')
+    .prepare(
+      'SELECT CAST(user_id AS TEXT) AS user, CAST(password AS TEXT) AS password FROM users WHERE user_id IS NOT NULL',
+    )
     .all() as { user: string; password: string | null }[];
   const queue = rows.values();
   const worker = async () => {
@@ -67,15 +69,23 @@ export async function readSeedUsers(db: Db, hash: (password: string) => Promise<
 }
 
 /** Copies the moved tables into the schema's own and drops them. Runs inside the migration's transaction. */
-export function importSeedTables(db: Db, moved: MovedTables, hashes: SeedUsers): { users: number; messages: number } {
+export function importSeedTables(
+  db: Db,
+  moved: MovedTables,
+  hashes: SeedUsers,
+): { users: number; messages: number } {
   const counts = { users: 0, messages: 0 };
   if (moved.users) {
     const insert = db.prepare('INSERT INTO users (user_id, password) VALUES (?, ?)');
-    const ids = db.prepare('SELECT CAST(user_id AS TEXT) FROM seed_users WHERE user_id IS NOT NULL ORDER BY rowid').pluck();
+    const ids = db
+      .prepare('SELECT CAST(user_id AS TEXT) FROM seed_users WHERE user_id IS NOT NULL ORDER BY rowid')
+      .pluck();
     for (const user of ids.all() as string[]) {
       const hashed = hashes.get(user);
       if (hashed === undefined) {
-        throw new DatabaseError(`The database ${db.name} is being written by another program: stop it first. Nothing was changed.`);
+        throw new DatabaseError(
+          `The database ${db.name} is being written by another program: stop it first. Nothing was changed.`,
+        );
       }
       insert.run(user, hashed);
       counts.users++;

@@ -18,7 +18,9 @@ export function readIdentity(db: Db): DatabaseIdentity {
 /** Makes the caller the writer: from the commit on, writers of earlier generations are fenced. */
 export function claimGeneration(db: Db): DatabaseIdentity {
   return db
-    .prepare('UPDATE store SET generation = generation + 1 RETURNING database_id AS databaseId, epoch, generation')
+    .prepare(
+      'UPDATE store SET generation = generation + 1 RETURNING database_id AS databaseId, epoch, generation',
+    )
     .get() as DatabaseIdentity;
 }
 

@@ -75,7 +75,8 @@ export class Feed {
       case 'revoked':
         for (const member of this.members) {
           const { claims } = member;
-          if (claims && (claims.tokenId === event.tokenId || claims.version < event.version)) member.revoked();
+          if (claims && (claims.tokenId === event.tokenId || claims.version < event.version))
+            member.revoked();
         }
         return;
     }
@@ -153,7 +154,9 @@ export class Feeds {
     let entry = this.#feeds.get(user);
     if (entry === undefined) {
       const feed = new Feed(user, (it) => this.#repairFeed(it));
-      const subscribed = this.#bus.subscribe(CHANNELS.user(user), (payload) => feed.handle(decodeUserEvent(payload)));
+      const subscribed = this.#bus.subscribe(CHANNELS.user(user), (payload) =>
+        feed.handle(decodeUserEvent(payload)),
+      );
       entry = { feed, subscribed };
       this.#feeds.set(user, entry);
     }
@@ -204,7 +207,9 @@ export class Feeds {
   }
 
   async #askFor(feed: Feed, holders: readonly FeedMember[]): Promise<CatchUpPage | undefined> {
-    const tokens = holders.flatMap(({ claims }) => (claims ? [{ tokenId: claims.tokenId, version: claims.version }] : []));
+    const tokens = holders.flatMap(({ claims }) =>
+      claims ? [{ tokenId: claims.tokenId, version: claims.version }] : [],
+    );
     try {
       return await this.#queries.ask('catchUp', { user: feed.user, since: feed.cursor, tokens });
     } catch {

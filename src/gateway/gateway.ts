@@ -1,6 +1,6 @@
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { LoginLimits } from '../auth/login-limits.ts';
+import type { LoginLimits } from '../auth/login-limits.ts';
 import { Passwords } from '../auth/passwords.ts';
 import { type Clock, sleep } from '../base/clock.ts';
 import type { Service } from '../base/life-cycle.ts';
@@ -61,14 +61,24 @@ export class Gateway implements Service {
    * @param instance names this worker's life: unlike the worker's name, no other has or had it
    * @param limits of logins and registrations
    */
-  constructor(settings: GatewaySettings, bus: Bus, limits: LoginLimits, clock: Clock, instance: string, name: string, log: Logger) {
+  constructor(
+    settings: GatewaySettings,
+    bus: Bus,
+    limits: LoginLimits,
+    clock: Clock,
+    instance: string,
+    name: string,
+    log: Logger,
+  ) {
     this.#settings = settings;
     this.#bus = bus;
     this.#log = log;
     this.#commands = new CommandSender(bus, clock, instance);
     this.#queries = new QueryClient(bus);
     this.#identities = new Identities(settings.auth, this.#queries);
-    this.#feeds = new Feeds(bus, this.#queries, (messages) => log.info({ event: 'repaired', messages }, 'hole filled from the store'));
+    this.#feeds = new Feeds(bus, this.#queries, (messages) =>
+      log.info({ event: 'repaired', messages }, 'hole filled from the store'),
+    );
     this.#presence = new Presence(bus, clock, instance);
     this.#beats = new BeatMonitor(clock);
     this.#readiness = new Readiness(clock, this.#queries, this.#beats, settings.auth.mode === 'open');
@@ -81,7 +91,10 @@ export class Gateway implements Service {
       headers,
       log,
     });
-    this.#server = http.createServer({ headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 1_000 }, app.callback());
+    this.#server = http.createServer(
+      { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 1_000 },
+      app.callback(),
+    );
     this.#server.on('clientError', answerClientError);
     this.#sockets = new SocketServer(this.#server, { context, origins: settings.corsOrigins, headers });
   }
@@ -128,7 +141,10 @@ export class Gateway implements Service {
     const { resync, epochChanged } = this.#beats.hear(beat);
     this.#commands.refuse(!beat.writer.ok);
     if (epochChanged) {
-      this.#log.warn({ event: 'epoch_changed', epoch: beat.epoch }, 'the database was restored: all sockets are closed');
+      this.#log.warn(
+        { event: 'epoch_changed', epoch: beat.epoch },
+        'the database was restored: all sockets are closed',
+      );
       this.#sockets.reset();
     } else if (resync) {
       this.#feeds.resync();
@@ -181,13 +197,24 @@ export class Gateway implements Service {
 }
 
 /** Requests that HTTP itself can't read, or that came too slowly (rule L7). */
-function answerClientError(error: NodeJS.ErrnoException, socket: NodeJS.WritableStream & { writable: boolean }): void {
+function answerClientError(
+  error: NodeJS.ErrnoException,
+  socket: NodeJS.WritableStream & { writable: boolean },
+): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return;
   const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
   const { status, message, code } = late
-    ? { status: '408 Request Timeout', message: 'The request took too long to arrive.', code: 'request_timeout' }
+    ? {
+        status: '408 Request Timeout',
+        message: 'The request took too long to arrive.',
+        code: 'request_timeout',
+      }
     : error.code === 'HPE_HEADER_OVERFLOW'
-      ? { status: '431 Request Header Fields Too Large', message: 'The request headers are too large.', code: 'invalid_request' }
+      ? {
+          status: '431 Request Header Fields Too Large',
+          message: 'The request headers are too large.',
+          code: 'invalid_request',
+        }
       : { status: '400 Bad Request', message: 'The request is not valid HTTP.', code: 'invalid_request' };
   const body = JSON.stringify({ error: message, code });
   socket.end(

@@ -59,7 +59,11 @@ export class Identities {
    * not looked at here: see `current`.
    * @throws ParleyError missing_user | unauthorized | token_expired | forbidden
    */
-  async identify(user: string | undefined, claims: TokenClaims | undefined, token?: string): Promise<Identity> {
+  async identify(
+    user: string | undefined,
+    claims: TokenClaims | undefined,
+    token?: string,
+  ): Promise<Identity> {
     if (this.open) {
       if (!user) throw new ParleyError('missing_user');
       return { user, claims: undefined };
@@ -74,11 +78,13 @@ export class Identities {
   async current({ claims }: Identity): Promise<void> {
     if (claims === undefined) return;
     const { user, tokenId, version } = claims;
-    if ((await this.#queries.ask('tokenState', { user, tokenId, version })) === 'revoked') throw new ParleyError('token_revoked');
+    if ((await this.#queries.ask('tokenState', { user, tokenId, version })) === 'revoked')
+      throw new ParleyError('token_revoked');
   }
 
   #signer(): Tokens {
-    if (this.#tokens === undefined) throw new ParleyError('unavailable', 'The store has not been reached yet: try again shortly.');
+    if (this.#tokens === undefined)
+      throw new ParleyError('unavailable', 'The store has not been reached yet: try again shortly.');
     return this.#tokens;
   }
 }

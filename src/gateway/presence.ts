@@ -14,7 +14,13 @@ const TELL_MAX = 2_000;
 type Count = readonly [string, number];
 
 /** What gateways tell each other. `seq` ascends by one per gateway; who misses one asks for everything. */
-type Telling = { readonly gateway: string; readonly seq: number; readonly counts?: readonly Count[]; readonly all?: boolean; readonly ask?: string };
+type Telling = {
+  readonly gateway: string;
+  readonly seq: number;
+  readonly counts?: readonly Count[];
+  readonly all?: boolean;
+  readonly ask?: string;
+};
 
 type Peer = { readonly counts: Map<string, number>; seq: number; heardAt: number };
 
@@ -81,7 +87,8 @@ export class Presence {
       if (count > 0) this.#local.set(user, count);
       else this.#local.delete(user);
     });
-    if (this.#untold.size === 0) this.#cancelTell = this.#clock.after(TELL_AFTER_MS, () => this.#tellChanges());
+    if (this.#untold.size === 0)
+      this.#cancelTell = this.#clock.after(TELL_AFTER_MS, () => this.#tellChanges());
     this.#untold.add(user);
   }
 
@@ -109,19 +116,25 @@ export class Presence {
   #tellChanges(): void {
     const users = [...this.#untold];
     this.#untold.clear();
-    for (let i = 0; i < users.length; i += TELL_MAX) this.#tell({ counts: this.#countsOf(users.slice(i, i + TELL_MAX)) });
+    for (let i = 0; i < users.length; i += TELL_MAX)
+      this.#tell({ counts: this.#countsOf(users.slice(i, i + TELL_MAX)) });
   }
 
   #tellAll(): void {
     const users = [...this.#local.keys()];
     this.#tell({ counts: this.#countsOf(users.slice(0, TELL_MAX)), all: true });
-    for (let i = TELL_MAX; i < users.length; i += TELL_MAX) this.#tell({ counts: this.#countsOf(users.slice(i, i + TELL_MAX)) });
+    for (let i = TELL_MAX; i < users.length; i += TELL_MAX)
+      this.#tell({ counts: this.#countsOf(users.slice(i, i + TELL_MAX)) });
   }
 
   #countsOf = (users: readonly string[]): Count[] => users.map((user) => [user, this.#local.get(user) ?? 0]);
 
   #tell(telling: Omit<Telling, 'gateway' | 'seq'>): void {
-    const payload = JSON.stringify({ gateway: this.#gateway, seq: ++this.#seq, ...telling } satisfies Telling);
+    const payload = JSON.stringify({
+      gateway: this.#gateway,
+      seq: ++this.#seq,
+      ...telling,
+    } satisfies Telling);
     this.#bus.publish([{ channel: CHANNELS.presence, payload }]).catch(() => {}); // The gap in seq is noticed.
   }
 

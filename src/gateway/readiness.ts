@@ -33,7 +33,9 @@ export class Readiness {
   /** Asks the reader now and then. `onInfo` gets each answer. */
   watch(onInfo: (info: { epoch: string; tokenSecret: string }) => void): void {
     const again = (): void => {
-      this.#cancel = this.#clock.after(this.#answeredAt === undefined ? 200 : ASK_EVERY_MS, () => this.watch(onInfo));
+      this.#cancel = this.#clock.after(this.#answeredAt === undefined ? 200 : ASK_EVERY_MS, () =>
+        this.watch(onInfo),
+      );
     };
     this.#queries.ask('info', {}).then((info) => {
       this.#answeredAt = this.#clock.now();
@@ -47,14 +49,20 @@ export class Readiness {
   }
 
   answer(): ReadyAnswer {
-    const check = (reason: string | undefined) => (reason === undefined ? { ok: true } : { ok: false, reason });
+    const check = (reason: string | undefined) =>
+      reason === undefined ? { ok: true } : { ok: false, reason };
     const checks = {
       writer: check(this.#beats.trouble),
       reader: check(this.#readerTrouble),
       node: check(this.nodeTrouble),
     };
     const ready = Object.values(checks).every(({ ok }) => ok);
-    return { ready, auth: this.#open ? 'open' : 'required', ...(this.#open && { warning: OPEN_WARNING }), checks };
+    return {
+      ready,
+      auth: this.#open ? 'open' : 'required',
+      ...(this.#open && { warning: OPEN_WARNING }),
+      checks,
+    };
   }
 
   get #readerTrouble(): string | undefined {

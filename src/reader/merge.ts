@@ -30,7 +30,8 @@ export function* mergeSorted<Row>(
     for (let at = from; ; ) {
       let least = at;
       for (const child of [2 * at + 1, 2 * at + 2]) {
-        if (child < heap.length && key(heap[child] as Source<Row>) < key(heap[least] as Source<Row>)) least = child;
+        if (child < heap.length && key(heap[child] as Source<Row>) < key(heap[least] as Source<Row>))
+          least = child;
       }
       if (least === at) return;
       [heap[at], heap[least]] = [heap[least] as Source<Row>, heap[at] as Source<Row>];

@@ -86,9 +86,14 @@ export class Reader implements QueryHandlers {
     });
   }
 
-  history({ user, peer, before = ABOVE_ALL, limit }: Queries['history']['params']): Queries['history']['answer'] {
+  history({
+    user,
+    peer,
+    before = ABOVE_ALL,
+    limit,
+  }: Queries['history']['params']): Queries['history']['answer'] {
     return this.#snapshot(() => {
-      const conversation = this.#sql.conversation.get(user, peer) as number | undefined;
+      const conversation = this.#sql.conversation.get({ one: user, two: peer }) as number | undefined;
       if (conversation === undefined) return { frames: [], nextBefore: null };
       const rows: MessageRow[] = [];
       let units = 0;
@@ -101,11 +106,18 @@ export class Reader implements QueryHandlers {
         rows.push(row);
         units += row.message.length;
       }
-      return { frames: rows.map(frameOf).reverse(), nextBefore: more ? (rows.at(-1) as MessageRow).id : null };
+      return {
+        frames: rows.map(frameOf).reverse(),
+        nextBefore: more ? (rows.at(-1) as MessageRow).id : null,
+      };
     });
   }
 
-  conversations({ user, before = ABOVE_ALL, limit }: Queries['conversations']['params']): Queries['conversations']['answer'] {
+  conversations({
+    user,
+    before = ABOVE_ALL,
+    limit,
+  }: Queries['conversations']['params']): Queries['conversations']['answer'] {
     return this.#snapshot(() => {
       const newest = this.#sql.newestByConversation.all(user, before, limit + 1) as Newest[];
       const page = newest.slice(0, limit);
@@ -135,7 +147,7 @@ export class Reader implements QueryHandlers {
 
   /** The user's messages with ids above `since`, oldest first. */
   #newer(user: string, since: number): Iterable<MessageRow> {
-    const conversations = this.#sql.conversationsSince.all(since, user) as number[];
+    const conversations = this.#sql.conversationsSince.all(user, since) as number[];
     const sources = conversations.map((id) => (after: number, count: number) => {
       return this.#sql.newer.all(id, after, count) as MessageRow[];
     });
@@ -161,7 +173,12 @@ type MessageRow = {
   readonly client_id: string | null;
 };
 
-type Newest = { readonly conversation: number; readonly peer: string; readonly read: number; readonly last: number };
+type Newest = {
+  readonly conversation: number;
+  readonly peer: string;
+  readonly read: number;
+  readonly last: number;
+};
 
 const frameOf = (row: MessageRow): string =>
   messageFrameText(row.id, row.sender, row.receiver, row.message, row.timestamp, row.client_id);

@@ -11,8 +11,17 @@ import { prepareStatements, type Statements } from './statements.ts';
 /** Conversations whose id is remembered before all are forgotten at once. */
 const CONVERSATIONS_MAX = 200_000;
 
-export type StoredMessage = { readonly id: number; readonly from: string; readonly to: string; readonly frame: string };
-export type EndedTokens = { readonly user: string; readonly version: number; readonly tokenId: string | undefined };
+export type StoredMessage = {
+  readonly id: number;
+  readonly from: string;
+  readonly to: string;
+  readonly frame: string;
+};
+export type EndedTokens = {
+  readonly user: string;
+  readonly version: number;
+  readonly tokenId: string | undefined;
+};
 
 /** What one committed transaction has to tell. */
 export type Committed = {
@@ -20,7 +29,11 @@ export type Committed = {
   readonly signals: { readonly user: string; readonly frame: string }[];
   readonly ended: EndedTokens[];
   /** Per batch, in the group's order. */
-  readonly results: { readonly gateway: string; readonly seq: number; readonly outcomes: [number, Outcome][] }[];
+  readonly results: {
+    readonly gateway: string;
+    readonly seq: number;
+    readonly outcomes: [number, Outcome][];
+  }[];
 };
 
 const refused = (code: 'unknown_user' | 'user_exists' | 'client_id_conflict' | 'internal'): Outcome => ({
@@ -148,7 +161,12 @@ export class Ledger {
       return this.#repeat(from, to, text, clientId);
     }
     this.#head = id;
-    committed.messages.push({ id, from, to, frame: messageFrameText(id, from, to, text, timestamp, clientId) });
+    committed.messages.push({
+      id,
+      from,
+      to,
+      frame: messageFrameText(id, from, to, text, timestamp, clientId),
+    });
     return DONE;
   }
 
@@ -171,11 +189,11 @@ export class Ledger {
     const key = `${from}\n${to}`;
     const cached = this.#conversations.get(key);
     if (cached !== undefined) return cached;
-    let id = this.#sql.conversation.get(from, to) as number | undefined;
+    let id = this.#sql.conversation.get({ one: from, two: to }) as number | undefined;
     const known = { sender: this.#exists(from), receiver: this.#exists(to) };
     if (mayPost(known) !== undefined) return undefined;
     if (id === undefined) {
-      id = this.#sql.insertConversation.get(from, to) as number;
+      id = this.#sql.insertConversation.get({ one: from, two: to }) as number;
       this.#sql.insertMember.run(from, id, to);
       this.#sql.insertMember.run(to, id, from);
     }
@@ -206,10 +224,10 @@ export class Ledger {
   }
 
   #markRead(user: string, peer: string, id: number, committed: Committed): Outcome {
-    const conversation = this.#sql.conversation.get(user, peer) as number | undefined;
+    const conversation = this.#sql.conversation.get({ one: user, two: peer }) as number | undefined;
     if (conversation === undefined) return DONE;
     const upTo = Math.min(id, this.#head);
-    if (this.#sql.markRead.run(upTo, user, conversation).changes === 1) {
+    if (this.#sql.markRead.run({ id: upTo, user, conversation }).changes === 1) {
       const frame = JSON.stringify({ type: 'read', user, with: peer, id: upTo });
       for (const reader of new Set([user, peer])) committed.signals.push({ user: reader, frame });
     }

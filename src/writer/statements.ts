@@ -10,23 +10,29 @@ export function prepareStatements(db: Db) {
 
     user: db.prepare('SELECT password, token_version AS version FROM users WHERE user_id = ?'),
     insertUser: db.prepare('INSERT INTO users (user_id, password) VALUES (?, ?) ON CONFLICT DO NOTHING'),
-    setPassword: db.prepare('UPDATE users SET password = ?, token_version = token_version + 1 WHERE user_id = ?'),
+    setPassword: db.prepare(
+      'UPDATE users SET password = ?, token_version = token_version + 1 WHERE user_id = ?',
+    ),
     raiseVersion: db.prepare('UPDATE users SET token_version = max(token_version, ?) WHERE user_id = ?'),
-    endToken: db.prepare('INSERT INTO ended_tokens (token_id, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING'),
+    endToken: db.prepare(
+      'INSERT INTO ended_tokens (token_id, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING',
+    ),
     forgetTokens: db.prepare('DELETE FROM ended_tokens WHERE expires_at < ?'),
 
     // min and max compare as the tables do, which is not quite as JavaScript does.
     conversation: db
-      .prepare('SELECT id FROM conversations WHERE user_a = min(?1, ?2) AND user_b = max(?1, ?2)')
+      .prepare('SELECT id FROM conversations WHERE user_a = min(@one, @two) AND user_b = max(@one, @two)')
       .pluck(),
     insertConversation: db
-      .prepare('INSERT INTO conversations (user_a, user_b) VALUES (min(?1, ?2), max(?1, ?2)) RETURNING id')
+      .prepare(
+        'INSERT INTO conversations (user_a, user_b) VALUES (min(@one, @two), max(@one, @two)) RETURNING id',
+      )
       .pluck(),
     insertMember: db.prepare(
       'INSERT INTO members (user_id, conversation_id, peer) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
     ),
     markRead: db.prepare(
-      `UPDATE members SET read_id = ?1 WHERE user_id = ?2 AND conversation_id = ?3 AND read_id < ?1`,
+      'UPDATE members SET read_id = @id WHERE user_id = @user AND conversation_id = @conversation AND read_id < @id',
     ),
     insertMessage: db.prepare(
       `INSERT INTO messages (id, conversation_id, sender, receiver, message, timestamp, client_id)

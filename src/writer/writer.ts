@@ -68,7 +68,10 @@ export class Writer implements Service {
       try {
         const entries = await this.#bus.read(this.#position, ENTRIES_MAX, READ_WAIT_MS);
         const groups = groupEntries(entries, (entry, err) => {
-          this.#log.error({ err, position: entry.position }, 'command log entry is not readable: passed over');
+          this.#log.error(
+            { err, position: entry.position },
+            'command log entry is not readable: passed over',
+          );
         });
         for (const group of groups) await this.#commit(group);
         this.#trim();
@@ -108,7 +111,8 @@ export class Writer implements Service {
         return undefined;
       }
       const why = reason(err);
-      if (this.#health.ok || this.#health.reason !== why) this.#log.error({ err, why }, 'commit failed: nothing is acknowledged');
+      if (this.#health.ok || this.#health.reason !== why)
+        this.#log.error({ err, why }, 'commit failed: nothing is acknowledged');
       this.#health = { ok: false, reason: why };
       return undefined;
     }

@@ -10,7 +10,11 @@ import type { RouteContext } from './route-context.ts';
 type Body = Record<string, unknown>;
 
 /** `POST /register` (rule H4). */
-export async function register(context: RouteContext, body: Body, address: string): Promise<z.infer<typeof http.registerAnswer>> {
+export async function register(
+  context: RouteContext,
+  body: Body,
+  address: string,
+): Promise<z.infer<typeof http.registerAnswer>> {
   const { user_id: user, password } = body;
   if (!user || !password) throw new ParleyError('missing_credentials');
   if (typeof user !== 'string' || !isValidNewUserId(user)) throw new ParleyError('invalid_user_id');
@@ -25,7 +29,11 @@ export async function register(context: RouteContext, body: Body, address: strin
 }
 
 /** `POST /login` (rules H5, A6): whatever is wrong, the answer and the work are the same. */
-export async function login(context: RouteContext, body: Body, address: string): Promise<z.infer<typeof http.loginAnswer>> {
+export async function login(
+  context: RouteContext,
+  body: Body,
+  address: string,
+): Promise<z.infer<typeof http.loginAnswer>> {
   const parsed = http.credentials.safeParse(body);
   if (!parsed.success) throw new ParleyError('invalid_credentials');
   const { user_id: user, password } = parsed.data;
@@ -42,11 +50,17 @@ export async function login(context: RouteContext, body: Body, address: string):
 }
 
 /** `POST /logout` (rule A5). */
-export async function logout(context: RouteContext, { claims }: Identity, everywhere: boolean): Promise<z.infer<typeof http.logoutAnswer>> {
+export async function logout(
+  context: RouteContext,
+  { claims }: Identity,
+  everywhere: boolean,
+): Promise<z.infer<typeof http.logoutAnswer>> {
   if (claims !== undefined) {
     const { user, tokenId, expiresAt, version } = claims;
     await context.command(
-      everywhere ? { kind: 'logout-everywhere', user, version } : { kind: 'logout', user, tokenId, expiresAt },
+      everywhere
+        ? { kind: 'logout-everywhere', user, version }
+        : { kind: 'logout', user, tokenId, expiresAt },
     );
   }
   return { message: 'Logged out.' };
@@ -70,14 +84,21 @@ export async function changePassword(
   await context.limits.loginSucceeded(user, address);
   const passwordHash = await context.passwords.hash(request.new_password);
   const outcome = await context.command({ kind: 'change-password', user, passwordHash });
-  const issued = outcome.kind === 'version' ? await context.identities.issue(user, outcome.version) : undefined;
+  const issued =
+    outcome.kind === 'version' ? await context.identities.issue(user, outcome.version) : undefined;
   context.log.info({ event: 'password_changed' }, 'password changed');
   return { message: 'Password changed.', ...issued };
 }
 
 function checkNewPassword(context: RouteContext, password: unknown): asserts password is string {
-  const ok = typeof password === 'string' && password.length >= context.passwordMinLength && password.length <= LIMITS.passwordUnits;
+  const ok =
+    typeof password === 'string' &&
+    password.length >= context.passwordMinLength &&
+    password.length <= LIMITS.passwordUnits;
   if (!ok) {
-    throw new ParleyError('invalid_password', `A password has ${context.passwordMinLength} to ${LIMITS.passwordUnits} characters.`);
+    throw new ParleyError(
+      'invalid_password',
+      `A password has ${context.passwordMinLength} to ${LIMITS.passwordUnits} characters.`,
+    );
   }
 }

@@ -4,8 +4,8 @@ import Koa from 'koa';
 import helmet from 'koa-helmet';
 import { ParleyError } from '../../contract/errors.ts';
 import type { Logger } from '../../ops/logger.ts';
-import { createRouter, SEED_PATHS } from './routes.ts';
 import type { RouteContext } from './route-context.ts';
+import { createRouter, SEED_PATHS } from './routes.ts';
 
 export type HttpAppOptions = {
   readonly routes: RouteContext;
@@ -20,7 +20,13 @@ const CORS_HEADERS = 'x-requested-with, Content-Type, Authorization';
 const CORS_METHODS = 'POST, GET, OPTIONS, PUT, DELETE';
 
 /** Errors that the basic contract knows, and answers with the sentence alone (rule H2). */
-const SEED_ERRORS = new Set(['invalid_json', 'missing_credentials', 'missing_user', 'user_exists', 'invalid_credentials']);
+const SEED_ERRORS = new Set([
+  'invalid_json',
+  'missing_credentials',
+  'missing_user',
+  'user_exists',
+  'invalid_credentials',
+]);
 
 /** The HTTP side of a gateway (SPEC.md, part H). */
 export function createHttpApp({ routes, origins, trustProxy, headers, log }: HttpAppOptions): Koa {
@@ -36,7 +42,16 @@ export function createHttpApp({ routes, origins, trustProxy, headers, log }: Htt
     ctx.state['requestId'] = requestId;
     await next();
     if (routes.draining) ctx.set('Connection', 'close');
-    log.debug({ requestId, method: ctx.method, path: ctx.path, status: ctx.status, ms: Math.round(performance.now() - started) }, 'request');
+    log.debug(
+      {
+        requestId,
+        method: ctx.method,
+        path: ctx.path,
+        status: ctx.status,
+        ms: Math.round(performance.now() - started),
+      },
+      'request',
+    );
   });
 
   app.use(

@@ -40,7 +40,11 @@ async function newestRows(
   const rows: StoredRow[] = [];
   let units = 0;
   for (let from = before; ; ) {
-    const page = await queries.ask('recent', { user, limit: limit - rows.length, ...(from !== undefined && { before: from }) });
+    const page = await queries.ask('recent', {
+      user,
+      limit: limit - rows.length,
+      ...(from !== undefined && { before: from }),
+    });
     for (const row of page.rows) units += row[3].length;
     rows.push(...page.rows);
     if (!page.more) return { rows, nextBefore: undefined };

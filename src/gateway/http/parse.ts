@@ -2,9 +2,15 @@ import type { z } from 'zod';
 import { ParleyError } from '../../contract/errors.ts';
 
 /** Reads a body or a query string by its schema. @throws ParleyError invalid_request, naming the first bad field */
-export function parseFields<Schema extends z.ZodType>(body: Readonly<Record<string, unknown>>, schema: Schema): z.infer<Schema> {
+export function parseFields<Schema extends z.ZodType>(
+  body: Readonly<Record<string, unknown>>,
+  schema: Schema,
+): z.infer<Schema> {
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  throw new ParleyError('invalid_request', `'${issue?.path.join('.') ?? ''}': ${issue?.message ?? 'is not valid'}.`);
+  throw new ParleyError(
+    'invalid_request',
+    `'${issue?.path.join('.') ?? ''}': ${issue?.message ?? 'is not valid'}.`,
+  );
 }

@@ -13,7 +13,10 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 export async function readJsonBody(request: IncomingMessage): Promise<Record<string, unknown>> {
   let body: Buffer;
   try {
-    body = await getRawBody(request, { limit: LIMITS.requestBytes, length: request.headers['content-length'] ?? null });
+    body = await getRawBody(request, {
+      limit: LIMITS.requestBytes,
+      length: request.headers['content-length'] ?? null,
+    });
   } catch (error) {
     if ((error as { type?: string }).type === 'entity.too.large') throw new ParleyError('request_too_large');
     throw new ParleyError('invalid_request', 'The request body did not arrive whole.');

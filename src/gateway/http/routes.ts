@@ -32,14 +32,18 @@ export function createRouter(context: RouteContext): Router {
   });
   router.post('/get-messages', async (ctx) => {
     const body = await readJsonBody(ctx.req);
-    if (body['user_id'] === undefined || body['user_id'] === null || body['user_id'] === '') throw new ParleyError('missing_user');
+    if (body['user_id'] === undefined || body['user_id'] === null || body['user_id'] === '')
+      throw new ParleyError('missing_user');
     const request = parseFields(body, http.recentRequest);
     const { user } = await identify(ctx, request.user_id);
     ctx.body = await recent(context.queries, user, request);
   });
   router.post('/logout', async (ctx) => {
     // A body is a matter of choice here: `logout` with none is the common call.
-    const body = ctx.get('Content-Length') === '0' || !ctx.req.headers['content-type'] ? {} : await readJsonBody(ctx.req);
+    const body =
+      ctx.get('Content-Length') === '0' || !ctx.req.headers['content-type']
+        ? {}
+        : await readJsonBody(ctx.req);
     const { everywhere } = parseFields(body, http.logoutRequest);
     ctx.body = await logout(context, await identify(ctx, undefined), everywhere === true);
   });

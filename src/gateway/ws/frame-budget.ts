@@ -18,7 +18,10 @@ export class FrameBudget {
 
   /** @returns 'ok', 'over' (refuse the frame), or 'exhausted' (close the socket) */
   spend(now: number): 'ok' | 'over' | 'exhausted' {
-    this.#left = Math.min(LIMITS.framesBurst, this.#left + ((now - this.#at) * LIMITS.framesPerSecond) / 1000);
+    this.#left = Math.min(
+      LIMITS.framesBurst,
+      this.#left + ((now - this.#at) * LIMITS.framesPerSecond) / 1000,
+    );
     this.#at = now;
     if (this.#left >= 1) {
       this.#left--;

@@ -25,7 +25,10 @@ export function parseFrame(text: string, full: boolean): ClientFrame {
     value = parseJsonObject(text);
   } catch (error) {
     const known = error as ParleyError;
-    throw new FrameError(known.code === 'invalid_json' ? known : new ParleyError('invalid_frame', known.message), undefined);
+    throw new FrameError(
+      known.code === 'invalid_json' ? known : new ParleyError('invalid_frame', known.message),
+      undefined,
+    );
   }
   const parsed = (full ? clientFrame : basicClientFrame).safeParse(value);
   if (parsed.success) return parsed.data;
@@ -40,5 +43,8 @@ function refusal(value: Record<string, unknown>, issue: z.core.$ZodIssue | undef
     return new ParleyError('unknown_type', `There is no frame type '${type.slice(0, 32)}' here.`);
   }
   if (value['type'] === 'message' && field === 'message') return new ParleyError('invalid_message');
-  return new ParleyError('invalid_frame', `'${String(field ?? 'frame')}': ${issue?.message ?? 'is not valid'}.`);
+  return new ParleyError(
+    'invalid_frame',
+    `'${String(field ?? 'frame')}': ${issue?.message ?? 'is not valid'}.`,
+  );
 }

@@ -1,6 +1,12 @@
 import type { WebSocket } from 'ws';
-import { CLOSE, type CloseReason, type ErrorCode, ERRORS, ParleyError } from '../../contract/errors.ts';
-import type { ClientFrame, ConnectedFrame, ConnectFrame, SendFrame, ServerFrame } from '../../contract/frames.ts';
+import { CLOSE, type CloseReason, ERRORS, type ErrorCode, ParleyError } from '../../contract/errors.ts';
+import type {
+  ClientFrame,
+  ConnectedFrame,
+  ConnectFrame,
+  SendFrame,
+  ServerFrame,
+} from '../../contract/frames.ts';
 import { LIMITS } from '../../contract/limits.ts';
 import type { Outcome } from '../../core/commands.ts';
 import type { CatchUpPage, TokenClaims } from '../../core/queries.ts';
@@ -96,10 +102,15 @@ export class Session implements FeedMember, Watcher {
     let frame: ClientFrame;
     try {
       frame = parseFrame(data.toString(), this.#full);
-      if (budget === 'over') throw new FrameError(new ParleyError('rate_limited'), 'client_id' in frame ? frame.client_id : undefined);
+      if (budget === 'over')
+        throw new FrameError(
+          new ParleyError('rate_limited'),
+          'client_id' in frame ? frame.client_id : undefined,
+        );
     } catch (error) {
       this.#refuse(error as FrameError, (error as FrameError).clientId);
-      if (++this.#invalid > INVALID_FRAMES_MAX) this.close('badRequest', new ParleyError('invalid_frame', 'Too many bad frames.'));
+      if (++this.#invalid > INVALID_FRAMES_MAX)
+        this.close('badRequest', new ParleyError('invalid_frame', 'Too many bad frames.'));
       return;
     }
     this.#accept(frame);
@@ -109,14 +120,16 @@ export class Session implements FeedMember, Watcher {
     const state = this.#state;
     switch (state.name) {
       case 'waiting':
-        if (frame.type !== 'connect') return this.#refuse(new ParleyError('not_connected'), clientIdOf(frame));
+        if (frame.type !== 'connect')
+          return this.#refuse(new ParleyError('not_connected'), clientIdOf(frame));
         state.cancelTimeout();
         this.#state = { name: 'connecting', queue: [] };
         void this.#connect(frame);
         return;
       case 'connecting':
         if (frame.type === 'connect') return this.#refuse(new ParleyError('already_connected'));
-        if (state.queue.length >= LIMITS.unansweredPerSocket) return this.#refuse(new ParleyError('overloaded'), clientIdOf(frame));
+        if (state.queue.length >= LIMITS.unansweredPerSocket)
+          return this.#refuse(new ParleyError('overloaded'), clientIdOf(frame));
         state.queue.push(frame);
         return;
       case 'catching-up':
@@ -155,7 +168,8 @@ export class Session implements FeedMember, Watcher {
   }
 
   #submit(command: Parameters<SessionContext['commands']['submit']>[0], clientId: string | undefined): void {
-    if (this.#unanswered >= LIMITS.unansweredPerSocket) return this.#refuse(new ParleyError('overloaded'), clientId);
+    if (this.#unanswered >= LIMITS.unansweredPerSocket)
+      return this.#refuse(new ParleyError('overloaded'), clientId);
     this.#unanswered++;
     this.#context.commands.submit(command, (outcome) => this.#settle(outcome, clientId));
   }
@@ -196,7 +210,8 @@ export class Session implements FeedMember, Watcher {
     if (this.#context.draining) throw new ParleyError('shutting_down');
     const { user, claims } = await identities.identify(frame.user_id, this.#claims, frame.token);
     this.#claims = claims;
-    if (Math.max(presence.sockets(user), feeds.sockets(user)) >= LIMITS.socketsPerUser) throw new ParleyError('too_many_sockets');
+    if (Math.max(presence.sockets(user), feeds.sockets(user)) >= LIMITS.socketsPerUser)
+      throw new ParleyError('too_many_sockets');
     this.#joined = user;
     const feed = await feeds.join(user, this);
     // Asked after the subscription is in force: what is committed later comes as an event.
@@ -209,7 +224,8 @@ export class Session implements FeedMember, Watcher {
     if (page.tokens.includes('revoked')) throw new ParleyError('token_revoked');
     feed.open(page.head);
     const resync =
-      (frame.epoch !== undefined && frame.epoch !== page.epoch) || (frame.since !== undefined && frame.since > page.head);
+      (frame.epoch !== undefined && frame.epoch !== page.epoch) ||
+      (frame.since !== undefined && frame.since > page.head);
     return { feed, page, resync };
   }
 
@@ -373,4 +389,5 @@ export class Session implements FeedMember, Watcher {
   }
 }
 
-const clientIdOf = (frame: ClientFrame): string | undefined => (frame.type === 'message' ? frame.client_id : undefined);
+const clientIdOf = (frame: ClientFrame): string | undefined =>
+  frame.type === 'message' ? frame.client_id : undefined;

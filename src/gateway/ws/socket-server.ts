@@ -77,7 +77,11 @@ export class SocketServer {
   /** Closes all sockets at once, for clients to begin anew. */
   reset(): void {
     for (const session of this.sessions()) {
-      session.close('restart', new ParleyError('shutting_down', 'The database was restored: reconnect.'), Math.random() * 2_000);
+      session.close(
+        'restart',
+        new ParleyError('shutting_down', 'The database was restored: reconnect.'),
+        Math.random() * 2_000,
+      );
     }
   }
 
@@ -93,7 +97,11 @@ export class SocketServer {
         this.#partOf.set(session, part);
       });
     } catch (error) {
-      refuseUpgrade(socket, error instanceof ParleyError ? error : this.#context.unexpected(error), this.#options.headers);
+      refuseUpgrade(
+        socket,
+        error instanceof ParleyError ? error : this.#context.unexpected(error),
+        this.#options.headers,
+      );
     }
   }
 
@@ -103,10 +111,18 @@ export class SocketServer {
     if (this.#context.draining) throw new ParleyError('shutting_down');
     const { origin, authorization, 'sec-websocket-protocol': protocols } = request.headers;
     const { origins } = this.#options;
-    if (origins !== '*' && origin !== undefined && !origins.includes(origin) && !isSameOrigin(origin, request)) {
+    if (
+      origins !== '*' &&
+      origin !== undefined &&
+      !origins.includes(origin) &&
+      !isSameOrigin(origin, request)
+    ) {
       throw new ParleyError('origin_not_allowed');
     }
-    if (protocols !== undefined && !protocols.split(',').some((protocol) => protocol.trim() === SUBPROTOCOL)) {
+    if (
+      protocols !== undefined &&
+      !protocols.split(',').some((protocol) => protocol.trim() === SUBPROTOCOL)
+    ) {
       throw new ParleyError('unsupported_subprotocol');
     }
     if (authorization === undefined || this.#context.identities.open) return undefined;

@@ -1,0 +1,181 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+const START_MS = 30_000;
+
+/** Shared by tests so that tokens can be made without a login. */
+export const TEST_SECRET = 'a test secret of more than thirty-two characters';
+
+export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
+
+/** One node of Parley: real processes, started as a person would. */
+export class TestNode {
+  readonly process: ChildProcess;
+  readonly exited: Promise<Exit>;
+  #output = '';
+
+  constructor(env: Readonly<Record<string, string>>) {
+    this.process = spawn(process.execPath, ['src/main.ts'], {
+      cwd: ROOT,
+      env: {
+        ...bareEnvironment(),
+        PORT: '0',
+        ADMIN_PORT: '0',
+        TOKEN_SECRET: TEST_SECRET,
+        RATE_LIMITS: 'off',
+        ...env,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    for (const stream of [this.process.stdout, this.process.stderr]) {
+      stream?.on('data', (chunk: Buffer) => {
+        this.#output += chunk.toString();
+      });
+    }
+    this.exited = new Promise((resolve) => {
+      this.process.once('exit', (code, signal) => resolve({ code, signal }));
+    });
+  }
+
+  /** Everything the node has said, both streams. */
+  get output(): string {
+    return this.#output;
+  }
+
+  get pid(): number {
+    return this.process.pid as number;
+  }
+
+  /** The log lines with this event. */
+  events(event: string): Record<string, unknown>[] {
+    return this.#output
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+      .filter((line) => line['event'] === event);
+  }
+
+  /** Where it listens, such as http://127.0.0.1:41234; waits for the start line. */
+  async url(): Promise<string> {
+    const [started] = await this.waitForEvent('started');
+    return String(started?.['url']).replace('localhost', '127.0.0.1');
+  }
+
+  async waitForEvent(event: string): Promise<Record<string, unknown>[]> {
+    await waitFor(
+      () => this.events(event).length > 0,
+      START_MS,
+      () => `the node did not say '${event}':\n${this.#output}`,
+    );
+    return this.events(event);
+  }
+
+  /** Pids of its workers of one kind, such as `gateway`, by their process titles. */
+  workers(kind: string): number[] {
+    return childrenOf(this.pid).filter((pid) => titleOf(pid).startsWith(`parley: ${kind}`));
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.process.kill(signal);
+  }
+
+  /** Ends it the hard way, workers too. */
+  async kill(): Promise<void> {
+    const workers = childrenOf(this.pid);
+    this.process.kill('SIGKILL');
+    await this.exited;
+    for (const pid of workers) signalPid(pid, 'SIGKILL');
+    await waitFor(
+      () => workers.every((pid) => !isAlive(pid)),
+      5_000,
+      () => 'workers outlived their primary',
+    );
+  }
+}
+
+/** A temporary folder that is gone after the test. */
+export function temporaryFolder(cleanups: { after(task: () => void): void }): string {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'parley-test-'));
+  cleanups.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Starts a node for a test, and ends it with the test. Waits until it is ready to serve. */
+export async function startNode(
+  cleanups: { after(task: () => void | Promise<void>): void },
+  env: Readonly<Record<string, string>>,
+): Promise<{ node: TestNode; url: string }> {
+  const node = new TestNode(env);
+  cleanups.after(() => node.kill());
+  const url = await node.url();
+  await waitReady(url, () => node.output);
+  return { node, url };
+}
+
+export async function waitReady(url: string, output: () => string = () => ''): Promise<void> {
+  await waitFor(
+    async () => (await fetch(`${url}/readyz`).catch(() => undefined))?.status === 200,
+    START_MS,
+    () => `${url} did not become ready:\n${output()}`,
+  );
+}
+
+/** Asks until it is so; fails with what `message` says. */
+export async function waitFor(
+  condition: () => boolean | Promise<boolean>,
+  timeoutMs: number,
+  message: () => string,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(message());
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** The environment without what a developer may have set for a server of their own. */
+function bareEnvironment(): Record<string, string> {
+  const { PATH = '', HOME = '', TMPDIR } = process.env;
+  return { PATH, HOME, ...(TMPDIR !== undefined && { TMPDIR }) };
+}
+
+export function childrenOf(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+      readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8')
+        .trim()
+        .split(' ')
+        .filter(Boolean)
+        .map(Number),
+    );
+  } catch {
+    return [];
+  }
+}
+
+export function titleOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0] ?? '';
+  } catch {
+    return '';
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+export function signalPid(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // Gone already.
+  }
+}
