@@ -60,7 +60,11 @@ class Node {
     this.#supervisor = new Supervisor(
       systemClock,
       log,
-      (role, name) => workerEnvironment({ role, name, node }),
+      (role, name) => ({
+        ...workerEnvironment({ role, name, node }),
+        // PORT=0 is chosen once: a worker that comes back alone must not listen elsewhere.
+        ...(this.#address && { PORT: String(this.#address.port) }),
+      }),
       {
         joined: (send) => {
           let deliver = (_: readonly BusItem[]): void => {};

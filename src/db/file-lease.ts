@@ -1,5 +1,6 @@
 import Database from 'better-sqlite3';
 import type { LeaseAnswer, Leaser } from '../core/lease.ts';
+import { cannotOpen } from './open.ts';
 
 /**
  * The lease where there is no coordinator: an exclusive lock on `<database>.lock`, held by an open transaction. The
@@ -15,17 +16,18 @@ export class FileLeaser implements Leaser {
 
   async acquire(): Promise<LeaseAnswer> {
     if (this.#lock) return { kind: 'held' };
-    const lock = new Database(this.#path, { timeout: 0 });
+    let lock: Database.Database | undefined;
     try {
+      lock = new Database(this.#path, { timeout: 0 });
       // Nothing is ever written: no journal is left behind.
       lock.pragma('journal_mode = OFF');
       lock.exec('BEGIN EXCLUSIVE');
     } catch (error) {
-      lock.close();
+      lock?.close();
       if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
         return { kind: 'taken', holder: 'another Parley process on this machine' };
       }
-      throw error;
+      throw cannotOpen(this.#path, error);
     }
     this.#lock = lock;
     return { kind: 'held' };

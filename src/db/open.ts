@@ -57,9 +57,13 @@ function opening(path: string, open: () => Db): Db {
   try {
     return open();
   } catch (error) {
-    if (error instanceof DatabaseError) throw error;
-    throw new DatabaseError(`The database ${path} can't be opened: ${reason(error)}.`, { cause: error });
+    throw cannotOpen(path, error);
   }
+}
+
+export function cannotOpen(path: string, error: unknown): DatabaseError {
+  if (error instanceof DatabaseError) return error;
+  return new DatabaseError(`The database ${path} can't be opened: ${reason(error)}.`, { cause: error });
 }
 
 /** SQLite's error as words, with what to do where that is known. */
@@ -71,7 +75,8 @@ export function reason(error: unknown): string {
   if (code.startsWith('SQLITE_IOERR')) return `the disk answers with an I/O error (${code})`;
   if (code.startsWith('SQLITE_CORRUPT')) return 'the file is corrupt (stop, keep the file, restore a backup)';
   if (code.startsWith('SQLITE_NOTADB')) return 'the file is not an SQLite database';
-  if (code.startsWith('SQLITE_CANTOPEN')) return 'the file or its folder does not exist, or may not be read';
+  if (code.startsWith('SQLITE_CANTOPEN') || /directory does not exist/.test(error.message))
+    return 'the file or its folder does not exist, or may not be read';
   if (code.startsWith('SQLITE_READONLY')) return 'the file or its folder may not be written';
   if (code.startsWith('SQLITE_BUSY')) return 'another process keeps it locked';
   return error.message.replace(/\.$/, '');

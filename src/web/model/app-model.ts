@@ -1,0 +1,118 @@
+import { ClientError, createClient, type Session } from '../../client/index.ts';
+import { ChatStore } from './chat-store.ts';
+import { Listenable } from './listenable.ts';
+import { read, shared, write } from './storage.ts';
+
+const KEY = 'parley:session';
+
+export type View =
+  | { readonly name: 'welcome'; readonly notice: string | null }
+  | { readonly name: 'chat'; readonly store: ChatStore };
+
+/**
+ * Who is logged in, in all tabs of this browser: the session lies in their shared storage, and each tab follows what
+ * the others do with it.
+ */
+export class AppModel {
+  readonly view: Listenable<View>;
+
+  constructor() {
+    const session = load();
+    this.view = new Listenable<View>(
+      session === null ? { name: 'welcome', notice: null } : this.#chat(session),
+    );
+    window.addEventListener('storage', ({ key }) => {
+      if (key === KEY || key === null) this.#follow(load());
+    });
+  }
+
+  /** @throws ClientError */
+  async logIn(userId: string, password: string, options: { readonly register: boolean }): Promise<void> {
+    const client = createClient({ url: location.origin });
+    try {
+      if (options.register) await client.register(userId, password);
+      const session = await client.login(userId, password);
+      save(session);
+      this.#show(this.#chat(session));
+    } finally {
+      client.close();
+    }
+  }
+
+  async logOut(options: { readonly everywhere: boolean }): Promise<void> {
+    const view = this.view.value;
+    if (view.name !== 'chat') return;
+    const { client } = view.store;
+    try {
+      await client.logout(options);
+    } catch (error) {
+      if (!options.everywhere) return;
+      const text = error instanceof ClientError ? error.message : '';
+      this.#show({ name: 'welcome', notice: `Logged out here, but perhaps not elsewhere. ${text}` });
+    }
+  }
+
+  #chat(session: Session): View {
+    const store = new ChatStore({
+      session,
+      sessionChanged: (next, because) => {
+        if (next !== null) save(next);
+        else this.#ended(store, because);
+      },
+    });
+    return { name: 'chat', store };
+  }
+
+  #ended(store: ChatStore, because: ClientError | undefined): void {
+    const view = this.view.value;
+    if (view.name !== 'chat' || view.store !== store) return;
+    const stored = load();
+    // Another tab has renewed it meanwhile (a new password ends all sessions but that one).
+    if (because !== undefined && stored !== null && !same(stored, this.#session)) {
+      this.#show(this.#chat(stored));
+      return;
+    }
+    write(shared, KEY, null);
+    this.#show({ name: 'welcome', notice: because === undefined ? null : because.message });
+  }
+
+  #follow(stored: Session | null): void {
+    if (stored === null) {
+      if (this.view.value.name === 'chat')
+        this.#show({ name: 'welcome', notice: 'You logged out in another tab.' });
+    } else if (!same(stored, this.#session)) {
+      this.#show(this.#chat(stored));
+    }
+  }
+
+  get #session(): Session | null {
+    const view = this.view.value;
+    return view.name === 'chat' ? view.store.client.session : null;
+  }
+
+  #show(view: View): void {
+    const before = this.view.value;
+    this.view.set(view);
+    if (before.name === 'chat') before.store.close();
+  }
+}
+
+const same = (a: Session, b: Session | null): boolean => a.user_id === b?.user_id && a.token === b.token;
+
+function load(): Session | null {
+  try {
+    const value: unknown = JSON.parse(read(shared, KEY) ?? 'null');
+    if (typeof value !== 'object' || value === null) return null;
+    const { user_id, token, expires_at } = value as Record<string, unknown>;
+    if (typeof user_id !== 'string') return null;
+    return {
+      user_id,
+      ...(typeof token === 'string' && { token }),
+      ...(typeof expires_at === 'string' && { expires_at }),
+    };
+  } catch {
+    return null;
+  }
+}
+
+const save = (session: Session): void => write(shared, KEY, JSON.stringify(session));

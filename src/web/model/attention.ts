@@ -1,0 +1,53 @@
+/** Whether the user is looking at this tab: it is in front, and has the focus. */
+export type Attention = {
+  readonly present: boolean;
+  subscribe(listener: () => void): () => void;
+};
+
+export const browserAttention: Attention = {
+  get present() {
+    return document.visibilityState === 'visible' && document.hasFocus();
+  },
+  subscribe(listener) {
+    document.addEventListener('visibilitychange', listener);
+    window.addEventListener('focus', listener);
+    window.addEventListener('blur', listener);
+    return () => {
+      document.removeEventListener('visibilitychange', listener);
+      window.removeEventListener('focus', listener);
+      window.removeEventListener('blur', listener);
+    };
+  },
+};
+
+const LOCK = 'parley:present';
+
+/**
+ * Says to the other tabs, for as long as this one is looked at, that one is. A lock cannot be left behind by a tab
+ * that crashes. Without locks (an insecure origin) no tab knows of another; such an origin has no notifications either.
+ */
+export function announcePresence(attention: Attention): () => void {
+  let release: (() => void) | null = null;
+  const update = () => {
+    if (attention.present && release === null && 'locks' in navigator) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      release = resolve;
+      navigator.locks.request(LOCK, { mode: 'shared' }, () => promise).catch(() => {});
+    } else if (!attention.present) {
+      release?.();
+      release = null;
+    }
+  };
+  update();
+  const unsubscribe = attention.subscribe(update);
+  return () => {
+    unsubscribe();
+    release?.();
+  };
+}
+
+export async function presentInAnyTab(): Promise<boolean> {
+  if (!('locks' in navigator)) return false;
+  const { held = [] } = await navigator.locks.query();
+  return held.some(({ name }) => name === LOCK);
+}

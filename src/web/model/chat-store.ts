@@ -1,0 +1,302 @@
+import {
+  type Client,
+  ClientError,
+  createClient,
+  type ErrorCode,
+  LIMITS,
+  type Message,
+  type Session,
+} from '../../client/index.ts';
+import { type Attention, browserAttention } from './attention.ts';
+import {
+  type ChatState,
+  type Conversation,
+  initialState,
+  inOrder,
+  merge,
+  peerOf,
+  update,
+  withMessage,
+  withOpen,
+  withOutbox,
+  withPresence,
+  withRead,
+  withSummaries,
+  withTyping,
+} from './chat-state.ts';
+import { Listenable } from './listenable.ts';
+import { browserStorage } from './storage.ts';
+
+/** Messages of one request: the first fills a screen, the later ones run ahead of a fast scroll. */
+const FIRST_PAGE = 50;
+const OLDER_PAGE = 100;
+/** The list is asked again, at most this often, when events do not tell all. */
+const REFRESH_MS = 500;
+
+export type ChatStoreOptions = {
+  readonly session: Session;
+  /** The session was renewed, or it ended (null). */
+  readonly sessionChanged: (session: Session | null, because: ClientError | undefined) => void;
+  readonly attention?: Attention;
+};
+
+/** Feeds the state of one logged-in user from the client, and does what the screens ask for. */
+export class ChatStore {
+  readonly client: Client;
+  readonly state: Listenable<ChatState>;
+  readonly attention: Attention;
+  /** The user looks at the newest message of the open conversation; the message list knows. */
+  atEnd = false;
+  readonly #arrivals = new Set<(message: Message, peer: string) => void>();
+  #watched = '';
+  #refresh: ReturnType<typeof setTimeout> | undefined;
+  #live = false;
+
+  constructor({ session, sessionChanged, attention = browserAttention }: ChatStoreOptions) {
+    this.attention = attention;
+    this.client = createClient({ url: location.origin, session, storage: browserStorage() });
+    this.state = new Listenable(initialState(session.user_id, this.client.state));
+    const { client } = this;
+    client.on('state', (connection) => {
+      this.#set({ ...this.#now, connection });
+      if (connection.name === 'online') this.#wentOnline();
+      else if (this.#live) {
+        this.#live = false;
+        // Who is there is not known without a connection.
+        this.#set({ ...this.#now, online: new Set() });
+      }
+    });
+    client.on('message', (message) => this.#received(message));
+    client.on('outbox', (change) => {
+      if (change.kind === 'settled') this.#set(withMessage(this.#now, change.message, true));
+      this.#set(withOutbox(this.#now, client.outbox));
+    });
+    client.on('read', (mark) => {
+      const next = withRead(this.#now, mark);
+      if (next === null) this.#refreshSoon();
+      else this.#set(next);
+    });
+    client.on('typing', ({ from, typing }) => this.#set(withTyping(this.#now, from, typing)));
+    client.on('presence', (presence) => this.#set(withPresence(this.#now, presence)));
+    client.on('resync', () => this.#startOver());
+    client.on('session', (change) => sessionChanged(change.session, change.because));
+    this.#set(withOutbox(this.#now, client.outbox));
+    client.connect();
+  }
+
+  get #now(): ChatState {
+    return this.state.value;
+  }
+
+  #set(state: ChatState): void {
+    this.state.set(state);
+  }
+
+  /** Calls back for every message of somebody else. */
+  onArrival(listener: (message: Message, peer: string) => void): () => void {
+    this.#arrivals.add(listener);
+    return () => this.#arrivals.delete(listener);
+  }
+
+  close(): void {
+    clearTimeout(this.#refresh);
+    this.client.close();
+  }
+
+  // ---- what the screens ask for ----------------------------------------------------------------------------------
+
+  open(peer: string | null): void {
+    this.#set(withOpen(this.#now, peer));
+    this.atEnd = false;
+    if (peer === null) return;
+    this.#watch();
+    if (this.#live && this.#conversation(peer).history !== 'ready') void this.loadHistory(peer);
+  }
+
+  /** @returns the refusal, if the message could not even be put into the outbox */
+  send(peer: string, text: string): Promise<ClientError | null> {
+    const { promise, resolve } = Promise.withResolvers<ClientError | null>();
+    const added = this.client.on('outbox', ({ kind, entry }) => {
+      if (kind === 'added' && entry.to === peer && entry.message === text) resolve(null);
+    });
+    this.client.send(peer, text).then(
+      () => resolve(null),
+      (error: unknown) => resolve(error instanceof ClientError ? error : null),
+    );
+    void promise.finally(added);
+    this.#set(
+      update(this.#now, peer, (conversation) => ({
+        ...conversation,
+        newAfter: conversation.unread === 0 ? null : conversation.newAfter,
+      })),
+    );
+    return promise;
+  }
+
+  retry(clientId: string): void {
+    // A refusal comes back as the entry's state.
+    this.client.retry(clientId).catch(() => {});
+  }
+
+  /** Everything up to `id` was on the screen before the eyes of the user. */
+  seen(peer: string, id: number): void {
+    const conversation = this.#conversation(peer);
+    if (conversation.unread === 0 || id <= conversation.read) return;
+    this.client.markRead(peer, id);
+    const next = withRead(this.#now, { user: this.#now.me, with: peer, id });
+    if (next !== null) this.#set(next);
+  }
+
+  async loadHistory(peer: string): Promise<void> {
+    const { history, unread } = this.#conversation(peer);
+    if (history === 'loading' || history === 'ready') return;
+    this.#change(peer, { history: 'loading' });
+    const { era } = this.#now;
+    try {
+      // The line above the first new message is worth a longer page.
+      const limit = Math.min(Math.max(FIRST_PAGE, unread + 20), LIMITS.historyPageMax);
+      const page = await this.client.history(peer, { limit });
+      if (era !== this.#now.era) return;
+      this.#set(
+        update(this.#now, peer, (conversation) => {
+          const messages = merge(page.messages, conversation.messages);
+          return {
+            ...conversation,
+            messages,
+            history: 'ready',
+            nextBefore: page.next_before === null ? null : messages[0]!.id,
+            last: conversation.last ?? messages.at(-1) ?? null,
+          };
+        }),
+      );
+    } catch {
+      if (era === this.#now.era) this.#change(peer, { history: 'failed' });
+    }
+  }
+
+  async loadOlder(peer: string): Promise<void> {
+    const { history, nextBefore, older } = this.#conversation(peer);
+    if (history !== 'ready' || nextBefore === null || older === 'loading') return;
+    this.#change(peer, { older: 'loading' });
+    const { era } = this.#now;
+    try {
+      const page = await this.client.history(peer, { before: nextBefore, limit: OLDER_PAGE });
+      if (era !== this.#now.era) return;
+      this.#set(
+        update(this.#now, peer, (conversation) => {
+          // Put away while the page was on its way: it is not what stands before the first message any more.
+          if (conversation.nextBefore !== nextBefore) return { ...conversation, older: 'idle' };
+          const messages = merge(page.messages, conversation.messages);
+          return { ...conversation, messages, older: 'idle', nextBefore: page.next_before };
+        }),
+      );
+    } catch {
+      if (era === this.#now.era) this.#change(peer, { older: 'failed' });
+    }
+  }
+
+  async loadMoreConversations(): Promise<void> {
+    const before = this.#now.listBefore;
+    if (before === null || this.#now.list === 'loading') return;
+    await this.#loadList(before);
+  }
+
+  /** Ids that begin with what was typed, whatever case their first letter has. */
+  async searchUsers(prefix: string): Promise<string[]> {
+    const [first = '', ...rest] = prefix;
+    const tail = rest.join('');
+    const variants = new Set([
+      prefix,
+      prefix.toLowerCase(),
+      first.toUpperCase() + tail,
+      first.toUpperCase() + tail.toLowerCase(),
+    ]);
+    const found = await Promise.all([...variants].map((variant) => this.client.searchUsers(variant)));
+    return [...new Set(found.flat())];
+  }
+
+  // ---- inside ----------------------------------------------------------------------------------------------------
+
+  #conversation(peer: string): Conversation {
+    let found = this.#now.conversations.get(peer);
+    if (found === undefined) {
+      this.#set(update(this.#now, peer, (fresh) => fresh));
+      found = this.#now.conversations.get(peer)!;
+    }
+    return found;
+  }
+
+  #change(peer: string, part: Partial<Conversation>): void {
+    this.#set(update(this.#now, peer, (conversation) => ({ ...conversation, ...part })));
+  }
+
+  #received(message: Message): void {
+    const { me, open, conversations } = this.#now;
+    const peer = peerOf(message, me);
+    const unknown = conversations.get(peer)?.last == null;
+    const attended = peer === open && this.atEnd && this.attention.present;
+    this.#set(withMessage(this.#now, message, attended));
+    // It may be the return of a conversation that is beyond the loaded part of the list, with unread ones of its own.
+    if (unknown) this.#refreshSoon();
+    if (message.from !== me) for (const listener of this.#arrivals) listener(message, peer);
+  }
+
+  #wentOnline(): void {
+    this.#live = true;
+    // Messages have been caught up with; read markers that moved meanwhile have not.
+    void this.#loadList();
+    const { open } = this.#now;
+    if (open === null) return;
+    if (this.#conversation(open).older === 'failed') this.#change(open, { older: 'idle' });
+    void this.loadHistory(open);
+  }
+
+  #refreshSoon(): void {
+    this.#refresh ??= setTimeout(() => {
+      this.#refresh = undefined;
+      if (this.#live) void this.#loadList();
+    }, REFRESH_MS);
+  }
+
+  async #loadList(before?: number): Promise<void> {
+    const { era } = this.#now;
+    const first = before === undefined;
+    if (!first || this.#now.list === 'failed') this.#set({ ...this.#now, list: 'loading' });
+    try {
+      const page = await this.client.conversations(first ? {} : { before });
+      if (era !== this.#now.era) return;
+      const wasLoaded = this.#now.list === 'ready' && first;
+      this.#set({
+        ...withSummaries(this.#now, page.conversations),
+        list: 'ready',
+        listBefore: wasLoaded ? this.#now.listBefore : page.next_before,
+      });
+      this.#watch();
+    } catch (error) {
+      if (era !== this.#now.era || !this.#live) return;
+      const wait =
+        error instanceof ClientError && (error.code satisfies ErrorCode | string) === 'rate_limited';
+      if (wait) this.#refreshSoon();
+      if (this.#now.list !== 'ready') this.#set({ ...this.#now, list: 'failed' });
+    }
+  }
+
+  /** The presence of those in the list is followed, the latest first, and of whom the user is looking at. */
+  #watch(): void {
+    const { open, me } = this.#now;
+    const users = inOrder(this.#now).map(({ peer }) => peer);
+    if (open !== null) users.unshift(open);
+    const wanted = [...new Set(users)].filter((user) => user !== me).slice(0, LIMITS.watchedUsers);
+    // Compared without order, which changes with every message.
+    const key = JSON.stringify(wanted.toSorted());
+    if (key === this.#watched) return;
+    this.#watched = key;
+    this.client.watch(wanted);
+  }
+
+  #startOver(): void {
+    const { me, connection, open, era } = this.#now;
+    this.#set(withOutbox({ ...initialState(me, connection), open, era: era + 1 }, this.client.outbox));
+    if (open !== null) this.#set(update(this.#now, open, (conversation) => conversation));
+  }
+}

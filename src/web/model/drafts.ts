@@ -1,0 +1,9 @@
+import { ownTab, read, write } from './storage.ts';
+
+/** What has been written and not sent, per conversation: it outlives a look elsewhere, and a reload. */
+const keyOf = (me: string, peer: string): string => `parley:draft:${JSON.stringify([me, peer])}`;
+
+export const draftOf = (me: string, peer: string): string => read(ownTab, keyOf(me, peer)) ?? '';
+
+export const keepDraft = (me: string, peer: string, text: string): void =>
+  write(ownTab, keyOf(me, peer), text === '' ? null : text);

@@ -1,0 +1,66 @@
+import { announcePresence, presentInAnyTab } from './attention.ts';
+import { totalUnread } from './chat-state.ts';
+import type { ChatStore } from './chat-store.ts';
+import { preferences } from './preferences.ts';
+
+/** Time for another tab to say that the message has been read there. */
+const WAIT_MS = 400;
+const BODY_CHARS = 140;
+
+/** Tells of new messages outside the page: in the title, in the icon, and on the desktop. */
+export function startNotifier(store: ChatStore, openConversation: (peer: string) => void): () => void {
+  let shown = 0;
+  const updateTitle = () => {
+    const unread = totalUnread(store.state.value);
+    if (unread === shown) return;
+    shown = unread;
+    document.title = unread === 0 ? 'Parley' : `(${unread > 999 ? '999+' : unread}) Parley`;
+    document.querySelector('#icon')?.setAttribute('href', unread === 0 ? '/icon.svg' : '/icon-unread.svg');
+  };
+  // What arrives before the user's eyes is read within a frame or two: no flicker for that.
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const later = () => {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      updateTitle();
+    }, 60);
+  };
+
+  const stops = [
+    announcePresence(store.attention),
+    store.state.subscribe(later),
+    store.onArrival((message, peer) => {
+      if (store.attention.present || !canNotify()) return;
+      setTimeout(async () => {
+        const conversation = store.state.value.conversations.get(peer);
+        const read = conversation === undefined || conversation.read >= message.id;
+        if (read || (await presentInAnyTab())) return;
+        notify(peer, message.message, () => openConversation(peer));
+      }, WAIT_MS);
+    }),
+  ];
+  return () => {
+    clearTimeout(timer);
+    for (const stop of stops) stop();
+    document.title = 'Parley';
+    document.querySelector('#icon')?.setAttribute('href', '/icon.svg');
+  };
+}
+
+const canNotify = (): boolean =>
+  'Notification' in window && Notification.permission === 'granted' && preferences.value.notifications;
+
+function notify(peer: string, text: string, clicked: () => void): void {
+  const body = text.length > BODY_CHARS ? `${text.slice(0, BODY_CHARS).toWellFormed()}…` : text;
+  try {
+    // The tag makes one of the notifications of several tabs, and of several messages of one person.
+    const notification = new Notification(peer, { body, tag: `parley:${peer}`, icon: '/icon.svg' });
+    notification.onclick = () => {
+      window.focus();
+      clicked();
+      notification.close();
+    };
+  } catch {
+    // Some phones want a service worker for it; the title's count has to do there.
+  }
+}

@@ -1,0 +1,51 @@
+import { Listenable } from './listenable.ts';
+import { read, shared, write } from './storage.ts';
+
+export type Theme = 'system' | 'light' | 'dark';
+export type Preferences = {
+  readonly theme: Theme;
+  readonly notifications: boolean;
+  /** The offer to turn notifications on has been declined. */
+  readonly notificationsDeclined: boolean;
+};
+
+const KEY = 'parley:preferences';
+const DEFAULTS: Preferences = { theme: 'system', notifications: true, notificationsDeclined: false };
+
+function load(): Preferences {
+  try {
+    const stored: unknown = JSON.parse(read(shared, KEY) ?? '{}');
+    const { theme, notifications, notificationsDeclined } = stored as Record<string, unknown>;
+    return {
+      theme: theme === 'light' || theme === 'dark' ? theme : 'system',
+      notifications: notifications !== false,
+      notificationsDeclined: notificationsDeclined === true,
+    };
+  } catch {
+    return DEFAULTS;
+  }
+}
+
+export const preferences = new Listenable<Preferences>(load());
+
+function apply({ theme }: Preferences): void {
+  if (theme === 'system') delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+}
+
+export function setPreferences(part: Partial<Preferences>): void {
+  const next = { ...preferences.value, ...part };
+  preferences.set(next);
+  apply(next);
+  write(shared, KEY, JSON.stringify(next));
+}
+
+/** Applies them now, and whenever another tab changes them. */
+export function startPreferences(): void {
+  apply(preferences.value);
+  window.addEventListener('storage', ({ key }) => {
+    if (key !== KEY) return;
+    preferences.set(load());
+    apply(preferences.value);
+  });
+}

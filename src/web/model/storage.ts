@@ -1,0 +1,34 @@
+import { type KeyValueStorage, memoryStorage, webStorage } from '../../client/index.ts';
+
+/** Null where the browser keeps nothing for this page (blocked cookies, some private windows). */
+function usable(name: 'localStorage' | 'sessionStorage'): Storage | null {
+  try {
+    const storage = window[name];
+    const probe = 'parley:probe';
+    storage.setItem(probe, '');
+    storage.removeItem(probe);
+    return storage;
+  } catch {
+    return null;
+  }
+}
+
+/** Shared by all tabs. */
+export const shared = usable('localStorage');
+/** This tab's own; survives a reload. */
+export const ownTab = usable('sessionStorage');
+
+/** Where unsent messages outlive the page. */
+export const browserStorage = (): KeyValueStorage => (shared === null ? memoryStorage() : webStorage(shared));
+
+export function read(storage: Storage | null, key: string): string | null {
+  return storage?.getItem(key) ?? null;
+}
+
+/** Null removes. A full storage is no reason to fail: what is kept here is a convenience. */
+export function write(storage: Storage | null, key: string, value: string | null): void {
+  try {
+    if (value === null) storage?.removeItem(key);
+    else storage?.setItem(key, value);
+  } catch {}
+}

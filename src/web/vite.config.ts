@@ -1,0 +1,24 @@
+import { fileURLToPath } from 'node:url';
+import type { UserConfig } from 'vite';
+import { precompress } from './precompress.ts';
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+/** The web app, served by the gateways at `/`: vite build --config src/web/vite.config.ts */
+const config: UserConfig = {
+  root: here('.'),
+  base: '/',
+  plugins: [precompress()],
+  build: {
+    target: 'es2024',
+    outDir: here('../../dist/web'),
+    emptyOutDir: true,
+    // The content security policy allows no `data:` but for images, and a small file is cached by its hash as well.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    reportCompressedSize: false,
+  },
+};
+
+// biome-ignore lint/style/noDefaultExport: Vite reads the default export.
+export default config;

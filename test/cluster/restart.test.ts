@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { connect, newUser, TestSocket } from '../support/client.ts';
+import {
+  isAlive,
+  signalPid,
+  startNode,
+  TestNode,
+  temporaryFolder,
+  waitFor,
+  waitReady,
+} from '../support/server.ts';
+
+const folder = temporaryFolder({ after });
+
+test('G8: a killed gateway worker is back in less than 2 s, a killed writer in less than 3 s, a killed reader too', async (t) => {
+  const { node, url } = await startNode(t, { DATABASE_PATH: `${folder}/kill.db`, WORKERS: '2' });
+  const token = await newUser(url, 'alice');
+  for (const { kind, count, withinMs } of [
+    { kind: 'gateway', count: 2, withinMs: 2_000 },
+    { kind: 'writer', count: 1, withinMs: 3_000 },
+    { kind: 'reader', count: 1, withinMs: 3_000 },
+  ]) {
+    const [victim] = node.workers(kind);
+    const killed = Date.now();
+    signalPid(victim as number, 'SIGKILL');
+    await waitFor(
+      () => !isAlive(victim as number) && node.workers(kind).length === count,
+      withinMs,
+      () => `${kind} is not back`,
+    );
+    // Back means that it does its work: a message goes through all of them.
+    const socket = await connect(url, 'alice', token, { since: 0 });
+    socket.send({ type: 'message', to: 'alice', message: kind });
+    await socket.next((frame) => frame['message'] === kind);
+    const tookMs = Date.now() - killed;
+    t.diagnostic(`${kind}: back in ${tookMs} ms`);
+    assert.ok(tookMs < withinMs, `${kind}: ${tookMs} ms`);
+    socket.close();
+  }
+});
+
+test('a stopped worker is taken for stuck and replaced', async (t) => {
+  const { node, url } = await startNode(t, { DATABASE_PATH: `${folder}/stop.db`, WORKERS: '1' });
+  const [frozen] = node.workers('gateway');
+  signalPid(frozen as number, 'SIGSTOP');
+  await waitFor(
+    () => node.events('worker_stuck').length === 1,
+    10_000,
+    () => 'the stopped worker was not noticed',
+  );
+  await waitReady(url);
+  assert.notEqual(node.workers('gateway')[0], frozen);
+});
+
+test('a crash loop backs off and shows in /readyz', async (t) => {
+  const { node, url } = await startNode(t, { DATABASE_PATH: `${folder}/loop.db`, WORKERS: '2' });
+  const killer = setInterval(() => {
+    const [victim] = node.workers('reader');
+    if (victim !== undefined) signalPid(victim, 'SIGKILL');
+  }, 50);
+  t.after(() => clearInterval(killer));
+  const reasons: string[] = [];
+  await waitFor(
+    async () => {
+      const response = await fetch(`${url}/readyz`);
+      const { checks } = (await response.json()) as { checks: Record<string, { reason?: string }> };
+      reasons.push(String(checks['node']?.reason));
+      return response.status === 503 && /crash loop: reader/.test(String(checks['node']?.reason));
+    },
+    20_000,
+    () => `readyz never spoke of the crash loop: ${reasons.at(-1)}`,
+  );
+  const delays = node.events('worker_ended').map((line) => line['restartInMs'] as number);
+  assert.ok((delays.at(-1) as number) > (delays[1] as number), `the delays grow: ${delays}`);
+  clearInterval(killer);
+  await waitReady(url);
+});
+
+test('workers do not outlive a killed primary', async (t) => {
+  const { node } = await startNode(t, { DATABASE_PATH: `${folder}/primary.db`, WORKERS: '2' });
+  const workers = ['gateway', 'writer', 'reader'].flatMap((kind) => node.workers(kind));
+  assert.equal(workers.length, 4);
+  node.signal('SIGKILL');
+  await waitFor(
+    () => workers.every((pid) => !isAlive(pid)),
+    3_000,
+    () => 'workers live on without their primary',
+  );
+});
+
+test('G8 drain: SIGTERM answers what was sent, tells every client when to come back, and ends with 0', async (t) => {
+  const { node, url } = await startNode(t, { DATABASE_PATH: `${folder}/drain.db`, WORKERS: '2' });
+  const token = await newUser(url, 'bob');
+  const sockets = await Promise.all(Array.from({ length: 10 }, () => connect(url, 'bob', token)));
+  const old = new TestSocket(url, { full: false, headers: { Authorization: `Bearer ${token}` } });
+  await old.opened;
+  old.send({ type: 'connect', user_id: 'bob' });
+  for (let i = 0; i < 200; i++)
+    sockets[i % 10]?.send({ type: 'message', to: 'bob', message: String(i), client_id: String(i) });
+  node.signal('SIGTERM');
+  const waits: number[] = [];
+  for (const socket of sockets) {
+    assert.equal((await socket.closed).code, 1012);
+    const closing = socket.frames.at(-1);
+    assert.equal(closing?.type, 'closing');
+    waits.push(closing?.['reconnect_after_ms'] as number);
+  }
+  assert.equal((await old.closed).code, 1012);
+  assert.ok(new Set(waits).size > 5, `clients come back spread: ${waits}`);
+  assert.deepEqual(await node.exited, { code: 0, signal: null });
+
+  const again = await startNode(t, { DATABASE_PATH: `${folder}/drain.db` });
+  const socket = await connect(again.url, 'bob', token, { since: 0 });
+  await socket.next((frame) => frame.type === 'page' && frame['more'] === false);
+  const stored = new Set(socket.messages.map(({ client_id }) => client_id));
+  for (const drained of sockets) {
+    const refused = drained.frames
+      .filter((frame) => frame.type === 'error')
+      .map((frame) => frame['client_id']);
+    assert.ok(
+      drained.messages.every(({ client_id }) => stored.has(client_id)),
+      'what was echoed is stored',
+    );
+    assert.ok(
+      refused.every((id) => !stored.has(String(id))),
+      'what was refused is not',
+    );
+  }
+});
+
+test('a second SIGTERM forces', async (t) => {
+  const node = new TestNode({ DATABASE_PATH: `${folder}/force.db`, SHUTDOWN_TIMEOUT_MS: '60000' });
+  t.after(() => node.kill());
+  const url = await node.url();
+  await waitReady(url);
+  // A stopped gateway can't finish: without force, the node would wait for it.
+  signalPid(node.workers('gateway')[0] as number, 'SIGSTOP');
+  node.signal('SIGTERM');
+  await node.waitForEvent('draining');
+  node.signal('SIGTERM');
+  assert.equal((await node.exited).code, 1);
+});

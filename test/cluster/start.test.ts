@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { after, test } from 'node:test';
+import { freePort } from '../support/redis.ts';
+import { startNode, TestNode, temporaryFolder } from '../support/server.ts';
+
+const folder = temporaryFolder({ after });
+
+/** Starts a node that should give up, and answers with what it said on stderr. */
+async function refusedStart(env: Record<string, string>): Promise<string[]> {
+  const node = new TestNode({ LOG_LEVEL: 'silent', ...env });
+  const { code } = await node.exited;
+  assert.equal(code, 1, node.output);
+  assert.ok(!/\n\s+at /.test(node.output), `no stack: ${node.output}`);
+  return node.output.trim().split('\n');
+}
+
+test('the start line says address, mode, workers, database and auth', async (t) => {
+  const { node, url } = await startNode(t, { DATABASE_PATH: `${folder}/start.db`, WORKERS: '2' });
+  const [line] = node.events('started');
+  assert.equal(String(line?.['url']).replace('localhost', '127.0.0.1'), url);
+  assert.deepEqual(
+    [
+      line?.['mode'],
+      line?.['gateways'],
+      line?.['readers'],
+      line?.['writer'],
+      line?.['database'],
+      line?.['auth'],
+    ],
+    ['embedded', 2, 1, 'leader', `${folder}/start.db`, 'required'],
+  );
+});
+
+test('AUTH=open binds to loopback and says loudly what it means', async (t) => {
+  const { node, url } = await startNode(t, { DATABASE_PATH: `${folder}/open.db`, AUTH: 'open' });
+  assert.match(String(node.events('started')[0]?.['url']), /^http:\/\/127\.0\.0\.1:/);
+  assert.equal(node.events('auth_open').length, 1);
+  const ready = (await (await fetch(`${url}/readyz`)).json()) as Record<string, unknown>;
+  assert.equal(ready['auth'], 'open');
+  assert.match(String(ready['warning']), /anybody/);
+});
+
+test('a port in use: one clear line', async (t) => {
+  const port = await freePort();
+  const blocker = createServer().listen(port, '0.0.0.0');
+  t.after(() => blocker.close());
+  const lines = await refusedStart({ PORT: String(port), DATABASE_PATH: `${folder}/port.db` });
+  assert.equal(lines.length, 1);
+  assert.match(String(lines[0]), new RegExp(`port ${port} .*is in use`));
+});
+
+test('a database that can not be opened: one clear line', async () => {
+  const [missing, ...rest] = await refusedStart({ DATABASE_PATH: `${folder}/no/such/folder/chat.db` });
+  assert.deepEqual(rest, []);
+  assert.match(String(missing), /can't be opened: the file or its folder does not exist/);
+  writeFileSync(
+    `${folder}/garbage.db`,
+    'this is not a database, but long enough to have a header '.repeat(20),
+  );
+  const [garbage] = await refusedStart({ DATABASE_PATH: `${folder}/garbage.db` });
+  assert.match(String(garbage), /not an SQLite database/);
+});
+
+test('Redis out of reach: one clear line, without the password', async () => {
+  const port = await freePort();
+  const lines = await refusedStart({
+    REDIS_URL: `redis://user:hush@127.0.0.1:${port}`,
+    DATABASE_PATH: `${folder}/redis.db`,
+  });
+  assert.equal(lines.length, 1);
+  assert.match(
+    String(lines[0]),
+    /Redis at redis:\/\/user:\*\*\*@127\.0\.0\.1:\d+ can't be reached: connect ECONNREFUSED/,
+  );
+});
+
+test('bad settings: all of them at once, one line each', async () => {
+  const lines = await refusedStart({ PORT: 'eighty', AUTH: 'maybe', WORKERS: '0', TOKEN_SECRET: 'ssh' });
+  assert.equal(lines.length, 3, lines.join('\n'));
+  for (const name of ['PORT', 'AUTH', 'WORKERS'])
+    assert.ok(
+      lines.some((line) => line.startsWith(`parley: ${name}`)),
+      name,
+    );
+  const [secret] = await refusedStart({ TOKEN_SECRET: 'ssh' });
+  assert.match(String(secret), /TOKEN_SECRET must have at least 32 characters/);
+  const [role] = await refusedStart({ ROLE: 'gateway' });
+  assert.match(String(role), /needs REDIS_URL/);
+});
+
+test('a second node on the same database, without Redis: says why it does not start', async (t) => {
+  const DATABASE_PATH = `${folder}/shared.db`;
+  await startNode(t, { DATABASE_PATH });
+  const lines = await refusedStart({ DATABASE_PATH });
+  assert.equal(lines.length, 1);
+  assert.match(String(lines[0]), /is in use by another Parley process/);
+});

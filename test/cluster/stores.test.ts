@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { connect, newUser } from '../support/client.ts';
+import { queryDatabase } from '../support/database.ts';
+import { startRedis } from '../support/redis.ts';
+import { startNode, TestNode, temporaryFolder, waitFor } from '../support/server.ts';
+
+const folder = temporaryFolder({ after });
+
+test('G7 one writer: of two stores on one database one writes, the other says that it stands by, and takes over', async (t) => {
+  const redis = await startRedis(t);
+  const common = { REDIS_URL: redis.url, DATABASE_PATH: `${folder}/one.db` };
+  const first = new TestNode({ ...common, ROLE: 'store' });
+  t.after(() => first.kill());
+  await first.waitForEvent('leading');
+  const second = new TestNode({ ...common, ROLE: 'store' });
+  t.after(() => second.kill());
+  const [standing] = await second.waitForEvent('standing_by');
+  assert.match(String(standing?.['msg']), /the database is written by .+: this node stands by/);
+  assert.equal(second.events('leading').length, 0);
+
+  const { url } = await startNode(t, { REDIS_URL: redis.url, ROLE: 'gateway', WORKERS: '1' });
+  const alice = await newUser(url, 'alice');
+  const socket = await connect(url, 'alice', alice);
+  socket.send({ type: 'message', to: 'alice', message: 'before' });
+  await socket.type('message');
+
+  const died = Date.now();
+  await first.kill();
+  socket.send({ type: 'message', to: 'alice', message: 'between' });
+  await socket.type('message', 2);
+  const tookMs = Date.now() - died;
+  t.diagnostic(`taken over, and the waiting message delivered, in ${tookMs} ms`);
+  assert.equal(second.events('leading').length, 1);
+  assert.ok(tookMs < 10_000);
+  assert.deepEqual(
+    queryDatabase<{ message: string }>(common.DATABASE_PATH, 'SELECT message FROM messages ORDER BY id').map(
+      (row) => row.message,
+    ),
+    ['before', 'between'],
+  );
+});
+
+test('G7: a store with another database never writes, and says why; its gateways serve the cluster', async (t) => {
+  const redis = await startRedis(t);
+  const first = await startNode(t, { REDIS_URL: redis.url, DATABASE_PATH: `${folder}/a.db`, WORKERS: '1' });
+  // A database of its own, made while it was alone.
+  const alone = await startNode(t, { DATABASE_PATH: `${folder}/b.db` });
+  alone.node.signal('SIGTERM');
+  await alone.node.exited;
+  const second = new TestNode({ REDIS_URL: redis.url, DATABASE_PATH: `${folder}/b.db`, WORKERS: '1' });
+  t.after(() => second.kill());
+  const [refused] = await second.waitForEvent('refused');
+  assert.match(
+    String(refused?.['msg']),
+    /this node does not write, and serves no queries: the cluster's database is .+, this node's is .+/,
+  );
+
+  const url = await second.url();
+  await newUser(url, 'mallory');
+  const users = (path: string) =>
+    queryDatabase<{ user_id: string }>(path, 'SELECT user_id FROM users').map((row) => row.user_id);
+  assert.deepEqual(users(`${folder}/a.db`), ['mallory']);
+  assert.deepEqual(users(`${folder}/b.db`), []);
+
+  // Not after the first has gone either, nor after Redis has forgotten everything.
+  await first.node.kill();
+  await redis.command('FLUSHALL');
+  await new Promise((resolve) => setTimeout(resolve, 3_500));
+  assert.equal(second.events('leading').length, 0);
+  await waitFor(
+    async () => (await fetch(`${url}/readyz`)).status === 503,
+    5_000,
+    () => 'readyz still says ready without a writer',
+  );
+});
+
+test('G7: a node without a database file does not make one in a cluster that has a database', async (t) => {
+  const redis = await startRedis(t);
+  await startNode(t, { REDIS_URL: redis.url, DATABASE_PATH: `${folder}/c.db`, WORKERS: '1' });
+  const second = await startNode(t, {
+    REDIS_URL: redis.url,
+    DATABASE_PATH: `${folder}/none.db`,
+    WORKERS: '1',
+  });
+  assert.match(
+    String(second.node.events('refused')[0]?.['msg']),
+    /has a database already, and this node has none/,
+  );
+  const token = await newUser(second.url, 'olivia');
+  await connect(second.url, 'olivia', token);
+});

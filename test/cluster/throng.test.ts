@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { WebSocket } from 'ws';
+import type { MessageFrame } from '../../src/contract/frames.ts';
+import { SUBPROTOCOL } from '../../src/contract/version.ts';
+import { createDatabase, mintToken, queryDatabase } from '../support/database.ts';
+import { startRedis } from '../support/redis.ts';
+import { startNode, temporaryFolder, waitFor } from '../support/server.ts';
+
+const USERS = 1_000;
+const MESSAGES = 20;
+const folder = temporaryFolder({ after });
+
+/** As light as a client can be: a thousand of them run in this process. */
+class Person {
+  readonly user: string;
+  readonly got: MessageFrame[] = [];
+  #ws: WebSocket | undefined;
+
+  constructor(user: string) {
+    this.user = user;
+  }
+
+  async connect(url: string): Promise<void> {
+    const token = await mintToken(this.user);
+    const ws = new WebSocket(`${url.replace('http', 'ws')}/ws`, [SUBPROTOCOL]);
+    this.#ws = ws;
+    await new Promise<void>((resolve, reject) => {
+      ws.once('error', reject);
+      ws.on('open', () => ws.send(JSON.stringify({ type: 'connect', user_id: this.user, token })));
+      ws.on('message', (data) => {
+        const frame = JSON.parse(data.toString());
+        if (frame.type === 'message') this.got.push(frame);
+        else if (frame.type === 'connected') resolve();
+        else reject(new Error(data.toString()));
+      });
+    });
+  }
+
+  say(to: string, message: string): void {
+    this.#ws?.send(JSON.stringify({ type: 'message', to, message }));
+  }
+
+  close(): void {
+    this.#ws?.terminate();
+  }
+}
+
+for (const bus of ['embedded', 'redis'] as const) {
+  test(`G3: ${USERS} users send each other ${MESSAGES} messages each on 2 workers: all arrive at both ends, in order, once (${bus})`, async (t) => {
+    const redis = bus === 'redis' ? await startRedis(t) : undefined;
+    const path = `${folder}/${bus}.db`;
+    const names = Array.from({ length: USERS }, (_, i) => `user-${i}`);
+    await createDatabase(path, names);
+    const { url } = await startNode(t, {
+      DATABASE_PATH: path,
+      WORKERS: '2',
+      ...(redis && { REDIS_URL: redis.url }),
+    });
+    const people = names.map((name) => new Person(name));
+    t.after(() => {
+      for (const person of people) person.close();
+    });
+    for (let i = 0; i < USERS; i += 50)
+      await Promise.all(people.slice(i, i + 50).map((person) => person.connect(url)));
+
+    // Everybody writes to the next, and to one far away.
+    for (let n = 0; n < MESSAGES; n++) {
+      people.forEach((person, i) => {
+        person.say(`user-${(i + (n % 2 === 0 ? 1 : 377)) % USERS}`, `${i}:${n}`);
+      });
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    const expected = USERS * MESSAGES * 2;
+    const arrived = () => people.reduce((sum, { got }) => sum + got.length, 0);
+    await waitFor(
+      () => arrived() >= expected,
+      60_000,
+      () => `${arrived()} of ${expected} arrived`,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    assert.equal(arrived(), expected, 'none arrives twice');
+
+    const rows = queryDatabase<{ id: number; sender: string; receiver: string; message: string }>(
+      path,
+      'SELECT id, sender, receiver, message FROM messages ORDER BY id',
+    );
+    assert.equal(rows.length, USERS * MESSAGES);
+    const stored = new Map<string, string[]>(names.map((name) => [name, []]));
+    for (const { id, sender, receiver, message } of rows) {
+      const line = `${id} ${sender} ${receiver} ${message}`;
+      for (const user of new Set([sender, receiver])) stored.get(user)?.push(line);
+    }
+    for (const { user, got } of people) {
+      assert.deepEqual(
+        got.map(({ id, from, to, message }) => `${id} ${from} ${to} ${message}`),
+        stored.get(user),
+        `what ${user} got is what the history has, in its order`,
+      );
+    }
+  });
+}

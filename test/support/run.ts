@@ -1,0 +1,91 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+
+/*
+ * What `npm test` runs: finds the programs that npm can't bring, checks types and style, builds, and runs every suite.
+ * `npm test -- unit cluster` runs some suites only.
+ */
+
+const ROOT = path.join(import.meta.dirname, '../..');
+const BIN = path.join(ROOT, 'node_modules/.bin');
+
+/** A suite's folder under test/, the seconds it may take, and how many of its files run at once. */
+const SUITES = [
+  { name: 'unit', seconds: 120, atOnce: 2 },
+  { name: 'model', seconds: 120, atOnce: 2 },
+  { name: 'conformance', seconds: 180, atOnce: 2 },
+  { name: 'cluster', seconds: 300, atOnce: 1 },
+  { name: 'e2e', seconds: 300, atOnce: 1 },
+  { name: 'faults', seconds: 300, atOnce: 1 },
+] as const;
+
+/** Programs the tests need, and the Debian package that has each. */
+const PROGRAMS = [
+  { program: 'redis-server', package: 'redis-server' },
+  { program: 'chromium', package: 'chromium' },
+] as const;
+
+function isOnPath(program: string): boolean {
+  return (process.env['PATH'] ?? '').split(':').some((folder) => existsSync(path.join(folder, program)));
+}
+
+/** Finds a program, or installs it with apt where that is allowed; otherwise stops with one line that names it. */
+function provide({ program, package: debianPackage }: (typeof PROGRAMS)[number]): void {
+  if (isOnPath(program)) return;
+  const stop = (): never => {
+    process.stderr.write(
+      `npm test needs ${program} on the PATH (Debian: apt-get install ${debianPackage}).\n`,
+    );
+    process.exit(1);
+  };
+  if (!isOnPath('apt-get') || process.getuid?.() !== 0) stop();
+  process.stdout.write(`installing ${debianPackage} with apt-get …\n`);
+  const apt = (...args: string[]): void => {
+    execFileSync('apt-get', args, {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    });
+  };
+  try {
+    apt('update', '-qq');
+    apt('install', '-y', '-qq', '--no-install-recommends', debianPackage);
+  } catch {
+    stop();
+  }
+  // Debian starts the service; the tests have servers of their own.
+  if (debianPackage === 'redis-server') spawnSync('service', ['redis-server', 'stop'], { stdio: 'ignore' });
+}
+
+function step(title: string, command: string, args: readonly string[]): void {
+  const started = Date.now();
+  process.stdout.write(`\n── ${title}\n`);
+  const { status } = spawnSync(command, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] });
+  if (status !== 0) {
+    process.stderr.write(`\n${title}: failed\n`);
+    process.exit(1);
+  }
+  process.stdout.write(`── ${title}: ${((Date.now() - started) / 1000).toFixed(1)} s\n`);
+}
+
+const wanted = process.argv.slice(2);
+const suites = SUITES.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+if (suites.length < wanted.length) {
+  process.stderr.write(`Suites: ${SUITES.map(({ name }) => name).join(', ')}.\n`);
+  process.exit(1);
+}
+
+for (const needed of PROGRAMS) provide(needed);
+if (wanted.length === 0) {
+  step('types', path.join(BIN, 'tsc'), []);
+  step('style', path.join(BIN, 'biome'), ['check', '--error-on-warnings']);
+}
+for (const { name, seconds, atOnce } of suites) {
+  step(`test/${name}`, process.execPath, [
+    '--test',
+    `--test-concurrency=${atOnce}`,
+    `--test-timeout=${seconds * 1000}`,
+    '--test-reporter=spec',
+    `test/${name}/*.test.ts`,
+  ]);
+}
