@@ -82,7 +82,7 @@ async function main(options: Options): Promise<boolean> {
     complaints.push(...database.damage().map((line) => `the database is damaged: ${line}`));
     database.close();
     await cluster.close();
-    complaints.push(...cluster.nodes.flatMap((node) => node.complaints));
+    complaints.push(...runner.complaints, ...cluster.nodes.flatMap((node) => node.complaints));
     for (const { node, from, to, sends } of untruths(events, runner.readiness)) {
       const seconds = ((to - from) / 1000).toFixed(1);
       complaints.push(

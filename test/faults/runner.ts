@@ -27,6 +27,8 @@ const SAMPLE_EVERY_MS = 500;
 export class Runner {
   readonly faults: FaultRecord[] = [];
   readonly readiness: Readiness[] = [];
+  /** Faults after which the system was not well again in good time. */
+  readonly complaints: string[] = [];
   readonly #cluster: Cluster;
   readonly #load: Load;
   readonly #history: History;
@@ -110,15 +112,20 @@ export class Runner {
     const end = performance.now() + WELL_AGAIN_MS;
     for (const node of this.#cluster.nodes) {
       if (!(await node.untilReady(Math.max(0, end - performance.now())))) {
-        this.#say(
-          `${clockOf(this.#history.now())}     node ${node.number} is not ready ${WELL_AGAIN_MS / 1000} s later`,
-        );
+        this.#complain(`node ${node.number} is not ready`);
       }
     }
     const few = (): boolean => this.#load.open < 50;
     if (!(await until(Math.max(0, end - performance.now()), few))) {
-      this.#say(`${clockOf(this.#history.now())}     ${this.#load.open} sends still have no outcome`);
+      this.#complain(`${this.#load.open} sends have no outcome`);
     }
+  }
+
+  #complain(what: string): void {
+    const last = this.faults.at(-1);
+    const line = `${what}, ${WELL_AGAIN_MS / 1000} s after fault ${this.faults.length}, ${last?.name} (${last?.target})`;
+    this.complaints.push(line);
+    this.#say(`${clockOf(this.#history.now())}   ! ${line}`);
   }
 
   /** Spreads what is left of the messages over what is left of the schedule. */
