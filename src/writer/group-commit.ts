@@ -34,7 +34,7 @@ export function groupEntries(
   for (const entry of entries) {
     let batch: CommandBatch | undefined;
     try {
-      batch = JSON.parse(entry.payload) as CommandBatch;
+      batch = asBatch(JSON.parse(entry.payload));
     } catch (error) {
       onUnreadable(entry, error);
     }
@@ -46,4 +46,10 @@ export function groupEntries(
   }
   close();
   return groups;
+}
+
+/** @throws TypeError */
+function asBatch(value: CommandBatch | null): CommandBatch {
+  if (!Array.isArray(value?.commands)) throw new TypeError('not a batch of commands');
+  return value;
 }

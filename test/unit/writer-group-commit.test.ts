@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { LogEntry } from '../../src/core/bus.ts';
+import { groupEntries } from '../../src/writer/group-commit.ts';
+import { batch, register } from '../support/ledger.ts';
+
+const entry = (number: number, size: number): LogEntry => ({
+  position: String(number),
+  payload: JSON.stringify(
+    batch(
+      Array.from({ length: size }, (_, i) => register(`u${number}-${i}`)),
+      number,
+    ),
+  ),
+});
+const fail = (): never => assert.fail('nothing here is unreadable');
+
+test('group commit: nothing read, nothing to commit', () => {
+  assert.deepEqual(groupEntries([], fail), []);
+});
+
+test('group commit: what came in together goes into one transaction, with the position of its last entry', () => {
+  const groups = groupEntries([entry(1, 3), entry(2, 4)], fail);
+  assert.equal(groups.length, 1);
+  assert.equal(groups[0]?.position, '2');
+  assert.deepEqual(
+    groups[0]?.batches.map(({ seq }) => seq),
+    [1, 2],
+  );
+});
+
+test('group commit: every entry is in one group, in order, none is split, and a group is over the bound only if one entry is', () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(12), { maxLength: 40 }), fc.integer({ min: 1, max: 20 }), (sizes, max) => {
+      const groups = groupEntries(
+        sizes.map((size, i) => entry(i + 1, size)),
+        fail,
+        max,
+      );
+      assert.deepEqual(
+        groups.flatMap(({ batches }) => batches.map(({ seq, commands }) => [seq, commands.length])),
+        sizes.map((size, i) => [i + 1, size]),
+      );
+      for (const { batches, position } of groups) {
+        assert.equal(position, String(batches.at(-1)?.seq));
+        const commands = batches.reduce((sum, one) => sum + one.commands.length, 0);
+        assert.ok(commands <= max || batches.filter((one) => one.commands.length > 0).length === 1);
+      }
+    }),
+  );
+});
+
+for (const payload of [
+  '',
+  'no JSON',
+  '"text"',
+  '5',
+  'null',
+  '{}',
+  '[]',
+  '{"commands":5}',
+  '{"commands":null}',
+]) {
+  test(`group commit: an entry that is no batch is passed over, its position kept (${payload || 'empty'})`, () => {
+    const unreadable: string[] = [];
+    const groups = groupEntries(
+      [entry(1, 1), { position: '2', payload }, entry(3, 1), { position: '4', payload }],
+      ({ position }) => unreadable.push(position),
+    );
+    assert.deepEqual(unreadable, ['2', '4']);
+    assert.deepEqual(
+      groups.map(({ batches, position }) => [batches.map(({ seq }) => seq), position]),
+      [[[1, 3], '4']],
+    );
+  });
+}
