@@ -21,14 +21,16 @@ export class UserHeads {
   /** Notes that the user got a message, and answers the id before it. Ids ascend. */
   advance(user: string, id: number): number {
     const prev = this.#newest.get(user) ?? this.#base;
-    if (this.#newest.size >= this.#max && !this.#newest.has(user)) {
-      this.#newest.clear();
-      // Every id handed out so far is below this one.
-      this.#base = id - 1;
-    }
+    if (this.#newest.size >= this.#max && !this.#newest.has(user)) this.#forgetBefore(id);
     this.#newest.set(user, id);
     this.#changed.set(user, id);
     return prev;
+  }
+
+  /** The other user of the message with this id stays: their newest id would be above the base. */
+  #forgetBefore(id: number): void {
+    for (const [user, newest] of this.#newest) if (newest < id) this.#newest.delete(user);
+    this.#base = id - 1;
   }
 
   /** Users whose newest id changed since the last call. */
