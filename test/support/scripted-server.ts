@@ -1,8 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { Clock, Socket, SocketEvents, Transport } from '../../src/client/index.ts';
+import type { Socket, SocketEvents, Transport } from '../../src/client/index.ts';
 import type { ClientFrame, Connected, Message, ServerFrame } from '../../src/client/wire.ts';
+
+export { ManualClock } from './manual-clock.ts';
 
 /** A queue that one side fills and the other awaits. */
 class Mailbox<T> {
@@ -116,45 +118,6 @@ async function respond(answer: Answer | undefined, request: IncomingMessage, res
   } = answer?.(request, text) ?? { status: 404, body: { error: 'none' } };
   response.writeHead(status, { 'Content-Type': 'application/json', ...headers });
   response.end(typeof body === 'string' ? body : JSON.stringify(body));
-}
-
-/** A clock that stands until it is moved. */
-export class ManualClock implements Clock {
-  #now: number;
-  #next = 0;
-  readonly #timers = new Map<number, { at: number; run: () => void }>();
-
-  constructor(now = Date.UTC(2026, 0, 31)) {
-    this.#now = now;
-  }
-
-  now(): number {
-    return this.#now;
-  }
-
-  after(ms: number, run: () => void): () => void {
-    const id = this.#next++;
-    this.#timers.set(id, { at: this.#now + ms, run });
-    return () => this.#timers.delete(id);
-  }
-
-  /** Runs what falls due on the way, in order. */
-  advance(ms: number): void {
-    const end = this.#now + ms;
-    for (;;) {
-      const due = [...this.#timers].filter(([, { at }]) => at <= end).sort(([, a], [, b]) => a.at - b.at)[0];
-      if (due === undefined) break;
-      const [id, { at, run }] = due;
-      this.#timers.delete(id);
-      this.#now = Math.max(this.#now, at);
-      run();
-    }
-    this.#now = end;
-  }
-
-  get timers(): number {
-    return this.#timers.size;
-  }
 }
 
 /** One socket of `FakeTransport`, seen from the server. */
