@@ -8,15 +8,16 @@ import { clientFrame, numberIn, OPCODE } from './wire.ts';
  */
 
 const SHARED = Buffer.allocUnsafe(256 * 1024);
-const CONNECT_TIMEOUT_MS = 20_000;
+/** As our own client's. */
+const CONNECT_TIMEOUT_MS = 10_000;
 
 export type ClientEvents = {
   /** `atMs` is performance.now() when the bytes came. */
   onMessage(client: Client, number: number, atMs: number): void;
   onReady(client: Client): void;
   onRefused(client: Client, code: string, clientId: string | undefined): void;
-  /** Not called after `end()`. */
-  onClose(client: Client, code: number): void;
+  /** Why it is gone: `close <code>`, or `timeout` when it was never connected. Not called after `end()`. */
+  onClose(client: Client, reason: string): void;
 };
 
 type State = 'upgrading' | 'connecting' | 'paging' | 'live' | 'closed';
@@ -31,7 +32,7 @@ export class Client {
   readonly #login: Login;
   readonly #events: ClientEvents;
   #rest: Buffer | undefined;
-  #closeCode = 1006;
+  #reason = 'close 1006';
   readonly #timer: NodeJS.Timeout;
   /** Keep the id of the last message in `resume`: costs a search per frame, so only where clients will come back. */
   followIds = false;
@@ -64,7 +65,10 @@ export class Client {
     this.#socket.on('connect', () => this.#socket.write(upgradeRequest(port, dialect)));
     this.#socket.on('error', () => undefined);
     this.#socket.on('close', () => this.#closed());
-    this.#timer = setTimeout(() => this.#socket.destroy(), CONNECT_TIMEOUT_MS);
+    this.#timer = setTimeout(() => {
+      this.#reason = 'timeout';
+      this.#socket.destroy();
+    }, CONNECT_TIMEOUT_MS);
   }
 
   get live(): boolean {
@@ -90,7 +94,7 @@ export class Client {
     clearTimeout(this.#timer);
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.#events.onClose(this, this.#closeCode);
+    this.#events.onClose(this, this.#reason);
   }
 
   #read(bytes: number): void {
@@ -162,7 +166,7 @@ export class Client {
     } else if (opcode === OPCODE.pong) {
       if (this.#dialect.readyBy === 'pong' && this.#state === 'connecting') this.#ready();
     } else if (opcode === OPCODE.close && end - start >= 2) {
-      this.#closeCode = data.readUInt16BE(start);
+      this.#reason = `close ${data.readUInt16BE(start)}`;
       this.#socket.end(clientFrame(OPCODE.close, data.subarray(start, start + 2)));
     }
   }

@@ -109,14 +109,14 @@ export class Crowd {
       const sender = number < 0 ? undefined : this.traffic.giveUp(number);
       if (sender !== undefined) setTimeout(() => this.traffic.onFinished(sender), RETRY_MS);
     },
-    onClose: (client, code) => {
+    onClose: (client, reason) => {
       const waiting = this.#waiting.get(client);
       this.#waiting.delete(client);
       if (waiting !== undefined) {
-        waiting.reject(new Error(`close ${code}`));
+        waiting.reject(new Error(reason));
         return;
       }
-      this.traffic.refused(`close ${code}`);
+      this.traffic.refused(reason);
       this.onLost(client);
     },
   };

@@ -9,15 +9,16 @@ import { type Storm, storm } from './storm.ts';
  */
 
 const TEXT_LENGTH = 40;
-/** Texts for slow readers are long, so that what they leave unread grows past every kernel buffer soon. */
-const SLOW_TEXT_LENGTH = 7_000;
+/** So long that what a slow reader leaves unread grows past every kernel buffer soon. */
+const LONG_TEXT_LENGTH = 7_000;
 
+export type LongTexts = { readonly perSecond: number; readonly read: boolean };
 export type Commands = {
   aim: { ask: { port: number; protocol: Protocol; roots: readonly number[] }; answer: null };
   connect: { ask: { logins: readonly Login[] }; answer: Connected };
   closed: { ask: Plan & { inFlight: number }; answer: Measured };
-  /** The first `users` send; the others are silent, or, if `slowPerSecond` is given, are written to and do not read. */
-  open: { ask: Plan & { users: number; perSecond: number; slowPerSecond?: number }; answer: Measured };
+  /** The first `users` send to each other, and, if `long` is given, long texts to the others, who read them or do not. */
+  open: { ask: Plan & { users: number; perSecond: number; long?: LongTexts }; answer: Measured };
   storm: { ask: { kill: readonly number[]; perSecond: number }; answer: Storm };
   end: { ask: Record<string, never>; answer: null };
 };
@@ -58,19 +59,20 @@ async function obey(order: Order): Promise<unknown> {
 
 async function open(order: Extract<Order, { command: 'open' }>): Promise<Measured> {
   const senders = crowd.clients.slice(0, order.users);
-  const slow = crowd.clients.slice(order.users);
-  const stopSlow =
-    order.slowPerSecond === undefined
+  const others = crowd.clients.slice(order.users);
+  const { long } = order;
+  const stopLong =
+    long === undefined
       ? () => undefined
-      : atRate(order.slowPerSecond, (intended, count) => {
-          const receiver = slow[count % slow.length]!.user;
-          const template = crowd.template(receiver, SLOW_TEXT_LENGTH);
+      : atRate(long.perSecond, (intended, count) => {
+          const receiver = others[count % others.length]!.user;
+          const template = crowd.template(receiver, LONG_TEXT_LENGTH);
           crowd.traffic.send(senders[count % senders.length]!, receiver, template, intended, true);
         });
-  if (order.slowPerSecond !== undefined) for (const client of slow) client.pause();
+  if (long?.read === false) for (const client of others) client.pause();
   const send = crowd.toPartner(TEXT_LENGTH);
   const measured = await openLoop(crowd.traffic, senders, order.perSecond, send, order, roots);
-  stopSlow();
+  stopLong();
   return measured;
 }
 

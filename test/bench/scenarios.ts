@@ -40,6 +40,7 @@ const BUSY_PER_SECOND = 1_500;
 const SLOW_READERS = 2;
 /** Two megabytes a second: past every kernel buffer within the measurement. */
 const SLOW_PER_SECOND = 300;
+const SLOW_MS = 10_000;
 const SLOW_BESIDE_PER_SECOND = 500;
 const SOAK_MS = 180_000;
 const SOAK_SAMPLE_MS = 5_000;
@@ -98,10 +99,11 @@ export const MEASURES: Readonly<Record<Exclude<ScenarioName, 'history'>, Scenari
       await connectAll(load, await server.logins(STORM_CLIENTS));
       const kill = pidsWithRole(server.roots, server.socketRole).slice(0, 1);
       const result = await load.order('storm', { kill, perSecond: STORM_PER_SECOND });
-      const { lost, notBack, allBackSeconds, back, sent, missing, duplicates, unanswered } = result;
+      const { lost, notBack, hung, allBackSeconds, back, sent, missing, duplicates, unanswered } = result;
       const figures = {
         lost,
         notBack,
+        hung,
         allBackSeconds,
         backP50Ms: back.p50,
         sent,
@@ -146,16 +148,17 @@ export const MEASURES: Readonly<Record<Exclude<ScenarioName, 'history'>, Scenari
     users: 50 + SLOW_READERS,
     systems: ALL,
     large: true,
-    measure: async ({ server, load, measureMs }) => {
+    measure: async ({ server, load }) => {
       await connectAll(load, await server.logins(50 + SLOW_READERS));
-      const ask = { warmMs: WARM_MS, measureMs, users: 50, perSecond: SLOW_BESIDE_PER_SECOND };
-      const before = await load.order('open', ask);
+      const ask = { warmMs: WARM_MS, measureMs: SLOW_MS, users: 50, perSecond: SLOW_BESIDE_PER_SECOND };
+      // The same traffic twice: first everybody reads, so that the difference is the reading and nothing else.
+      const long = { perSecond: SLOW_PER_SECOND, read: true };
+      const before = await load.order('open', { ...ask, long });
       const memoryBefore = total(samplePss(server.roots));
-      const slow = { ...ask, measureMs: 10_000, slowPerSecond: SLOW_PER_SECOND };
-      const beside = await load.order('open', slow);
+      const beside = await load.order('open', { ...ask, long: { ...long, read: false } });
       const memoryAfter = total(samplePss(server.roots));
       const { figures, ...rest } = traffic('slow readers', beside);
-      const more = { p99MsWithout: before.delivery.p99, memoryGrowth: memoryAfter - memoryBefore };
+      const more = { p99MsReading: before.delivery.p99, memoryGrowth: memoryAfter - memoryBefore };
       return [{ ...rest, figures: { ...figures, ...more } }];
     },
   },
@@ -201,6 +204,9 @@ async function connectAll(load: LoadGenerator, logins: Awaited<ReturnType<Runnin
 const throughput = (measured: Measured): number => measured.delivered / measured.seconds;
 
 function traffic(scenario: string, measured: Measured): Measurement {
+  if (measured.delivered === 0) {
+    throw new Error(`${scenario}: nothing was delivered (${JSON.stringify(measured.refused)})`);
+  }
   const perMessage = (us: number): number => us / measured.delivered;
   const cpuByRole = Object.fromEntries(
     Object.entries(measured.cpuUs).map(([role, us]) => [role, perMessage(us)]),

@@ -12,11 +12,15 @@ import { atRate } from './loops.ts';
 
 const TEXT_LENGTH = 40;
 const GIVE_UP_MS = 60_000;
+/** How long the last messages may take once all are back. */
+const SETTLE_MS = 10_000;
 
 export type Storm = {
   /** Clients that lost their connection. */
   readonly lost: number;
   readonly notBack: number;
+  /** Attempts to connect that got no answer at all until the client's time-out. */
+  readonly hung: number;
   /** From the kill until the last one was back and caught up. */
   readonly allBackSeconds: number;
   /** From the kill until a client was back and caught up. */
@@ -53,12 +57,16 @@ export async function storm(crowd: Crowd, pids: readonly number[], perSecond: nu
   let lost = 0;
   let away = 0;
   let lastBackAt = 0;
+  let hung = 0;
+  const onHung = (): void => {
+    hung += 1;
+  };
   const killedAt = performance.now();
   const deadline = killedAt + GIVE_UP_MS;
   crowd.onLost = (client) => {
     lost += 1;
     away += 1;
-    void comeBack(crowd, client, sentBy, deadline).then((returned) => {
+    void comeBack(crowd, client, sentBy, deadline, onHung).then((returned) => {
       if (!returned) return;
       away -= 1;
       lastBackAt = performance.now();
@@ -71,13 +79,18 @@ export async function storm(crowd: Crowd, pids: readonly number[], perSecond: nu
   await sleep(1_000);
   stop();
 
-  for (let waited = 0; waited < 10_000 && unsettled(crowd, firstNumber).missing > 0; waited += 100)
+  const settledBy = performance.now() + SETTLE_MS;
+  while (performance.now() < settledBy) {
+    const { missing, unanswered } = unsettled(crowd, firstNumber);
+    if (missing + unanswered === 0) break;
     await sleep(100);
+  }
   crowd.onLost = () => undefined;
   const { sent, duplicates } = traffic.endWindow()(0);
   return {
     lost,
     notBack: away,
+    hung,
     allBackSeconds: (lastBackAt - killedAt) / 1000,
     back: back.summary(),
     sent,
@@ -86,7 +99,13 @@ export async function storm(crowd: Crowd, pids: readonly number[], perSecond: nu
   };
 }
 
-async function comeBack(crowd: Crowd, lost: Client, sentBy: SentBy, deadline: number): Promise<boolean> {
+async function comeBack(
+  crowd: Crowd,
+  lost: Client,
+  sentBy: SentBy,
+  deadline: number,
+  onHung: () => void,
+): Promise<boolean> {
   let { resume } = lost;
   for (let attempt = 0; performance.now() < deadline; attempt += 1) {
     await sleep(backoffMs(attempt, Math.random));
@@ -95,7 +114,8 @@ async function comeBack(crowd: Crowd, lost: Client, sentBy: SentBy, deadline: nu
       client.followIds = crowd.resumes;
       if (crowd.resumes) sendUnanswered(crowd, client, sentBy.get(client.user) ?? []);
       return true;
-    } catch {
+    } catch (error) {
+      if ((error as Error).message === 'timeout') onHung();
       // What its pages brought before it was lost again need not come twice.
       resume = crowd.clients[lost.user]!.resume;
     }
