@@ -55,11 +55,21 @@ export async function startParleyOn(files: ParleyFiles, withRedis: boolean): Pro
     LOG_LEVEL: 'warn',
     ...(redis === undefined ? {} : { REDIS_URL: `redis://127.0.0.1:${redis.port}` }),
   });
-  await untilReady('Parley', child, async () => {
-    const answer = await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(2_000) });
-    await answer.arrayBuffer();
-    return answer.ok;
-  });
+  const stop = async (): Promise<void> => {
+    await stopProcess(child);
+    await redis?.stop();
+    removeDirectory(files.directory);
+  };
+  try {
+    await untilReady('Parley', child, async () => {
+      const answer = await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(2_000) });
+      await answer.arrayBuffer();
+      return answer.ok;
+    });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   const tokens = new Tokens([secret], TOKEN_TTL_S);
   return {
     port,
@@ -67,11 +77,7 @@ export async function startParleyOn(files: ParleyFiles, withRedis: boolean): Pro
     roots: redis === undefined ? [child.pid!] : [child.pid!, redis.pid],
     socketRole: 'gateway',
     logins: (count) => Promise.all(userIds(count).map((id) => login(tokens, id))),
-    stop: async () => {
-      await stopProcess(child);
-      await redis?.stop();
-      removeDirectory(files.directory);
-    },
+    stop,
   };
 }
 
