@@ -245,5 +245,8 @@ export function inOrder(state: ChatState): readonly Conversation[] {
     .sort((a, b) => waitsSince(b) - waitsSince(a) || (b.last?.id ?? 0) - (a.last?.id ?? 0));
 }
 
-export const totalUnread = (state: ChatState): number =>
-  state.conversations.values().reduce((sum, { unread }) => sum + unread, 0);
+export function totalUnread({ conversations }: ChatState): number {
+  let sum = 0;
+  for (const { unread } of conversations.values()) sum += unread;
+  return sum;
+}

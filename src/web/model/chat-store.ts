@@ -2,7 +2,6 @@ import {
   type Client,
   ClientError,
   createClient,
-  type ErrorCode,
   LIMITS,
   type Message,
   type Session,
@@ -196,9 +195,9 @@ export class ChatStore {
   }
 
   async loadMoreConversations(): Promise<void> {
-    const before = this.#now.listBefore;
-    if (before === null || this.#now.list === 'loading') return;
-    await this.#loadList(before);
+    const { list, listBefore } = this.#now;
+    if (list === 'failed') await this.#loadList(listBefore ?? undefined);
+    else if (list === 'ready' && listBefore !== null) await this.#loadList(listBefore);
   }
 
   /** Ids that begin with what was typed, whatever case their first letter has. */
@@ -261,7 +260,7 @@ export class ChatStore {
   async #loadList(before?: number): Promise<void> {
     const { era } = this.#now;
     const first = before === undefined;
-    if (!first || this.#now.list === 'failed') this.#set({ ...this.#now, list: 'loading' });
+    if (!first) this.#set({ ...this.#now, list: 'loading' });
     try {
       const page = await this.client.conversations(first ? {} : { before });
       if (era !== this.#now.era) return;
@@ -272,12 +271,8 @@ export class ChatStore {
         listBefore: wasLoaded ? this.#now.listBefore : page.next_before,
       });
       this.#watch();
-    } catch (error) {
-      if (era !== this.#now.era || !this.#live) return;
-      const wait =
-        error instanceof ClientError && (error.code satisfies ErrorCode | string) === 'rate_limited';
-      if (wait) this.#refreshSoon();
-      if (this.#now.list !== 'ready') this.#set({ ...this.#now, list: 'failed' });
+    } catch {
+      if (era === this.#now.era && this.#now.list !== 'ready') this.#set({ ...this.#now, list: 'failed' });
     }
   }
 

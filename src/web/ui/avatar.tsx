@@ -1,0 +1,24 @@
+const TONES = 6;
+
+function toneOf(name: string): number {
+  let hash = 0;
+  for (const char of name) hash = (Math.imul(hash, 31) + char.codePointAt(0)!) >>> 0;
+  return hash % TONES;
+}
+
+function initialOf(name: string): string {
+  const [first] = new Intl.Segmenter().segment(name);
+  return (first?.segment ?? '?').toUpperCase();
+}
+
+type AvatarProps = { readonly name: string; readonly online?: boolean; readonly size?: 'small' | 'medium' };
+
+/** The name stands beside it in words, and so does who is online. */
+export function Avatar({ name, online = false, size = 'medium' }: AvatarProps) {
+  return (
+    <span className={`avatar avatar-${size} tone-${toneOf(name)}`} aria-hidden="true">
+      {initialOf(name)}
+      {online && <span className="presence" />}
+    </span>
+  );
+}

@@ -1,0 +1,72 @@
+import { useEffect, useRef, useState } from 'react';
+import type { AppModel } from '../model/app-model.ts';
+import { inOrder } from '../model/chat-state.ts';
+import type { ChatStore } from '../model/chat-store.ts';
+import { startNotifier } from '../model/notifier.ts';
+import { go, route } from '../model/route.ts';
+import { Conversation } from './conversation.tsx';
+import { useKeyDown, useListenable } from './hooks.ts';
+import { EmptyPicture } from './icons.tsx';
+import { LiveRegion } from './live-region.tsx';
+import { Settings } from './settings.tsx';
+import { Sidebar } from './sidebar.tsx';
+
+type ChatScreenProps = { readonly model: AppModel; readonly store: ChatStore };
+
+/** Two columns; on a phone, whichever the address says. */
+export function ChatScreen({ model, store }: ChatScreenProps) {
+  const peer = useListenable(route);
+  const [settings, setSettings] = useState(false);
+  const search = useRef<HTMLInputElement>(null);
+
+  useEffect(() => {
+    store.open(peer);
+  }, [store, peer]);
+  useEffect(() => startNotifier(store, go), [store]);
+
+  useKeyDown((event) => {
+    if (settings) return;
+    if ((event.ctrlKey || event.metaKey) && event.key === 'k') {
+      event.preventDefault();
+      if (peer !== null && search.current?.offsetParent === null) go(null);
+      requestAnimationFrame(() => search.current?.focus());
+    } else if (event.altKey && (event.key === 'ArrowDown' || event.key === 'ArrowUp')) {
+      event.preventDefault();
+      const next = neighbour(store, peer, event.key === 'ArrowDown' ? 1 : -1);
+      if (next !== null) go(next);
+    }
+  });
+
+  return (
+    <main className="chat" data-pane={peer === null ? 'list' : 'conversation'}>
+      <h1 className="unseen">Parley</h1>
+      <Sidebar store={store} open={peer} search={search} onSettings={() => setSettings(true)} />
+      <section className="pane" aria-label={peer === null ? 'Conversation' : `Conversation with ${peer}`}>
+        {peer === null ? (
+          <div className="empty-pane">
+            <EmptyPicture />
+            <h2>No conversation open</h2>
+            <p>
+              Choose one from the list, or{' '}
+              <button type="button" className="link-button" onClick={() => search.current?.focus()}>
+                find someone
+              </button>{' '}
+              by name.
+            </p>
+          </div>
+        ) : (
+          <Conversation key={peer} store={store} peer={peer} />
+        )}
+      </section>
+      <LiveRegion store={store} open={peer} />
+      {settings && <Settings model={model} store={store} onClose={() => setSettings(false)} />}
+    </main>
+  );
+}
+
+function neighbour(store: ChatStore, peer: string | null, step: 1 | -1): string | null {
+  const peers = inOrder(store.state.value).map((conversation) => conversation.peer);
+  const at = peer === null ? -1 : peers.indexOf(peer);
+  const next = at === -1 ? (step === 1 ? 0 : peers.length - 1) : at + step;
+  return peers[next] ?? null;
+}

@@ -1,0 +1,48 @@
+import type { ConnectionState } from '../../client/index.ts';
+import type { ChatStore } from '../model/chat-store.ts';
+import { useLasting, usePart, useSecondsUntil } from './hooks.ts';
+
+/** A reconnection that is quicker than this goes without saying. */
+const WORTH_SAYING_MS = 1_200;
+
+const isLive = ({ name }: ConnectionState): boolean => name === 'online' || name === 'catching-up';
+
+/** What to say about the connection, or null while all is well. */
+export function useConnectionTrouble(store: ChatStore): string | null {
+  const connection = usePart(store.state, (state) => state.connection);
+  const seconds = useSecondsUntil(connection.name === 'waiting' ? connection.retryAt : null);
+  const lasting = useLasting(!isLive(connection), WORTH_SAYING_MS);
+  if (connection.name === 'stopped') return 'Not connected';
+  if (!lasting) return null;
+  if (!navigator.onLine) return 'No network';
+  if (connection.name === 'waiting' && seconds > 1) return `Offline, next try in ${seconds} s`;
+  return 'Connecting…';
+}
+
+type OfflineNoticeProps = { readonly store: ChatStore };
+
+/** Above the composer: what being offline means for the message one is about to write. */
+export function OfflineNotice({ store }: OfflineNoticeProps) {
+  const connection = usePart(store.state, (state) => state.connection);
+  const tryNow = () => store.client.connect();
+  if (connection.name === 'stopped') {
+    return (
+      <p className="strip-notice" role="status">
+        <span>{connection.because.message}</span>{' '}
+        <button type="button" className="link-button" onClick={tryNow}>
+          Try again
+        </button>
+      </p>
+    );
+  }
+  return (
+    <p className="strip-notice" role="status">
+      <span>You are offline. What you write is kept, and sent when you are back.</span>{' '}
+      {navigator.onLine && connection.name === 'waiting' && (
+        <button type="button" className="link-button" onClick={tryNow}>
+          Try now
+        </button>
+      )}
+    </p>
+  );
+}

@@ -1,0 +1,127 @@
+import { type UIEvent, useMemo } from 'react';
+import { type Conversation, inOrder } from '../model/chat-state.ts';
+import type { ChatStore } from '../model/chat-store.ts';
+import { listTime, plural, spokenTime, timeOf } from '../model/format.ts';
+import { hrefOf } from '../model/route.ts';
+import { Avatar } from './avatar.tsx';
+import { FirstSteps } from './first-steps.tsx';
+import { useListenable, useToday } from './hooks.ts';
+import { AlertIcon, ClockIcon } from './icons.tsx';
+
+type ConversationListProps = { readonly store: ChatStore; readonly open: string | null };
+
+/** Pixels before the end at which the next page is asked for. */
+const AHEAD = 600;
+
+export function ConversationList({ store, open }: ConversationListProps) {
+  const state = useListenable(store.state);
+  const { conversations, list, listBefore } = state;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the order depends on the conversations alone.
+  const ordered = useMemo(() => inOrder(state), [conversations]);
+  const now = useToday();
+
+  const onScroll = ({ currentTarget: view }: UIEvent<HTMLElement>) => {
+    if (
+      list === 'ready' &&
+      listBefore !== null &&
+      view.scrollHeight - view.scrollTop - view.clientHeight < AHEAD
+    ) {
+      void store.loadMoreConversations();
+    }
+  };
+
+  if (ordered.length === 0 && list === 'ready') return <FirstSteps store={store} />;
+  return (
+    <nav className="list" aria-label="Conversations" onScroll={onScroll}>
+      {ordered.length === 0 && list === 'loading' && <Skeleton />}
+      <ul>
+        {ordered.map((conversation) => (
+          <li key={conversation.peer}>
+            <Item
+              conversation={conversation}
+              me={state.me}
+              now={now}
+              current={conversation.peer === open}
+              online={state.online.has(conversation.peer)}
+              typing={state.typing.has(conversation.peer)}
+            />
+          </li>
+        ))}
+      </ul>
+      {list === 'failed' && (
+        <p className="list-note">
+          The conversations could not be loaded.{' '}
+          <button type="button" className="link-button" onClick={() => void store.loadMoreConversations()}>
+            Try again
+          </button>
+        </p>
+      )}
+    </nav>
+  );
+}
+
+type ItemProps = {
+  readonly conversation: Conversation;
+  readonly me: string;
+  readonly now: number;
+  readonly current: boolean;
+  readonly online: boolean;
+  readonly typing: boolean;
+};
+
+function Item({ conversation, me, now, current, online, typing }: ItemProps) {
+  const { peer, last, pending, unread } = conversation;
+  const waiting = pending.at(-1);
+  const at = waiting?.created_at ?? (last === null ? null : timeOf(last));
+  const failed = pending.some(({ status }) => status === 'failed');
+  const preview = waiting?.message ?? last?.message ?? '';
+  const own = waiting !== undefined || last?.from === me;
+  return (
+    <a className="item" href={hrefOf(peer)} aria-current={current ? 'page' : undefined}>
+      <Avatar name={peer} online={online} />
+      <span className="item-name">
+        <bdi>{peer}</bdi>
+        {peer === me && <span className="item-you"> (you)</span>}
+        {online && <span className="unseen">, online</span>}
+      </span>
+      {at !== null && (
+        <time className="item-time" dateTime={new Date(at).toISOString()} title={spokenTime(at)}>
+          {listTime(at, now)}
+        </time>
+      )}
+      <span className="item-preview">
+        {typing ? (
+          <span className="item-typing">is typing…</span>
+        ) : (
+          <>
+            {failed && <AlertIcon size={14} />}
+            {!failed && waiting !== undefined && <ClockIcon size={14} />}
+            {failed && <span className="unseen">Not sent: </span>}
+            {own && peer !== me && <span className="item-own">You: </span>}
+            <span dir="auto">{preview}</span>
+          </>
+        )}
+      </span>
+      {unread > 0 && (
+        <span className="badge">
+          <span aria-hidden="true">{unread > 99 ? '99+' : unread}</span>
+          <span className="unseen">{plural(unread, 'new message')}</span>
+        </span>
+      )}
+    </a>
+  );
+}
+
+function Skeleton() {
+  return (
+    <div className="skeleton-list" aria-hidden="true">
+      {['a', 'b', 'c', 'd', 'e', 'f'].map((key) => (
+        <div key={key} className="skeleton-item">
+          <span className="skeleton skeleton-avatar" />
+          <span className="skeleton skeleton-line" />
+          <span className="skeleton skeleton-line short" />
+        </div>
+      ))}
+    </div>
+  );
+}

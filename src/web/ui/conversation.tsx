@@ -1,0 +1,139 @@
+import { useEffect, useRef, useState } from 'react';
+import type { ChatStore } from '../model/chat-store.ts';
+import { go } from '../model/route.ts';
+import { Avatar } from './avatar.tsx';
+import { Composer } from './composer.tsx';
+import { OfflineNotice, useConnectionTrouble } from './connection-status.tsx';
+import { isTouch, usePart } from './hooks.ts';
+import { BackIcon } from './icons.tsx';
+import { MessageList, type MessageListHandle } from './message-list.tsx';
+
+type ConversationProps = { readonly store: ChatStore; readonly peer: string };
+
+export function Conversation({ store, peer }: ConversationProps) {
+  const conversation = usePart(store.state, (state) => state.conversations.get(peer));
+  const online = usePart(store.state, (state) => state.online.has(peer));
+  const typing = usePart(store.state, (state) => state.typing.has(peer));
+  const me = usePart(store.state, (state) => state.me);
+  const era = usePart(store.state, (state) => state.era);
+  const trouble = useConnectionTrouble(store);
+  const [problem, setProblem] = useState<string | null>(null);
+  const list = useRef<MessageListHandle>(null);
+  const composer = useRef<HTMLTextAreaElement>(null);
+
+  useEffect(() => {
+    // On a phone the keyboard would come up over what one wants to read.
+    if (!isTouch()) composer.current?.focus();
+  }, []);
+
+  const send = async (text: string) => {
+    setProblem(null);
+    list.current?.follow();
+    const refused = await store.send(peer, text);
+    if (refused === null) return true;
+    setProblem(refused.message);
+    return false;
+  };
+
+  const state = trouble ?? (peer === me ? 'Notes to yourself' : online ? 'Online' : 'Offline');
+  const history = conversation?.history ?? 'none';
+  const nothingYet = (conversation?.messages.length ?? 0) === 0 && (conversation?.pending.length ?? 0) === 0;
+  return (
+    <>
+      <header className="conversation-head">
+        <button
+          type="button"
+          className="icon-button back"
+          aria-label="Back to the list"
+          onClick={() => go(null)}
+        >
+          <BackIcon size={24} />
+        </button>
+        <Avatar name={peer} size="small" online={online} />
+        <div className="head-text">
+          <h2 className="head-name">
+            <bdi>{peer}</bdi>
+          </h2>
+          <p
+            className={
+              trouble === null ? (online ? 'head-state is-online' : 'head-state') : 'head-state is-trouble'
+            }
+          >
+            {state}
+          </p>
+        </div>
+      </header>
+      {conversation !== undefined &&
+      !nothingYet &&
+      (history !== 'loading' || conversation.pending.length > 0) ? (
+        <MessageList key={era} ref={list} store={store} conversation={conversation} me={me} />
+      ) : (
+        <div className="messages-empty">
+          {history === 'ready' && <Beginning peer={peer} me={me} />}
+          {history === 'failed' && <Failed store={store} peer={peer} />}
+          {history === 'none' && trouble !== null && <p>This conversation loads when you are connected.</p>}
+        </div>
+      )}
+      <div className="strip">
+        {trouble !== null ? (
+          <OfflineNotice store={store} />
+        ) : problem !== null ? (
+          <p className="strip-notice is-problem" role="alert">
+            {problem}
+          </p>
+        ) : (
+          <p className="strip-notice" role="status">
+            {typing && (
+              <>
+                <span className="typing-dots" aria-hidden="true">
+                  <i />
+                  <i />
+                  <i />
+                </span>
+                <span>
+                  <bdi>{peer}</bdi> is typing
+                </span>
+              </>
+            )}
+          </p>
+        )}
+      </div>
+      <Composer
+        input={composer}
+        me={me}
+        peer={peer}
+        onSend={send}
+        onTyping={() => {
+          setProblem(null);
+          store.client.typing(peer);
+        }}
+      />
+    </>
+  );
+}
+
+function Beginning({ peer, me }: { readonly peer: string; readonly me: string }) {
+  return (
+    <div className="beginning">
+      <Avatar name={peer} />
+      {peer === me ? (
+        <p>What you write here, only you can read.</p>
+      ) : (
+        <p>
+          This is the beginning of your conversation with <bdi>{peer}</bdi>.
+        </p>
+      )}
+    </div>
+  );
+}
+
+function Failed({ store, peer }: ConversationProps) {
+  return (
+    <p>
+      The messages could not be loaded.{' '}
+      <button type="button" className="link-button" onClick={() => void store.loadHistory(peer)}>
+        Try again
+      </button>
+    </p>
+  );
+}

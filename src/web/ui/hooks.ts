@@ -1,0 +1,62 @@
+import { useEffect, useEffectEvent, useState, useSyncExternalStore } from 'react';
+import type { Listenable } from '../model/listenable.ts';
+
+export const useListenable = <T>(listenable: Listenable<T>): T =>
+  useSyncExternalStore(listenable.subscribe, listenable.get);
+
+/** A part of it; renders again only when that part changes. `select` must not make new objects. */
+export const usePart = <T, P>(listenable: Listenable<T>, select: (value: T) => P): P =>
+  useSyncExternalStore(listenable.subscribe, () => select(listenable.value));
+
+/** Now, in milliseconds since 1970, renewed when a new day begins. */
+export function useToday(): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const midnight = new Date(now);
+    midnight.setHours(24, 0, 0, 0);
+    // Timers stand still while the machine sleeps: looking again each minute is simpler than trusting one.
+    const timer = setInterval(() => {
+      if (Date.now() >= midnight.getTime()) setNow(Date.now());
+    }, 60_000);
+    return () => clearInterval(timer);
+  }, [now]);
+  return now;
+}
+
+/** True once `value` has been true for `ms`; false at once. What lasts less is not worth a word. */
+export function useLasting(value: boolean, ms: number): boolean {
+  const [lasting, setLasting] = useState(false);
+  useEffect(() => {
+    if (!value) {
+      setLasting(false);
+      return;
+    }
+    const timer = setTimeout(() => setLasting(true), ms);
+    return () => clearTimeout(timer);
+  }, [value, ms]);
+  return value && lasting;
+}
+
+/** Whole seconds until a time, counting down. */
+export function useSecondsUntil(time: number | null): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    if (time === null) return;
+    setNow(Date.now());
+    const timer = setInterval(() => setNow(Date.now()), 500);
+    return () => clearInterval(timer);
+  }, [time]);
+  return time === null ? 0 : Math.max(0, Math.ceil((time - now) / 1_000));
+}
+
+export function useKeyDown(handle: (event: KeyboardEvent) => void): void {
+  const onKeyDown = useEffectEvent(handle);
+  useEffect(() => {
+    const listener = (event: KeyboardEvent) => onKeyDown(event);
+    window.addEventListener('keydown', listener);
+    return () => window.removeEventListener('keydown', listener);
+  }, []);
+}
+
+/** Fingers: a keyboard on the screen takes half of it, and has no shift to speak of. */
+export const isTouch = (): boolean => matchMedia('(pointer: coarse)').matches;

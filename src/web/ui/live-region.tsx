@@ -1,0 +1,24 @@
+import { useEffect, useState } from 'react';
+import type { ChatStore } from '../model/chat-store.ts';
+
+type LiveRegionProps = { readonly store: ChatStore; readonly open: string | null };
+
+/**
+ * Reads new messages to those who listen. The message list itself is not a live region: scrolling puts messages into
+ * it and takes them out.
+ */
+export function LiveRegion({ store, open }: LiveRegionProps) {
+  const [text, setText] = useState('');
+  useEffect(
+    () =>
+      store.onArrival((message, peer) => {
+        setText(peer === open ? `${peer}: ${message.message}` : `New message from ${peer}`);
+      }),
+    [store, open],
+  );
+  return (
+    <div className="unseen" role="log" aria-live="polite" aria-label="New messages">
+      {text}
+    </div>
+  );
+}

@@ -1,0 +1,199 @@
+import {
+  type Ref,
+  useCallback,
+  useEffect,
+  useEffectEvent,
+  useImperativeHandle,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+} from 'react';
+import { Virtualizer, type VirtualizerHandle } from 'virtua';
+import type { Conversation } from '../model/chat-state.ts';
+import type { ChatStore } from '../model/chat-store.ts';
+import { plural } from '../model/format.ts';
+import { timeline } from '../model/timeline.ts';
+import { useToday } from './hooks.ts';
+import { DownIcon } from './icons.tsx';
+import { MessageRow } from './message-row.tsx';
+
+/** Pixels from the top at which older messages are asked for: some screens ahead of a fast scroll. */
+const AHEAD = 1_500;
+/** Pixels from the end that still count as its being in view. */
+const NEAR = 24;
+/** Where the "new messages" line is put when it is scrolled to, in pixels from the top. */
+const LINE_FROM_TOP = 48;
+
+export type MessageListHandle = {
+  /** The user is about to write: show the end, and stay there. */
+  follow(): void;
+};
+
+type MessageListProps = {
+  readonly ref: Ref<MessageListHandle>;
+  readonly store: ChatStore;
+  readonly conversation: Conversation;
+  readonly me: string;
+};
+
+export function MessageList({ ref, store, conversation, me }: MessageListProps) {
+  const { peer, unread, nextBefore, history, older } = conversation;
+  const rows = useMemo(() => timeline(conversation, me), [conversation, me]);
+  const now = useToday();
+  const view = useRef<HTMLElement>(null);
+  const list = useRef<VirtualizerHandle>(null);
+  const [atEnd, setAtEnd] = useState(true);
+  /** The list keeps its end in view, whatever grows or shrinks. */
+  const following = useRef(true);
+  const latest = useRef(rows);
+  latest.current = rows;
+
+  // True in the one render in which older messages have been put in front: the view then keeps its distance to the end.
+  const first = rows[0]?.key;
+  const firstBefore = useRef(first);
+  const shift = firstBefore.current !== undefined && firstBefore.current !== first;
+  useLayoutEffect(() => {
+    firstBefore.current = first;
+  }, [first]);
+
+  const showEnd = useCallback(
+    () => list.current?.scrollToIndex(latest.current.length - 1, { align: 'end' }),
+    [],
+  );
+
+  const reportSeen = useCallback(() => {
+    const handle = list.current;
+    if (handle === null || !store.attention.present) return;
+    let index = handle.findItemIndex(handle.scrollOffset + handle.viewportSize - NEAR);
+    if (following.current) index = latest.current.length - 1;
+    for (; index >= 0; index--) {
+      const id = latest.current[index]?.id;
+      if (id != null) return store.seen(peer, id);
+    }
+  }, [store, peer]);
+
+  const loadAhead = () => {
+    const handle = list.current;
+    if (handle === null) return;
+    if (handle.scrollOffset < AHEAD && nextBefore !== null && older === 'idle') void store.loadOlder(peer);
+  };
+
+  const settle = () => {
+    const handle = list.current;
+    if (handle === null) return;
+    following.current = handle.scrollSize - handle.scrollOffset - handle.viewportSize <= NEAR;
+    store.atEnd = following.current;
+    setAtEnd(following.current);
+    reportSeen();
+    loadAhead();
+  };
+  const settleNow = useEffectEvent(settle);
+
+  useImperativeHandle(ref, () => ({
+    follow() {
+      following.current = true;
+      showEnd();
+    },
+  }));
+
+  // Where to begin: at the first new message, or at the end.
+  useLayoutEffect(() => {
+    const marked = latest.current.findIndex(({ newMark }) => newMark);
+    if (marked > 0) {
+      following.current = false;
+      list.current?.scrollToIndex(marked, { align: 'start', offset: -LINE_FROM_TOP });
+    } else showEnd();
+    // Virtua has measured and scrolled by then.
+    let frame = requestAnimationFrame(() => {
+      frame = requestAnimationFrame(() => settleNow());
+    });
+    return () => cancelAnimationFrame(frame);
+  }, [showEnd]);
+
+  const last = rows.at(-1)?.key;
+  useLayoutEffect(() => {
+    if (last !== undefined && following.current) showEnd();
+  }, [last, showEnd]);
+
+  useEffect(() => {
+    reportSeen();
+    loadAhead();
+  });
+
+  useEffect(() => store.attention.subscribe(reportSeen), [store, reportSeen]);
+
+  useEffect(() => {
+    const observer = new ResizeObserver(() => {
+      if (following.current) showEnd();
+    });
+    observer.observe(view.current!);
+    return () => {
+      observer.disconnect();
+      store.atEnd = false;
+    };
+  }, [store, showEnd]);
+
+  return (
+    <div className="messages-frame">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard. */}
+      <section className="messages" ref={view} tabIndex={0} aria-label={`Messages with ${peer}`}>
+        <div className="messages-spacer" />
+        <Virtualizer
+          ref={list}
+          scrollRef={view}
+          data={rows}
+          shift={shift}
+          as="ol"
+          item="li"
+          bufferSize={600}
+          onScroll={settle}
+          onResize={() => {
+            if (following.current) showEnd();
+          }}
+        >
+          {(row, index) => (
+            <MessageRow
+              key={row.key}
+              row={row}
+              peer={peer}
+              now={now}
+              beginning={index === 0 && history === 'ready' && nextBefore === null}
+              onRetry={(clientId) => store.retry(clientId)}
+              onDiscard={(clientId) => store.client.discard(clientId)}
+            />
+          )}
+        </Virtualizer>
+      </section>
+      {older === 'loading' && <span className="older-loading" aria-hidden="true" />}
+      {(older === 'failed' || history === 'failed') && (
+        <p className="older-failed" role="status">
+          Earlier messages could not be loaded.{' '}
+          <button
+            type="button"
+            className="link-button"
+            onClick={() => void (history === 'failed' ? store.loadHistory(peer) : store.loadOlder(peer))}
+          >
+            Try again
+          </button>
+        </p>
+      )}
+      {!atEnd && (
+        <button
+          type="button"
+          className="to-end"
+          aria-label={
+            unread > 0 ? `${plural(unread, 'new message')}: go to the end` : 'Go to the newest message'
+          }
+          onClick={() => {
+            following.current = true;
+            showEnd();
+          }}
+        >
+          <DownIcon size={20} />
+          {unread > 0 && <span className="badge">{unread > 99 ? '99+' : unread}</span>}
+        </button>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,114 @@
+import { memo } from 'react';
+import { clockTime, dayLabel, spokenTime } from '../model/format.ts';
+import { segments } from '../model/links.ts';
+import type { Delivery, Row } from '../model/timeline.ts';
+import { AlertIcon, ClockIcon, ReadIcon, SentIcon } from './icons.tsx';
+
+type MessageRowProps = {
+  readonly row: Row;
+  readonly peer: string;
+  readonly now: number;
+  /** Nothing comes before it. */
+  readonly beginning: boolean;
+  readonly onRetry: (clientId: string) => void;
+  readonly onDiscard: (clientId: string) => void;
+};
+
+export const MessageRow = memo(
+  function MessageRow({ row, peer, now, beginning, onRetry, onDiscard }: MessageRowProps) {
+    const { own, at, delivery } = row;
+    return (
+      <div className="row">
+        {beginning && (
+          <p className="row-beginning">
+            The beginning of your conversation with <bdi>{peer}</bdi>
+          </p>
+        )}
+        {row.newDay && (
+          <p className="row-day">
+            <span>{dayLabel(at, now)}</span>
+          </p>
+        )}
+        {row.newMark && (
+          <p className="row-new">
+            <span>New messages</span>
+          </p>
+        )}
+        <div className={bubbleClass(row)}>
+          <span className="unseen">{own ? 'You: ' : `${peer}: `}</span>
+          <span className="bubble-text" dir="auto">
+            <Text text={row.text} />
+          </span>
+          <span className="bubble-meta">
+            <time dateTime={new Date(at).toISOString()} title={spokenTime(at)}>
+              {clockTime(at)}
+            </time>
+            <DeliveryMark delivery={delivery} />
+          </span>
+        </div>
+        {delivery.status === 'failed' && (
+          <p className="row-failed">
+            <span>Not sent. {delivery.error}</span>
+            <button type="button" className="link-button" onClick={() => onRetry(delivery.clientId)}>
+              Try again
+            </button>
+            <button type="button" className="link-button" onClick={() => onDiscard(delivery.clientId)}>
+              Delete
+            </button>
+          </p>
+        )}
+      </div>
+    );
+  },
+  (a, b) => a.beginning === b.beginning && a.now === b.now && a.peer === b.peer && sameRow(a.row, b.row),
+);
+
+/** Rows are made anew with each message; what is shown rarely changes. */
+function sameRow(a: Row, b: Row): boolean {
+  return (
+    a === b ||
+    (a.key === b.key &&
+      a.text === b.text &&
+      a.at === b.at &&
+      a.delivery.status === b.delivery.status &&
+      a.newDay === b.newDay &&
+      a.newMark === b.newMark &&
+      a.groupStart === b.groupStart &&
+      a.groupEnd === b.groupEnd)
+  );
+}
+
+function bubbleClass({ own, groupStart, groupEnd, delivery }: Row): string {
+  const classes = ['bubble', own ? 'is-own' : 'is-theirs'];
+  if (groupStart) classes.push('group-start');
+  if (groupEnd) classes.push('group-end');
+  if (delivery.status === 'failed') classes.push('is-failed');
+  return classes.join(' ');
+}
+
+function Text({ text }: { readonly text: string }) {
+  return segments(text).map((segment, i) =>
+    segment.kind === 'text' ? (
+      segment.text
+    ) : (
+      // biome-ignore lint/suspicious/noArrayIndexKey: a text never changes, and neither does the order of its parts.
+      <a key={i} href={segment.href} target="_blank" rel="noopener noreferrer nofollow ugc">
+        {segment.text}
+      </a>
+    ),
+  );
+}
+
+const WORDS = { sending: 'Sending', sent: 'Sent', read: 'Read', failed: 'Not sent' } as const;
+const ICONS = { sending: ClockIcon, sent: SentIcon, read: ReadIcon, failed: AlertIcon } as const;
+
+function DeliveryMark({ delivery: { status } }: { readonly delivery: Delivery }) {
+  if (status === 'received') return null;
+  const Icon = ICONS[status];
+  return (
+    <span className={`delivery is-${status}`} title={WORDS[status]}>
+      <Icon size={15} />
+      <span className="unseen">{WORDS[status]}</span>
+    </span>
+  );
+}

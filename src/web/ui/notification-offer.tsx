@@ -1,0 +1,33 @@
+import { useState } from 'react';
+import { preferences, setPreferences } from '../model/preferences.ts';
+import { useListenable } from './hooks.ts';
+import { BellIcon, CloseIcon } from './icons.tsx';
+
+export const canAsk = (): boolean => 'Notification' in window && Notification.permission === 'default';
+
+/** Asked once, quietly; the browser's own question comes only after a yes. */
+export function NotificationOffer() {
+  const { notificationsDeclined } = useListenable(preferences);
+  const [asked, setAsked] = useState(false);
+  if (asked || notificationsDeclined || !canAsk()) return null;
+  const accept = async () => {
+    await Notification.requestPermission();
+    setAsked(true);
+  };
+  return (
+    <div className="offer">
+      <button type="button" className="offer-accept" onClick={accept}>
+        <BellIcon size={18} />
+        <span>Turn on notifications</span>
+      </button>
+      <button
+        type="button"
+        className="icon-button"
+        aria-label="No notifications"
+        onClick={() => setPreferences({ notificationsDeclined: true })}
+      >
+        <CloseIcon size={18} />
+      </button>
+    </div>
+  );
+}

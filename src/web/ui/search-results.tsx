@@ -1,0 +1,69 @@
+import { useEffect, useState } from 'react';
+import { inOrder } from '../model/chat-state.ts';
+import type { ChatStore } from '../model/chat-store.ts';
+import { plural } from '../model/format.ts';
+import { PersonList } from './person-list.tsx';
+
+/** Long enough for the next key stroke, short enough to seem at once. */
+const PAUSE_MS = 120;
+
+type Found =
+  | { readonly status: 'searching' }
+  | { readonly status: 'failed' }
+  | { readonly status: 'found'; readonly query: string; readonly users: readonly string[] };
+
+type SearchResultsProps = {
+  readonly store: ChatStore;
+  readonly query: string;
+  readonly open: string | null;
+  readonly onChosen: () => void;
+};
+
+/** Conversations whose name has the words in it, then everybody whose name begins with them. */
+export function SearchResults({ store, query, open, onChosen }: SearchResultsProps) {
+  const [found, setFound] = useState<Found>({ status: 'searching' });
+
+  useEffect(() => {
+    let current = true;
+    const timer = setTimeout(() => {
+      store.searchUsers(query).then(
+        (users) => current && setFound({ status: 'found', query, users }),
+        () => current && setFound({ status: 'failed' }),
+      );
+    }, PAUSE_MS);
+    return () => {
+      current = false;
+      clearTimeout(timer);
+    };
+  }, [store, query]);
+
+  const { me } = store.state.value;
+  const needle = query.toLowerCase();
+  const known = inOrder(store.state.value)
+    .map(({ peer }) => peer)
+    .filter((peer) => peer.toLowerCase().includes(needle));
+  const others = found.status === 'found' ? found.users.filter((user) => !known.includes(user)) : [];
+  if (me.toLowerCase() === needle && !known.includes(me)) others.push(me);
+  const total = known.length + others.length;
+  const settled = found.status === 'found' && found.query === query;
+
+  return (
+    <nav className="list" aria-label="Search results">
+      {known.length > 0 && (
+        <PersonList title="Conversations" people={known} store={store} open={open} onChosen={onChosen} />
+      )}
+      {others.length > 0 && (
+        <PersonList title="People" people={others} store={store} open={open} onChosen={onChosen} />
+      )}
+      <p className={total === 0 ? 'list-note' : 'unseen'} role="status">
+        {found.status === 'failed'
+          ? 'People can only be searched while connected.'
+          : !settled
+            ? ''
+            : total === 0
+              ? `Nobody’s name begins with “${query}”.`
+              : plural(total, 'result')}
+      </p>
+    </nav>
+  );
+}
