@@ -111,7 +111,8 @@ export class Feed {
 
   #goLive(): void {
     this.#state = 'live';
-    if (this.#again || this.behind) this.repair();
+    // Nobody is left to repair for: a feed without members is one that was let go of.
+    if (this.members.size > 0 && (this.#again || this.behind)) this.repair();
   }
 
   /** Takes a page of the repair; `holders` are the members whose tokens the page is about, in its order. */
