@@ -3,10 +3,20 @@ import { checkRuntime } from './config/runtime.ts';
 
 checkRuntime();
 // Imported late: the rest needs the Node version that was just checked.
-if (cluster.isPrimary) {
-  const { startNode } = await import('./app/node.ts');
-  await startNode(process.env);
-} else {
+const [command, ...rest] = process.argv.slice(2);
+if (cluster.isWorker) {
   const { startWorker } = await import('./app/worker.ts');
   await startWorker(process.env);
+} else if (command === undefined) {
+  const { startNode } = await import('./app/node.ts');
+  await startNode(process.env);
+} else if (command === 'backup') {
+  const { backUp } = await import('./app/backup.ts');
+  await backUp(process.env, rest[0]);
+} else if (command === 'restore') {
+  const { restore } = await import('./app/restore.ts');
+  await restore(process.env, rest[0]);
+} else {
+  process.stderr.write(`parley: there is no command '${command}': backup, restore, or none to start.\n`);
+  process.exit(1);
 }

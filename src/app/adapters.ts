@@ -7,13 +7,15 @@ import { RedisLeaser } from '../bus/redis-lease.ts';
 import type { Config } from '../config/config.ts';
 import type { Bus } from '../core/bus.ts';
 import type { Leaser } from '../core/lease.ts';
-import { FileLeaser } from '../db/file-lease.ts';
+import { FileLeaser, FileLock } from '../db/file-lock.ts';
 
 export type ConnectedBus = {
   readonly bus: Bus;
   /** Where login limits are counted: in Redis, or (empty) in the worker's memory. */
   readonly limitsStore: { redis?: Redis; keyPrefix?: string };
   leaser(databasePath: string, holder: string): Leaser;
+  /** What keeps a database from being restored, or used alone, while stores share it; where the lease does not. */
+  lock(databasePath: string): FileLock | undefined;
   close(): Promise<void>;
 };
 
@@ -21,7 +23,13 @@ export type ConnectedBus = {
 export function connectBus(config: Config, name: string, link: Link<BusItem, BrokerItem>): ConnectedBus {
   if (config.bus.kind === 'ipc') {
     const bus = new IpcBus(link);
-    return { bus, limitsStore: {}, leaser: (path) => new FileLeaser(path), close: () => bus.close() };
+    return {
+      bus,
+      limitsStore: {},
+      leaser: (path) => new FileLeaser(path),
+      lock: () => undefined,
+      close: () => bus.close(),
+    };
   }
   const { url } = config.bus;
   const bus = new RedisBus(url, name);
@@ -29,6 +37,7 @@ export function connectBus(config: Config, name: string, link: Link<BusItem, Bro
     bus,
     limitsStore: { redis: bus.redis, keyPrefix: keyPrefix(url) },
     leaser: (_, holder) => new RedisLeaser(bus.redis, keyPrefix(url), holder),
+    lock: (path) => new FileLock(path, 'shared'),
     close: () => bus.close(),
   };
 }

@@ -1,6 +1,8 @@
 import cluster from 'node:cluster';
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import os from 'node:os';
+import path from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { IpcBroker } from '../bus/ipc-broker.ts';
 import type { BusItem } from '../bus/ipc-items.ts';
@@ -10,6 +12,13 @@ import { Supervisor } from '../cluster/supervisor.ts';
 import { type Config, ConfigError, readConfig } from '../config/config.ts';
 import { workerEnvironment } from '../config/worker.ts';
 import { createLogger, type Logger } from '../ops/logger.ts';
+import { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
+import { createAdminServer } from './admin.ts';
+import { fail } from './fail.ts';
+
+const { version } = JSON.parse(
+  readFileSync(path.join(import.meta.dirname, '../../package.json'), 'utf8'),
+) as { version: string };
 
 /** A node that another process keeps out of its database gives up after this, in milliseconds. */
 const LOCKED_PATIENCE_MS = 4_000;
@@ -37,17 +46,14 @@ export async function startNode(environment: Readonly<Record<string, string | un
   new Node(config, node, createLogger(config.logLevel, { node, worker: 'primary' })).start();
 }
 
-/** One clear line each, for the person who started it. */
-function fail(...problems: string[]): never {
-  for (const problem of problems) process.stderr.write(`parley: ${problem}\n`);
-  process.exit(1);
-}
-
 class Node {
   readonly #config: Config;
   readonly #log: Logger;
   readonly #broker: IpcBroker | undefined;
   readonly #supervisor: Supervisor;
+  readonly #sum = new MetricsSum();
+  readonly #metrics: PrimaryMetrics;
+  readonly #backups = new Map<string, (result: { pages?: number; error?: string }) => void>();
   #address: { host: string; port: number } | undefined;
   #writer: WriterStatus | undefined;
   #started = false;
@@ -57,6 +63,7 @@ class Node {
     this.#config = config;
     this.#log = log;
     this.#broker = config.bus.kind === 'ipc' ? new IpcBroker() : undefined;
+    this.#metrics = new PrimaryMetrics({ version, node: process.versions.node }, () => this.#workers());
     this.#supervisor = new Supervisor(
       systemClock,
       log,
@@ -74,11 +81,21 @@ class Node {
               deliver = listener;
             },
           });
-          return { items: (items) => deliver(items), gone: () => gone?.() };
+          const worker = {};
+          return {
+            items: (items) => deliver(items),
+            metrics: (snapshot) => this.#sum.update(worker, snapshot),
+            gone: () => {
+              gone?.();
+              void this.#sum.departed(worker);
+            },
+          };
         },
         ready: (name, address) => this.#ready(name, address),
         failed: (name, reason) => this.#failed(name, reason),
         writer: (status) => this.#heardWriter(status),
+        ended: (role) => this.#metrics.restarts.inc({ role }),
+        backup: (result) => this.#backups.get(result.file)?.(result),
       },
     );
   }
@@ -91,6 +108,53 @@ class Node {
     if (this.#config.role === 'gateway') this.#runGateways();
     else this.#supervisor.run('writer', 'writer');
     setInterval(() => this.#tellTrouble(), TELL_TROUBLE_EVERY_MS);
+    void this.#listenForOperators();
+  }
+
+  #workers(): Record<string, number> {
+    return {
+      gateway: this.#supervisor.ready('gateway'),
+      reader: this.#supervisor.ready('reader'),
+      writer: this.#supervisor.ready('writer'),
+    };
+  }
+
+  async #listenForOperators(): Promise<void> {
+    const { host, port, chosen } = this.#config.admin;
+    const server = createAdminServer({
+      metrics: this.#metrics,
+      sum: this.#sum,
+      state: () => ({
+        trouble: this.#draining ? 'this node is shutting down' : this.#supervisor.trouble,
+        writer: this.#writer?.kind ?? 'elsewhere',
+        workers: this.#workers(),
+      }),
+      backUp: (file) => this.#backUp(file),
+      onError: (err) => this.#log.error({ err }, 'admin request failed'),
+    });
+    try {
+      const listening = await server.listen(host, port);
+      this.#log.debug({ event: 'admin', host, port: listening }, 'metrics are served');
+    } catch (error) {
+      const why = `ADMIN_PORT ${port} on ${host} can't be used (${(error as Error).message})`;
+      if (chosen) this.#giveUp(`${why}.`);
+      // Several nodes on one machine are common; only the first can have the default.
+      this.#log.warn(
+        { event: 'no_admin' },
+        `${why}: this node serves no metrics and takes no back-ups; set ADMIN_PORT`,
+      );
+    }
+  }
+
+  #backUp(file: string): Promise<number> {
+    if (this.#writer?.kind !== 'leader') return Promise.reject(new Error('this node is not the writer'));
+    if (this.#backups.has(file)) return Promise.reject(new Error('it is under way already'));
+    return new Promise<number>((resolve, reject) => {
+      this.#backups.set(file, ({ pages, error }) =>
+        pages === undefined ? reject(new Error(error)) : resolve(pages),
+      );
+      this.#supervisor.tell('writer', { kind: 'backup', file });
+    }).finally(() => this.#backups.delete(file));
   }
 
   #runGateways(): void {

@@ -1,14 +1,17 @@
 import { existsSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
 import { hashPassword } from '../auth/passwords.ts';
 import { sleep } from '../base/clock.ts';
 import type { Service } from '../base/life-cycle.ts';
 import type { WriterStatus } from '../cluster/messages.ts';
 import type { Bus } from '../core/bus.ts';
 import type { DatabaseIdentity, LeaseAnswer, Leaser } from '../core/lease.ts';
+import type { FileLock } from '../db/file-lock.ts';
 import { isCurrent, migrate } from '../db/migrate.ts';
-import { openForReading, openForWriting } from '../db/open.ts';
+import { DatabaseError, openForReading, openForWriting, reason } from '../db/open.ts';
 import { readIdentity } from '../db/store-row.ts';
 import type { Logger } from '../ops/logger.ts';
+import { WriterMetrics } from '../ops/metrics.ts';
 import { Ledger } from '../writer/ledger.ts';
 import { Writer } from '../writer/writer.ts';
 
@@ -34,8 +37,11 @@ export class StoreWriter implements Service {
   readonly #path: string;
   readonly #bus: Bus;
   readonly #leaser: Leaser;
+  readonly #lock: FileLock | undefined;
   readonly #log: Logger;
   readonly #events: StoreWriterEvents;
+  readonly metrics = new WriterMetrics();
+  #ledger: Ledger | undefined;
   readonly #stopping = new AbortController();
   #writer: Writer | undefined;
   #identity: DatabaseIdentity | undefined;
@@ -43,22 +49,51 @@ export class StoreWriter implements Service {
   #renewal: NodeJS.Timeout | undefined;
   #said = '';
 
-  constructor(path: string, bus: Bus, leaser: Leaser, log: Logger, events: StoreWriterEvents) {
+  constructor(
+    path: string,
+    bus: Bus,
+    leaser: Leaser,
+    lock: FileLock | undefined,
+    log: Logger,
+    events: StoreWriterEvents,
+  ) {
     this.#path = path;
     this.#bus = bus;
     this.#leaser = leaser;
+    this.#lock = lock;
     this.#log = log;
     this.#events = events;
   }
 
   /** Resolves when this process leads; stands by for as long as another does. Rejects if the database can't be used. */
   async start(): Promise<void> {
+    if (this.#lock?.acquire() === false) {
+      throw new DatabaseError(
+        `The database ${this.#path} is in use by a node without Redis, or being restored.`,
+      );
+    }
     while (!this.#stopping.signal.aborted) {
       this.#identity = this.#peek();
       const answer = await this.#leaser.acquire(this.#identity);
       if (answer.kind === 'held') return this.#lead();
       this.#say(answer);
       await sleep(ASK_EVERY_MS, this.#stopping.signal);
+    }
+  }
+
+  /** Backs the database up to a file that does not exist yet; the number of its pages. */
+  async backUp(file: string): Promise<number> {
+    if (this.#ledger === undefined) throw new Error('this node is not the writer');
+    if (existsSync(file)) throw new Error(`${file} exists already`);
+    const partial = `${file}.partial`;
+    try {
+      const pages = await this.#ledger.backUp(partial);
+      await rename(partial, file);
+      this.#log.info({ event: 'backed_up', file, pages }, 'database backed up');
+      return pages;
+    } catch (error) {
+      await rm(partial, { force: true });
+      throw new Error(reason(error), { cause: error });
     }
   }
 
@@ -78,10 +113,13 @@ export class StoreWriter implements Service {
       this.#log.info({ event: 'imported', ...report.imported }, 'database of the old chat app taken over');
     else if (report.from !== report.to) this.#log.info({ event: 'migrated', ...report }, 'database migrated');
     const ledger = new Ledger(db, (err) => this.#log.error({ err }, 'a command could not be applied'));
+    this.#ledger = ledger;
     this.#identity = ledger.identity;
     this.#claimed = true;
     await this.#renew();
-    this.#writer = new Writer(this.#bus, ledger, this.#log, (fenced) => this.#events.lost(fenced.message));
+    this.#writer = new Writer(this.#bus, ledger, this.#log, this.metrics, (fenced) =>
+      this.#events.lost(fenced.message),
+    );
     await this.#writer.start();
     const { generation, databaseId, epoch } = ledger.identity;
     this.#log.info(

@@ -9,6 +9,7 @@ import { readWorkerIdentity, type WorkerIdentity } from '../config/worker.ts';
 import { openForReading, reason } from '../db/open.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { createLogger, type Logger } from '../ops/logger.ts';
+import { ReaderMetrics } from '../ops/metrics.ts';
 import { Reader } from '../reader/reader.ts';
 import { type ConnectedBus, connectBus } from './adapters.ts';
 import { StoreWriter } from './store-writer.ts';
@@ -38,8 +39,8 @@ export async function startWorker(environment: Readonly<Record<string, string | 
   });
   const bus = connectBus(config, name, self.bus);
   const setup: Setup = { config, identity, log, bus, process: self };
-  service = role === 'gateway' ? gateway(setup) : role === 'reader' ? reader(setup) : writer(setup);
   try {
+    service = role === 'gateway' ? gateway(setup) : role === 'reader' ? reader(setup) : writer(setup);
     await service.start();
   } catch (error) {
     self.fail(startFailure(error, config));
@@ -47,9 +48,8 @@ export async function startWorker(environment: Readonly<Record<string, string | 
 }
 
 function gateway({ config, identity, log, bus, process: self }: Setup): Service {
-  const limits = new LoginLimits(config.rateLimits ? bus.limitsStore : undefined);
-  const service = new Gateway(
-    {
+  const service = new Gateway({
+    settings: {
       ...config.http,
       auth: config.auth,
       passwordMinLength: config.passwordMinLength,
@@ -57,13 +57,14 @@ function gateway({ config, identity, log, bus, process: self }: Setup): Service 
       shutdownTimeoutMs: config.shutdownTimeoutMs,
       drainNoticeMs: config.bus.kind === 'redis' ? DRAIN_NOTICE_MS : 0,
     },
-    bus.bus,
-    limits,
-    systemClock,
-    `${identity.node}/${identity.name.replace(' ', '-')}/${randomUUID().slice(0, 8)}`,
-    `${identity.node}/${identity.name.replace('gateway ', '')}`,
+    bus: bus.bus,
+    limits: new LoginLimits(config.rateLimits ? bus.limitsStore : undefined),
+    clock: systemClock,
+    instance: `${identity.node}/${identity.name.replace(' ', '-')}/${randomUUID().slice(0, 8)}`,
+    name: `${identity.node}/${identity.name.replace('gateway ', '')}`,
     log,
-  );
+  });
+  self.report(service.metrics);
   self.onTrouble((trouble) => {
     service.nodeTrouble = trouble;
   });
@@ -80,15 +81,21 @@ function gateway({ config, identity, log, bus, process: self }: Setup): Service 
 function reader({ config, log, bus, process: self }: Setup): Service {
   const db = openForReading(config.database.path);
   const handlers = new Reader(db);
+  const metrics = new ReaderMetrics();
+  self.report(metrics);
   return {
     name: 'reader',
     async start() {
-      await bus.bus.serve((payload) =>
-        answerQuery(handlers, payload, (query, err) => {
+      await bus.bus.serve((payload) => {
+        const measured = metrics.time.startTimer();
+        const answer = answerQuery(handlers, payload, (query, err) => {
           log.error({ err, query }, 'query failed');
           return reason(err);
-        }),
-      );
+        });
+        measured();
+        metrics.queries.inc();
+        return answer;
+      });
       self.ready();
     },
     async stop() {
@@ -98,17 +105,15 @@ function reader({ config, log, bus, process: self }: Setup): Service {
 }
 
 function writer({ config, identity, log, bus, process: self }: Setup): Service {
-  return new StoreWriter(
-    config.database.path,
-    bus.bus,
-    bus.leaser(config.database.path, identity.node),
-    log,
-    {
-      status: (status) => self.writer(status),
-      leading: () => self.ready(),
-      lost: (why) => self.exit(why),
-    },
-  );
+  const leaser = bus.leaser(config.database.path, identity.node);
+  const store = new StoreWriter(config.database.path, bus.bus, leaser, bus.lock(config.database.path), log, {
+    status: (status) => self.writer(status),
+    leading: () => self.ready(),
+    lost: (why) => self.exit(why),
+  });
+  self.report(store.metrics);
+  self.onBackup((file) => store.backUp(file));
+  return store;
 }
 
 function startFailure(error: unknown, config: Config): string {

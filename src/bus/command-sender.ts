@@ -18,8 +18,8 @@ type Settle = (outcome: Outcome) => void;
 type Pending = {
   readonly batch: CommandBatch;
   readonly settle: readonly Settle[];
-  readonly since: number;
-  sentAt: number;
+  /** When it was last appended; undefined while an append is under way. */
+  sentAt: number | undefined;
 };
 
 const DONE: Outcome = { kind: 'done' };
@@ -37,6 +37,7 @@ export class CommandSender implements CommandSink {
   readonly #gateway: string;
   readonly #pending = new Map<number, Pending>();
   #commands: Command[] = [];
+  #firstAt = 0;
   #settle: Settle[] = [];
   #unsettled = 0;
   #appending = 0;
@@ -77,6 +78,7 @@ export class CommandSender implements CommandSink {
     if (this.#refusing) return settle(UNAVAILABLE);
     if (this.#unsettled >= PENDING_MAX) return settle(OVERLOADED);
     this.#unsettled++;
+    if (this.#commands.length === 0) this.#firstAt = this.#clock.now();
     this.#commands.push(command);
     this.#settle.push(settle);
     if (!this.#scheduled) {
@@ -94,22 +96,23 @@ export class CommandSender implements CommandSink {
       const batch = {
         gateway: this.#gateway,
         seq: this.#nextSeq++,
+        at: this.#firstAt,
         commands: this.#commands.splice(0, BATCH_MAX),
       };
-      const now = this.#clock.now();
-      const pending = { batch, settle: this.#settle.splice(0, BATCH_MAX), since: now, sentAt: now };
+      const pending: Pending = { batch, settle: this.#settle.splice(0, BATCH_MAX), sentAt: undefined };
       this.#pending.set(batch.seq, pending);
       this.#append(pending);
     }
   }
 
   #append(pending: Pending): void {
-    pending.sentAt = this.#clock.now();
+    pending.sentAt = undefined;
     this.#appending++;
     this.#bus
       .append(JSON.stringify(pending.batch))
       .catch(() => {}) // It stays pending, and is appended again.
       .finally(() => {
+        pending.sentAt = this.#clock.now();
         this.#appending--;
         this.#flush();
       });
@@ -133,14 +136,23 @@ export class CommandSender implements CommandSink {
 
   #check(): void {
     const now = this.#clock.now();
+    if (this.#commands.length > 0 && now - this.#firstAt >= GIVE_UP_AFTER_MS) {
+      // The bus has been away all the time: these did not even get into a batch.
+      this.#commands = [];
+      this.#giveUp(this.#settle.splice(0));
+    }
     for (const [seq, pending] of this.#pending) {
-      if (now - pending.since >= GIVE_UP_AFTER_MS) {
+      if (now - pending.batch.at >= GIVE_UP_AFTER_MS) {
         this.#pending.delete(seq);
-        this.#unsettled -= pending.settle.length;
-        for (const settle of pending.settle) settle(UNAVAILABLE);
-      } else if (now - pending.sentAt >= RESEND_AFTER_MS) {
+        this.#giveUp(pending.settle);
+      } else if (pending.sentAt !== undefined && now - pending.sentAt >= RESEND_AFTER_MS) {
         this.#append(pending);
       }
     }
+  }
+
+  #giveUp(settlers: readonly Settle[]): void {
+    this.#unsettled -= settlers.length;
+    for (const settle of settlers) settle(UNAVAILABLE);
   }
 }

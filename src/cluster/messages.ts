@@ -1,4 +1,5 @@
 import type { BrokerItem, BusItem } from '../bus/ipc-items.ts';
+import type { MetricsSnapshot } from '../ops/metrics.ts';
 
 /*
  * Everything a primary and its workers say to each other.
@@ -17,6 +18,8 @@ export type ToPrimary =
   /** The worker can't start, for a reason that a person has to mend; it exits next. */
   | { readonly kind: 'failed'; readonly reason: string }
   | { readonly kind: 'writer'; readonly status: WriterStatus }
+  | { readonly kind: 'metrics'; readonly metrics: MetricsSnapshot }
+  | { readonly kind: 'backup'; readonly file: string; readonly pages?: number; readonly error?: string }
   | { readonly kind: 'pong' };
 
 export type ToWorker =
@@ -26,4 +29,6 @@ export type ToWorker =
   /** The node shuts down; a drain comes when it is this worker's turn. */
   | { readonly kind: 'draining' }
   | { readonly kind: 'trouble'; readonly trouble?: string }
+  /** Back the database up to a file (writer only). */
+  | { readonly kind: 'backup'; readonly file: string }
   | { readonly kind: 'ping' };

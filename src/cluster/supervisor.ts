@@ -2,6 +2,7 @@ import cluster, { type Worker } from 'node:cluster';
 import type { Clock } from '../base/clock.ts';
 import type { BusItem } from '../bus/ipc-items.ts';
 import type { Logger } from '../ops/logger.ts';
+import type { MetricsSnapshot } from '../ops/metrics.ts';
 import type { ToPrimary, ToWorker, WriterStatus } from './messages.ts';
 import { RestartPolicy } from './restart-policy.ts';
 
@@ -29,13 +30,22 @@ type Slot = {
   cancelRestart: () => void;
 };
 
+/** Where one worker's messages go. */
+export interface WorkerSink {
+  items(items: readonly BusItem[]): void;
+  metrics(snapshot: MetricsSnapshot): void;
+  gone(): void;
+}
+
 export interface SupervisorEvents {
   /** A worker has joined; answer with what to do with its bus items, and what when it is gone. */
-  joined(send: (message: ToWorker) => void): { items(items: readonly BusItem[]): void; gone(): void };
+  joined(send: (message: ToWorker) => void): WorkerSink;
   ready(name: string, address: { host: string; port: number } | undefined): void;
   /** A worker said why it can't work. */
   failed(name: string, reason: string): void;
   writer(status: WriterStatus): void;
+  ended(role: WorkerRole): void;
+  backup(result: Extract<ToPrimary, { kind: 'backup' }>): void;
 }
 
 /** Forks a node's workers, replaces those that end or hang, and stops them in order. Holds no chat state. */
@@ -138,12 +148,16 @@ export class Supervisor {
     const worker = cluster.fork(this.#envOf(slot.role, slot.name));
     const life: Life = { worker, readyAt: undefined, heardAt: this.#clock.now(), failure: undefined };
     slot.life = life;
-    const bus = this.#events.joined((message) => send(worker, message));
+    const sink = this.#events.joined((message) => send(worker, message));
     worker.on('message', (message: ToPrimary) => {
       life.heardAt = this.#clock.now();
       switch (message.kind) {
         case 'bus':
-          return bus.items(message.items);
+          return sink.items(message.items);
+        case 'metrics':
+          return sink.metrics(message.metrics);
+        case 'backup':
+          return this.#events.backup(message);
         case 'ready':
           life.readyAt = this.#clock.now();
           return this.#events.ready(slot.name, message.address);
@@ -157,7 +171,7 @@ export class Supervisor {
       }
     });
     worker.once('exit', (code, signal) => {
-      bus.gone();
+      sink.gone();
       if (slot.life !== life) return;
       this.#ended(slot, life, code, signal);
     });
@@ -169,6 +183,7 @@ export class Supervisor {
     const upMs = life.readyAt === undefined ? 0 : this.#clock.now() - life.readyAt;
     const { delayMs, looping } = slot.policy.ended(upMs);
     slot.looping = looping;
+    this.#events.ended(slot.role);
     this.#log.warn(
       { event: 'worker_ended', worker: slot.name, code, signal, upMs, restartInMs: delayMs, looping },
       'worker ended',

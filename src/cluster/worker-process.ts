@@ -1,7 +1,10 @@
 import type { BrokerItem, BusItem, Link } from '../bus/ipc-items.ts';
 import type { Logger } from '../ops/logger.ts';
+import type { MetricsSnapshot } from '../ops/metrics.ts';
 import type { ToPrimary, ToWorker } from './messages.ts';
 
+/** How often the primary gets the worker's metrics, in milliseconds. */
+const METRICS_EVERY_MS = 1_000;
 /** How long a worker that gets SIGTERM waits to hear that the whole node shuts down, in milliseconds. */
 const NODE_DRAIN_NOTICE_MS = 500;
 
@@ -10,6 +13,8 @@ export class WorkerProcess {
   readonly #log: Logger;
   readonly #onDrain: () => Promise<void>;
   #onItems: (items: readonly BrokerItem[]) => void = () => {};
+  #onBackup: (file: string) => void = (file) =>
+    this.#post({ kind: 'backup', file, error: 'this node is not the writer' });
   #onTrouble: (trouble: string | undefined) => void = () => {};
   #nodeDraining = false;
   #draining = false;
@@ -47,6 +52,25 @@ export class WorkerProcess {
     this.#onTrouble = listener;
   }
 
+  /** Keeps the primary told of what the worker counts. */
+  report(metrics: { snapshot(): Promise<MetricsSnapshot> }): void {
+    const timer = setInterval(
+      async () => this.#post({ kind: 'metrics', metrics: await metrics.snapshot() }),
+      METRICS_EVERY_MS,
+    );
+    timer.unref();
+  }
+
+  /** Answers the primary's calls for a back-up. `backUp` resolves with the number of pages. */
+  onBackup(backUp: (file: string) => Promise<number>): void {
+    this.#onBackup = (file) => {
+      backUp(file).then(
+        (pages) => this.#post({ kind: 'backup', file, pages }),
+        (error: Error) => this.#post({ kind: 'backup', file, error: error.message }),
+      );
+    };
+  }
+
   ready(address?: { host: string; port: number }): void {
     this.#post({ kind: 'ready', ...(address && { address }) });
   }
@@ -80,6 +104,8 @@ export class WorkerProcess {
         return this.#post({ kind: 'pong' });
       case 'trouble':
         return this.#onTrouble(message.trouble);
+      case 'backup':
+        return this.#onBackup(message.file);
       case 'draining':
         this.#nodeDraining = true;
         return;

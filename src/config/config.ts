@@ -14,7 +14,11 @@ export type Config = {
     readonly corsOrigins: '*' | readonly string[];
     readonly trustProxy: boolean;
   };
-  readonly admin: { readonly port: number; readonly host: string };
+  readonly admin: {
+    readonly port: number;
+    readonly host: string /** Not the default. */;
+    readonly chosen: boolean;
+  };
   readonly database: { readonly path: string };
   readonly bus: { readonly kind: 'ipc' } | { readonly kind: 'redis'; readonly url: string };
   /** Gateway workers; 0 where the node has none. */
@@ -83,7 +87,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       corsOrigins: origins,
       trustProxy: env.TRUST_PROXY,
     },
-    admin: { port: env.ADMIN_PORT, host: env.ADMIN_HOST },
+    admin: { port: env.ADMIN_PORT, host: env.ADMIN_HOST, chosen: set['ADMIN_PORT'] !== undefined },
     database: { path: path.resolve(env.DATABASE_PATH) },
     bus: env.REDIS_URL === undefined ? { kind: 'ipc' } : { kind: 'redis', url: env.REDIS_URL },
     gateways: env.ROLE === 'store' ? 0 : (env.WORKERS ?? Math.max(1, cores - 1)),

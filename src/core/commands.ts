@@ -27,6 +27,8 @@ export type CommandBatch = {
   readonly gateway: string;
   /** Ascends per gateway instance. A batch that is sent again keeps its number. */
   readonly seq: number;
+  /** When the oldest of them was taken in, Unix ms. */
+  readonly at: number;
   readonly commands: readonly Command[];
 };
 

@@ -2,7 +2,8 @@
  * What the writer tells gateways. Per-user events are made once, by the writer, and forwarded to sockets without
  * being parsed: a line of numbers, then one ready frame per line (JSON text has no raw line feed).
  *
- *   m <prev> <id> <id> …\n<frame>\n<frame>…     stored messages of the user; prev: the id before the first
+ *   m <prev> <at> <id> <id> …\n<frame>\n<frame>…   stored messages of the user; prev: the id before the first; at: when the
+ *                                               oldest was taken in, Unix ms
  *   s\n<frame>                                  a signal (read mark, typing): may be lost, full protocol only
  *   x <version> <tokenId|*>                     tokens ended: close the sockets that hold them
  */
@@ -11,14 +12,20 @@ export type UserEvent =
   | {
       readonly kind: 'messages';
       readonly prev: number;
+      readonly at: number;
       readonly ids: readonly number[];
       readonly frames: readonly string[];
     }
   | { readonly kind: 'signal'; readonly frame: string }
   | { readonly kind: 'revoked'; readonly version: number; readonly tokenId: string | undefined };
 
-export function encodeMessages(prev: number, ids: readonly number[], frames: readonly string[]): string {
-  return `m ${prev} ${ids.join(' ')}\n${frames.join('\n')}`;
+export function encodeMessages(
+  prev: number,
+  at: number,
+  ids: readonly number[],
+  frames: readonly string[],
+): string {
+  return `m ${prev} ${at} ${ids.join(' ')}\n${frames.join('\n')}`;
 }
 
 export const encodeSignal = (frame: string): string => `s\n${frame}`;
@@ -34,11 +41,12 @@ export function decodeUserEvent(payload: string): UserEvent {
         const headerEnd = payload.indexOf('\n');
         const numbers = payload.slice(2, headerEnd).split(' ');
         const ids: number[] = [];
-        for (let i = 1; i < numbers.length; i++) ids.push(Number(numbers[i]));
+        for (let i = 2; i < numbers.length; i++) ids.push(Number(numbers[i]));
         const body = payload.slice(headerEnd + 1);
         return {
           kind: 'messages',
           prev: Number(numbers[0]),
+          at: Number(numbers[1]),
           ids,
           frames: ids.length === 1 ? [body] : body.split('\n'),
         };

@@ -136,18 +136,25 @@ export class Feed {
   }
 }
 
+export interface FeedObserver {
+  /** An event's messages went to their sockets; `at` is when the oldest was taken in, Unix ms. */
+  event(at: number): void;
+  /** Messages whose events were lost came from the store. */
+  repaired(messages: number): void;
+}
+
 /** All feeds of one gateway: subscribes for users with a socket here, and finds what their feeds miss. */
 export class Feeds {
   readonly #bus: Bus;
   readonly #queries: QueryPort;
   readonly #feeds = new Map<string, { readonly feed: Feed; readonly subscribed: Promise<void> }>();
-  readonly #onRepair: (messages: number) => void;
+  readonly #observer: FeedObserver;
   readonly #turns = new Semaphore(REPAIRS_MAX);
 
-  constructor(bus: Bus, queries: QueryPort, onRepair: (messages: number) => void) {
+  constructor(bus: Bus, queries: QueryPort, observer: FeedObserver) {
     this.#bus = bus;
     this.#queries = queries;
-    this.#onRepair = onRepair;
+    this.#observer = observer;
   }
 
   /** The user's feed with `member` in it, once its subscription is in force. The caller opens it with the store's head. */
@@ -155,9 +162,11 @@ export class Feeds {
     let entry = this.#feeds.get(user);
     if (entry === undefined) {
       const feed = new Feed(user, (it) => this.#repairFeed(it));
-      const subscribed = this.#bus.subscribe(CHANNELS.user(user), (payload) =>
-        feed.handle(decodeUserEvent(payload)),
-      );
+      const subscribed = this.#bus.subscribe(CHANNELS.user(user), (payload) => {
+        const event = decodeUserEvent(payload);
+        feed.handle(event);
+        if (event.kind === 'messages') this.#observer.event(event.at);
+      });
       entry = { feed, subscribed };
       this.#feeds.set(user, entry);
     }
@@ -200,7 +209,7 @@ export class Feeds {
         continue;
       }
       feed.repaired(page, holders);
-      if (page.ids.length > 0) this.#onRepair(page.ids.length);
+      if (page.ids.length > 0) this.#observer.repaired(page.ids.length);
       if (page.more) continue;
       if (!feed.behind) return;
       await sleep(BEHIND_MS);

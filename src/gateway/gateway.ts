@@ -13,9 +13,11 @@ import type { Bus } from '../core/bus.ts';
 import type { Command, Outcome } from '../core/commands.ts';
 import { type Beat, encodeSignal } from '../core/events.ts';
 import type { Logger } from '../ops/logger.ts';
+import { GatewayMetrics } from '../ops/metrics.ts';
 import { BeatMonitor } from './beat-monitor.ts';
 import { Feeds } from './feeds.ts';
 import { createHttpApp } from './http/app.ts';
+import type { RouteContext } from './http/route-context.ts';
 import { type AuthSettings, Identities } from './identities.ts';
 import { Presence } from './presence.ts';
 import { Readiness } from './readiness.ts';
@@ -33,6 +35,19 @@ export type GatewaySettings = {
   readonly shutdownTimeoutMs: number;
   /** How long `/readyz` says no before sockets are closed, so that load balancers have seen it, in milliseconds. */
   readonly drainNoticeMs: number;
+};
+
+export type GatewayParts = {
+  readonly settings: GatewaySettings;
+  readonly bus: Bus;
+  /** Of logins and registrations. */
+  readonly limits: LoginLimits;
+  readonly clock: Clock;
+  /** Names this worker's life: unlike the worker's name, no other has or had it. */
+  readonly instance: string;
+  /** What clients are told they talk to, as node/worker. */
+  readonly name: string;
+  readonly log: Logger;
 };
 
 /** Clients of a draining gateway come back spread over this time, in milliseconds. */
@@ -55,48 +70,41 @@ export class Gateway implements Service {
   readonly #readiness: Readiness;
   readonly #server: http.Server;
   readonly #sockets: SocketServer;
+  readonly metrics: GatewayMetrics;
   #draining = false;
 
-  /**
-   * @param instance names this worker's life: unlike the worker's name, no other has or had it
-   * @param limits of logins and registrations
-   */
-  constructor(
-    settings: GatewaySettings,
-    bus: Bus,
-    limits: LoginLimits,
-    clock: Clock,
-    instance: string,
-    name: string,
-    log: Logger,
-  ) {
+  constructor({ settings, bus, limits, clock, instance, name, log }: GatewayParts) {
     this.#settings = settings;
     this.#bus = bus;
     this.#log = log;
     this.#commands = new CommandSender(bus, clock, instance);
     this.#queries = new QueryClient(bus);
     this.#identities = new Identities(settings.auth, this.#queries);
-    this.#feeds = new Feeds(bus, this.#queries, (messages) =>
-      log.info({ event: 'repaired', messages }, 'hole filled from the store'),
-    );
     this.#presence = new Presence(bus, clock, instance);
     this.#beats = new BeatMonitor(clock);
     this.#readiness = new Readiness(clock, this.#queries, this.#beats, settings.auth.mode === 'open');
+    this.metrics = new GatewayMetrics({
+      sockets: () => this.#sockets.size,
+      unsettled: () => this.#commands.unsettled,
+    });
+    this.#feeds = new Feeds(bus, this.#queries, {
+      event: (at) => this.metrics.delivery.observe(Math.max(0, clock.now() - at) / 1000),
+      repaired: (messages) => {
+        this.metrics.repairs.inc();
+        this.metrics.repaired.inc(messages);
+        log.info({ event: 'repaired', messages }, 'messages whose events were lost came from the store');
+      },
+    });
     const headers = { 'Parley-Worker': name };
     const context = this.#context(clock, limits);
-    const app = createHttpApp({
-      routes: context,
-      origins: settings.corsOrigins,
-      trustProxy: settings.trustProxy,
-      headers,
-      log,
-    });
+    const origins = settings.corsOrigins;
+    const app = createHttpApp({ routes: context, origins, trustProxy: settings.trustProxy, headers, log });
     this.#server = http.createServer(
       { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 1_000 },
       app.callback(),
     );
     this.#server.on('clientError', answerClientError);
-    this.#sockets = new SocketServer(this.#server, { context, origins: settings.corsOrigins, headers });
+    this.#sockets = new SocketServer(this.#server, { context, origins, headers });
   }
 
   /** Listens once it can serve; rejects if the address is taken. */
@@ -189,10 +197,13 @@ export class Gateway implements Service {
         gateway.#bus.publish([{ channel: CHANNELS.user(user), payload }]).catch(() => {}); // A signal may be lost.
       },
       unexpected,
-      delivered(): void {},
-      refused(): void {},
-      overflowed(): void {},
-    } satisfies Omit<SessionContext, 'ended'> & Record<string, unknown>;
+      accepted: () => gateway.metrics.accepted.inc(),
+      delivered: (messages) => gateway.metrics.delivered.inc(messages),
+      refused: (code) => gateway.metrics.refused.inc({ code }),
+      overflowed: (kind) => gateway.metrics.overflows.inc({ kind }),
+      opened: () => gateway.metrics.opened.inc(),
+      loggedIn: (result) => gateway.metrics.logins.inc({ result }),
+    } satisfies Omit<SessionContext, 'ended'> & RouteContext;
   }
 }
 

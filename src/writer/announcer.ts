@@ -72,20 +72,20 @@ export class Announcer {
 
   #publicationsOf({ messages, signals, ended, results }: Committed): Publication[] {
     const publications: Publication[] = [];
-    const byUser = new Map<string, { prev: number; ids: number[]; frames: string[] }>();
-    for (const { id, from, to, frame } of messages) {
+    const byUser = new Map<string, { prev: number; at: number; ids: number[]; frames: string[] }>();
+    for (const { id, from, to, frame, at } of messages) {
       for (const user of from === to ? [from] : [from, to]) {
         const prev = this.#heads.advance(user, id);
         const events = byUser.get(user);
-        if (events === undefined) byUser.set(user, { prev, ids: [id], frames: [frame] });
+        if (events === undefined) byUser.set(user, { prev, at, ids: [id], frames: [frame] });
         else {
           events.ids.push(id);
           events.frames.push(frame);
         }
       }
     }
-    for (const [user, { prev, ids, frames }] of byUser) {
-      publications.push({ channel: CHANNELS.user(user), payload: encodeMessages(prev, ids, frames) });
+    for (const [user, { prev, at, ids, frames }] of byUser) {
+      publications.push({ channel: CHANNELS.user(user), payload: encodeMessages(prev, at, ids, frames) });
     }
     for (const { user, frame } of signals) {
       publications.push({ channel: CHANNELS.user(user), payload: encodeSignal(frame) });

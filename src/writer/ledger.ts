@@ -16,6 +16,8 @@ export type StoredMessage = {
   readonly from: string;
   readonly to: string;
   readonly frame: string;
+  /** When a gateway took it in, Unix ms; of its batch, the oldest. */
+  readonly at: number;
 };
 export type EndedTokens = {
   readonly user: string;
@@ -103,6 +105,15 @@ export class Ledger {
       .immediate();
   }
 
+  /**
+   * Copies the database to a new file while it is in use; commits go on meanwhile, and are in the copy.
+   * @returns the number of pages
+   */
+  async backUp(file: string): Promise<number> {
+    const { totalPages } = await this.#db.backup(file);
+    return totalPages;
+  }
+
   close(): void {
     this.#db.close();
   }
@@ -111,10 +122,10 @@ export class Ledger {
     this.#assertMine();
     const committed: Committed = { messages: [], signals: [], ended: [], results: [] };
     const timestamp = new Date().toISOString().slice(0, 19).replace('T', ' ');
-    for (const { gateway, seq, commands } of group.batches) {
+    for (const { gateway, seq, at, commands } of group.batches) {
       const outcomes: [number, Outcome][] = [];
       for (let i = 0; i < commands.length; i++) {
-        const outcome = this.#applyOne(commands[i] as Command, timestamp, committed);
+        const outcome = this.#applyOne(commands[i] as Command, at, timestamp, committed);
         if (outcome !== DONE) outcomes.push([i, outcome]);
       }
       committed.results.push({ gateway, seq, outcomes });
@@ -123,11 +134,11 @@ export class Ledger {
     return committed;
   }
 
-  #applyOne(command: Command, timestamp: string, committed: Committed): Outcome {
+  #applyOne(command: Command, at: number, timestamp: string, committed: Committed): Outcome {
     try {
       switch (command.kind) {
         case 'send':
-          return this.#send(command, timestamp, committed);
+          return this.#send(command, at, timestamp, committed);
         case 'register':
           return this.#register(command.user, command.passwordHash);
         case 'change-password':
@@ -153,7 +164,12 @@ export class Ledger {
     }
   }
 
-  #send({ from, to, text, clientId }: SendCommand, timestamp: string, committed: Committed): Outcome {
+  #send(
+    { from, to, text, clientId }: SendCommand,
+    at: number,
+    timestamp: string,
+    committed: Committed,
+  ): Outcome {
     const conversation = this.#conversationOf(from, to);
     if (conversation === undefined) return refused('unknown_user');
     const id = this.#head + 1;
@@ -166,6 +182,7 @@ export class Ledger {
       from,
       to,
       frame: messageFrameText(id, from, to, text, timestamp, clientId),
+      at,
     });
     return DONE;
   }

@@ -5,6 +5,7 @@ import type { Beat } from '../core/events.ts';
 import { reason } from '../db/open.ts';
 import { Fenced } from '../db/store-row.ts';
 import type { Logger } from '../ops/logger.ts';
+import type { WriterMetrics } from '../ops/metrics.ts';
 import { Announcer } from './announcer.ts';
 import { type Group, groupEntries } from './group-commit.ts';
 import type { Committed, Ledger } from './ledger.ts';
@@ -29,6 +30,7 @@ export class Writer implements Service {
   readonly #ledger: Ledger;
   readonly #announcer: Announcer;
   readonly #log: Logger;
+  readonly #metrics: WriterMetrics;
   readonly #onFenced: (error: Fenced) => void;
   readonly #stopping = new AbortController();
   #position: Position | undefined;
@@ -38,10 +40,17 @@ export class Writer implements Service {
   #beatTimer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
 
-  constructor(bus: Bus, ledger: Ledger, log: Logger, onFenced: (error: Fenced) => void) {
+  constructor(
+    bus: Bus,
+    ledger: Ledger,
+    log: Logger,
+    metrics: WriterMetrics,
+    onFenced: (error: Fenced) => void,
+  ) {
     this.#bus = bus;
     this.#ledger = ledger;
     this.#log = log;
+    this.#metrics = metrics;
     this.#onFenced = onFenced;
     this.#announcer = new Announcer(bus, ledger.identity.epoch, ledger.head);
     this.#position = ledger.position;
@@ -85,6 +94,7 @@ export class Writer implements Service {
 
   async #commit(group: Group): Promise<void> {
     let committed: Committed | undefined;
+    const measured = this.#metrics.commits.startTimer();
     while (committed === undefined) {
       committed = this.#attempt(() => this.#ledger.commit(group));
       if (committed !== undefined) break;
@@ -92,6 +102,8 @@ export class Writer implements Service {
       await sleep(RETRY_MS, this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
     }
+    measured();
+    this.#count(group, committed);
     this.#position = group.position;
     await this.#announcer.announce(committed);
   }
@@ -110,12 +122,24 @@ export class Writer implements Service {
         this.#onFenced(err);
         return undefined;
       }
+      this.#metrics.failures.inc();
       const why = reason(err);
       if (this.#health.ok || this.#health.reason !== why)
         this.#log.error({ err, why }, 'commit failed: nothing is acknowledged');
       this.#health = { ok: false, reason: why };
       return undefined;
     }
+  }
+
+  #count(group: Group, committed: Committed): void {
+    const now = Date.now();
+    let commands = 0;
+    for (const batch of group.batches) {
+      commands += batch.commands.length;
+      this.#metrics.lag.observe(Math.max(0, now - batch.at) / 1000);
+    }
+    this.#metrics.batch.observe(commands);
+    this.#metrics.committed.inc(committed.messages.length);
   }
 
   #beat(): void {

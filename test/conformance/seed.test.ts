@@ -81,7 +81,7 @@ test('H1, H7: JSON is read whatever the Content-Type; what is not JSON is told s
 });
 
 test('H3: OPTIONS answers 204 with the old headers, preflight or not; every answer names the origin', async () => {
-  for (const headers of [{}, { Origin: 'http://localhost:3000', 'Access-Control-Request-Method': 'POST' }]) {
+  for (const headers of [{} as Record<string, string>, { Origin: 'http://localhost:3000', 'Access-Control-Request-Method': 'POST' }]) {
     for (const path of ['/register', '/login', '/get-messages', '/anything']) {
       const response = await fetch(open + path, { method: 'OPTIONS', headers });
       assert.equal(response.status, 204);
@@ -93,7 +93,7 @@ test('H3: OPTIONS answers 204 with the old headers, preflight or not; every answ
       assert.equal(response.headers.get('access-control-allow-methods'), 'POST, GET, OPTIONS, PUT, DELETE');
     }
   }
-  for (const origin of [{}, { Origin: 'http://localhost:3000' }]) {
+  for (const origin of [{} as Record<string, string>, { Origin: 'http://localhost:3000' }]) {
     const error = await fetch(`${open}/login`, { method: 'POST', body: '{}', headers: origin });
     assert.equal(error.headers.get('access-control-allow-origin'), '*');
   }

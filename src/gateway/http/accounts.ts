@@ -40,11 +40,13 @@ export async function login(
   await context.limits.login(user, address);
   const known = await context.queries.ask('credentials', { user });
   if (!(await context.passwords.matches(password, known?.passwordHash)) || known === null) {
+    context.loggedIn('failed');
     context.log.info({ event: 'login_failed' }, 'login failed');
     throw new ParleyError('invalid_credentials');
   }
   await context.limits.loginSucceeded(user, address);
   const issued = await context.identities.issue(user, known.version);
+  context.loggedIn('ok');
   context.log.info({ event: 'logged_in' }, 'user logged in');
   return { message: 'Login successful.', ...issued };
 }

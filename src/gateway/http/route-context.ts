@@ -22,4 +22,5 @@ export interface RouteContext {
   /** Notes a defect, and answers what the client is told. */
   unexpected(error: unknown, requestId?: string): ParleyError;
   refused(code: ErrorCode): void;
+  loggedIn(result: 'ok' | 'failed'): void;
 }

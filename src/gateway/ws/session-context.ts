@@ -24,6 +24,10 @@ export interface SessionContext {
   signal(user: string, frame: ServerFrame): void;
   /** Notes a defect, and answers what the client is told. */
   unexpected(error: unknown): ParleyError;
+  opened(): void;
+  /** A send was taken in. */
+  accepted(): void;
+  /** Messages were written to a socket. */
   delivered(messages: number): void;
   refused(code: ErrorCode): void;
   overflowed(kind: 'unsent'): void;

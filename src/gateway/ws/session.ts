@@ -163,6 +163,7 @@ export class Session implements FeedMember, Watcher {
 
   #send(frame: SendFrame, user: string): void {
     if (this.#context.draining) return this.#refuse(new ParleyError('shutting_down'), frame.client_id);
+    this.#context.accepted();
     const clientId = frame.client_id ?? this.#context.nextClientId();
     this.#submit({ kind: 'send', from: user, to: frame.to, text: frame.message, clientId }, frame.client_id);
   }
@@ -195,6 +196,7 @@ export class Session implements FeedMember, Watcher {
       if (resumes) this.#state = { name: 'catching-up', user, cursor: frame.since as number };
       else this.#state = { name: 'live', user, cursor: feed.cursor };
       this.#context.presence.change(user, 1);
+      this.#context.opened();
       this.#watchExpiry(this.#context.clock.now());
       for (const queued of queue) this.#handle(queued, user);
       if (resumes) await this.#catchUp(feed, page);

@@ -1,0 +1,54 @@
+import path from 'node:path';
+import { type AdminHandler, AdminServer, json, text } from '../ops/admin-server.ts';
+import type { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
+
+export type NodeState = {
+  /** Why the node does not do all it is meant to; undefined if it does. */
+  readonly trouble: string | undefined;
+  readonly writer: string;
+  readonly workers: Readonly<Record<string, number>>;
+};
+
+export type AdminParts = {
+  readonly metrics: PrimaryMetrics;
+  readonly sum: MetricsSum;
+  state(): NodeState;
+  /** Backs the database up; the number of pages. Rejects if this node is not the writer, or the file can't be written. */
+  backUp(file: string): Promise<number>;
+  onError(error: unknown): void;
+};
+
+/** The operator's server of a node. */
+export function createAdminServer({ metrics, sum, state, backUp, onError }: AdminParts): AdminServer {
+  const routes = new Map<string, AdminHandler>([
+    ['GET /livez', () => json(200, { live: true })],
+    [
+      'GET /readyz',
+      () => {
+        const now = state();
+        return json(now.trouble === undefined ? 200 : 503, { ready: now.trouble === undefined, ...now });
+      },
+    ],
+    [
+      'GET /metrics',
+      async () => ({
+        ...text(200, await sum.text(await metrics.snapshot())),
+        type: 'text/plain; version=0.0.4; charset=utf-8',
+      }),
+    ],
+    [
+      'POST /backup',
+      async (url) => {
+        const file = url.searchParams.get('file');
+        if (file === null || !path.isAbsolute(file))
+          return json(400, { error: "'file' must be an absolute path." });
+        try {
+          return json(200, { file, pages: await backUp(file) });
+        } catch (error) {
+          return json(409, { error: `The back-up failed: ${(error as Error).message}.` });
+        }
+      },
+    ],
+  ]);
+  return new AdminServer(routes, onError);
+}

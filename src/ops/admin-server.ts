@@ -1,0 +1,62 @@
+import http, { type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export type AdminAnswer = { readonly status: number; readonly type: string; readonly body: string | Buffer };
+export type AdminHandler = (url: URL, request: IncomingMessage) => AdminAnswer | Promise<AdminAnswer>;
+
+export const json = (status: number, body: unknown): AdminAnswer => ({
+  status,
+  type: 'application/json; charset=utf-8',
+  body: `${JSON.stringify(body)}\n`,
+});
+export const text = (status: number, body: string): AdminAnswer => ({
+  status,
+  type: 'text/plain; charset=utf-8',
+  body,
+});
+
+/**
+ * The operator's side of a node: metrics, health, back-ups. It knows no users and asks no password, so it listens
+ * where only operators are (ADMIN_HOST, ADMIN_PORT).
+ */
+export class AdminServer {
+  readonly #server: http.Server;
+  readonly #routes: ReadonlyMap<string, AdminHandler>;
+
+  /** @param routes by method and path, such as `GET /metrics` */
+  constructor(routes: ReadonlyMap<string, AdminHandler>, onError: (error: unknown) => void) {
+    this.#routes = routes;
+    this.#server = http.createServer((request, response) => {
+      this.#answer(request)
+        .catch((error: unknown) => {
+          onError(error);
+          return json(500, { error: 'Something went wrong; the log tells more.' });
+        })
+        .then((answer) => write(response, answer));
+    });
+  }
+
+  /** Resolves with the port. Rejects with EADDRINUSE and the like. */
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host, port }, () => resolve((this.#server.address() as AddressInfo).port));
+    });
+  }
+
+  async #answer(request: IncomingMessage): Promise<AdminAnswer> {
+    const url = new URL(request.url ?? '/', 'http://admin');
+    const handler = this.#routes.get(`${request.method} ${url.pathname}`);
+    if (handler !== undefined) return handler(url, request);
+    return json(404, { error: `There is: ${[...this.#routes.keys()].join(', ')}.` });
+  }
+}
+
+function write(response: ServerResponse, { status, type, body }: AdminAnswer): void {
+  response.writeHead(status, {
+    'Content-Type': type,
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  });
+  response.end(body);
+}

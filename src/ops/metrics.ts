@@ -1,0 +1,188 @@
+import {
+  AggregatorRegistry,
+  Counter,
+  Gauge,
+  Histogram,
+  type MetricObjectWithValues,
+  type MetricValue,
+  Registry,
+} from 'prom-client';
+
+/*
+ * Every metric, by the process that counts it. Each worker has a registry of its own and sends it to its primary, which
+ * answers with the sum (MetricsSum). Never a user id in a label.
+ */
+
+export type MetricsSnapshot = MetricObjectWithValues<MetricValue<string>>[];
+
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+class ProcessMetrics {
+  readonly registry = new Registry();
+
+  constructor(role: string) {
+    let before = process.cpuUsage();
+    const cpu: Counter<'role'> = new Counter({
+      name: 'parley_process_cpu_seconds_total',
+      help: 'CPU time used, by role of the process',
+      labelNames: ['role'],
+      registers: [this.registry],
+      collect() {
+        const { user, system } = process.cpuUsage(before);
+        before = process.cpuUsage();
+        cpu.inc({ role }, (user + system) / 1e6);
+      },
+    });
+    const memory: Gauge<'role'> = new Gauge({
+      name: 'parley_process_resident_bytes',
+      help: 'Resident memory, by role of the process',
+      labelNames: ['role'],
+      registers: [this.registry],
+      collect: () => memory.set({ role }, process.memoryUsage.rss()),
+    });
+  }
+
+  async snapshot(): Promise<MetricsSnapshot> {
+    return this.registry.getMetricsAsJSON();
+  }
+
+  protected counter<Label extends string>(
+    name: string,
+    help: string,
+    ...labelNames: Label[]
+  ): Counter<Label> {
+    return new Counter({ name, help, labelNames, registers: [this.registry] });
+  }
+
+  protected histogram(name: string, help: string, buckets: number[]): Histogram {
+    return new Histogram({ name, help, buckets, registers: [this.registry] });
+  }
+}
+
+export class GatewayMetrics extends ProcessMetrics {
+  readonly accepted = this.counter('parley_messages_accepted_total', 'Sends taken in from sockets');
+  readonly delivered = this.counter('parley_messages_delivered_total', 'Messages written to sockets');
+  readonly refused = this.counter(
+    'parley_refusals_total',
+    'Requests and frames answered with an error, by its code',
+    'code',
+  );
+  readonly overflows = this.counter('parley_overflows_total', 'Bounds that were reached, by kind', 'kind');
+  readonly repairs = this.counter('parley_repairs_total', 'Holes in a feed that were filled from the store');
+  readonly repaired = this.counter(
+    'parley_repaired_messages_total',
+    'Messages that came from the store because their event was lost',
+  );
+  readonly logins = this.counter('parley_logins_total', 'Logins, by result', 'result');
+  readonly opened = this.counter('parley_sockets_opened_total', 'Sockets opened');
+  readonly delivery = this.histogram(
+    'parley_delivery_seconds',
+    'From taking a send in to writing it to a socket of its receiver or sender; the oldest of a batch counts',
+    SECONDS,
+  );
+
+  constructor(live: { sockets(): number; unsettled(): number }) {
+    super('gateway');
+    const gauge = (name: string, help: string, value: () => number): void => {
+      const it: Gauge = new Gauge({ name, help, registers: [this.registry], collect: () => it.set(value()) });
+    };
+    gauge('parley_sockets', 'Open sockets', live.sockets);
+    gauge('parley_commands_pending', 'Commands handed to the writer and not answered yet', live.unsettled);
+  }
+}
+
+export class WriterMetrics extends ProcessMetrics {
+  readonly committed = this.counter('parley_messages_committed_total', 'Messages committed');
+  readonly commits = this.histogram(
+    'parley_commit_seconds',
+    'One transaction, the wait for the disk included',
+    SECONDS,
+  );
+  readonly batch = this.histogram(
+    'parley_commit_commands',
+    'Commands in one transaction',
+    [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000],
+  );
+  readonly failures = this.counter('parley_commit_failures_total', 'Transactions that failed');
+  readonly lag = this.histogram(
+    'parley_bus_lag_seconds',
+    'From a gateway taking a command in to its commit',
+    SECONDS,
+  );
+
+  constructor() {
+    super('writer');
+  }
+}
+
+export class ReaderMetrics extends ProcessMetrics {
+  readonly queries = this.counter('parley_queries_total', 'Queries answered');
+  readonly time = this.histogram('parley_query_seconds', 'One query', SECONDS);
+
+  constructor() {
+    super('reader');
+  }
+}
+
+export class PrimaryMetrics extends ProcessMetrics {
+  readonly restarts = this.counter(
+    'parley_worker_restarts_total',
+    'Workers that ended and were replaced, by role',
+    'role',
+  );
+
+  constructor(build: { version: string; node: string }, workers: () => Readonly<Record<string, number>>) {
+    super('primary');
+    new Gauge({
+      name: 'parley_build_info',
+      help: 'Always 1',
+      labelNames: ['version', 'node'],
+      registers: [this.registry],
+    }).set(build, 1);
+    const ready: Gauge<'role'> = new Gauge({
+      name: 'parley_workers',
+      help: 'Workers that do their work, by role',
+      labelNames: ['role'],
+      registers: [this.registry],
+      collect: () => {
+        for (const [role, count] of Object.entries(workers())) ready.set({ role }, count);
+      },
+    });
+  }
+}
+
+/** The sum over all workers a node has had: what a dead one counted stays in it, so that counters never go down. */
+export class MetricsSum {
+  readonly #living = new Map<object, MetricsSnapshot>();
+  #departed: MetricsSnapshot = [];
+  #departing: Promise<void> = Promise.resolve();
+
+  /** Takes what a worker counted so far. */
+  update(worker: object, snapshot: MetricsSnapshot): void {
+    this.#living.set(worker, snapshot);
+  }
+
+  departed(worker: object): Promise<void> {
+    this.#departing = this.#departing.then(async () => {
+      const last = this.#living.get(worker);
+      if (last === undefined) return;
+      // A gauge says how things are, and with the worker they are no more.
+      const lasting = last.filter(({ type }) => String(type) !== 'gauge');
+      this.#living.set(worker, lasting);
+      const sum = await AggregatorRegistry.aggregate([this.#departed, lasting]).getMetricsAsJSON();
+      // In one step: whoever asks meanwhile gets each count once.
+      this.#departed = sum;
+      this.#living.delete(worker);
+    });
+    return this.#departing;
+  }
+
+  snapshots(): MetricsSnapshot[] {
+    return [this.#departed, ...this.#living.values()];
+  }
+
+  /** Everything as Prometheus reads it. */
+  async text(own: MetricsSnapshot): Promise<string> {
+    return AggregatorRegistry.aggregate([...this.snapshots(), own]).metrics();
+  }
+}
