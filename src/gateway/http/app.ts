@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import path from 'node:path';
 import cors from '@koa/cors';
 import Koa from 'koa';
 import helmet from 'koa-helmet';
@@ -6,6 +7,7 @@ import { ParleyError } from '../../contract/errors.ts';
 import type { Logger } from '../../ops/logger.ts';
 import type { RouteContext } from './route-context.ts';
 import { createRouter, SEED_PATHS } from './routes.ts';
+import { serveWebApp } from './web-app.ts';
 
 export type HttpAppOptions = {
   readonly routes: RouteContext;
@@ -14,6 +16,9 @@ export type HttpAppOptions = {
   readonly headers: Readonly<Record<string, string>>;
   readonly log: Logger;
 };
+
+/** Where `npm run build:web` puts the web app. */
+const WEB_APP = path.join(import.meta.dirname, '../../../dist/web');
 
 const REQUEST_ID = /^[\w.-]{1,64}$/;
 const CORS_HEADERS = 'x-requested-with, Content-Type, Authorization';
@@ -103,6 +108,7 @@ export function createHttpApp({ routes, origins, trustProxy, headers, log }: Htt
     }
   });
 
+  app.use(serveWebApp(WEB_APP));
   const router = createRouter(routes);
   app.use(router.routes());
   app.use(async (ctx, next) => {
