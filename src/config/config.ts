@@ -56,19 +56,20 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   // A variable set to nothing (as compose files do) counts as not set.
   const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value?.trim()));
   const parsed = envSchema.safeParse(set);
-  if (!parsed.success) throw new ConfigError(parsed.error.issues.map((issue) => describe(issue, set)));
-  const env = parsed.data;
-  const problems: string[] = [];
-  const secrets = env.TOKEN_SECRET?.split(',').map((secret) => secret.trim()) ?? [];
+  const problems = parsed.success ? [] : parsed.error.issues.map((issue) => describe(issue, set));
+  // What a schema of single variables can't say. Read from the environment as it is, to be told with the rest.
+  const { TOKEN_SECRET, ROLE, REDIS_URL, CORS_ORIGINS = '*' } = set;
+  const secrets = TOKEN_SECRET?.split(',').map((secret) => secret.trim()) ?? [];
   if (secrets.some((secret) => secret.length < SECRET_MIN_CHARS)) {
     problems.push(
       `TOKEN_SECRET must have at least ${SECRET_MIN_CHARS} characters (each, if several are given, split by commas).`,
     );
   }
-  if (env.ROLE !== 'all' && env.REDIS_URL === undefined) {
-    problems.push(`ROLE=${env.ROLE} needs REDIS_URL: without Redis, one node does everything (ROLE=all).`);
+  if ((ROLE === 'gateway' || ROLE === 'store') && REDIS_URL === undefined) {
+    problems.push(`ROLE=${ROLE} needs REDIS_URL: without Redis, one node does everything (ROLE=all).`);
   }
-  const origins = env.CORS_ORIGINS === '*' ? '*' : env.CORS_ORIGINS.split(',').map((origin) => origin.trim());
+  const origins =
+    CORS_ORIGINS.trim() === '*' ? '*' : CORS_ORIGINS.split(',').map((origin) => origin.trim());
   if (origins !== '*') {
     for (const origin of origins) {
       if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
@@ -76,7 +77,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       }
     }
   }
-  if (problems.length > 0) throw new ConfigError(problems);
+  if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
+  const env = parsed.data;
   const cores = os.availableParallelism();
   return {
     role: env.ROLE,

@@ -12,6 +12,7 @@ export const envSchema = z.object({
     .string()
     .trim()
     .regex(/^rediss?:\/\//, 'must begin with redis:// or rediss://')
+    .refine((url) => URL.canParse(url), 'is not a URL')
     .optional(),
   ROLE: z.enum(['all', 'gateway', 'store']).default('all'),
   WORKERS: z.coerce.number().pipe(z.int().min(1).max(256)).optional(),

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import os from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { ConfigError, readConfig } from '../../src/config/config.ts';
+
+const problemsOf = (environment: Record<string, string>): readonly string[] => {
+  try {
+    readConfig(environment);
+  } catch (error) {
+    assert.ok(error instanceof ConfigError, String(error));
+    return error.problems;
+  }
+  return [];
+};
+const SECRET = 'x'.repeat(32);
+
+test('configuration: an empty environment gives the documented defaults', () => {
+  const config = readConfig({});
+  assert.equal(config.admin.host, '127.0.0.1');
+  assert.equal(config.admin.port, 9464);
+  assert.deepEqual(
+    { ...config, readers: undefined, admin: undefined },
+    {
+      role: 'all',
+      http: { port: 8888, host: '0.0.0.0', corsOrigins: '*', trustProxy: false },
+      admin: undefined,
+      database: { path: path.resolve('chat.db') },
+      bus: { kind: 'ipc' },
+      gateways: Math.max(1, os.availableParallelism() - 1),
+      readers: undefined,
+      auth: { mode: 'required', secrets: [], tokenTtlS: 604_800 },
+      passwordMinLength: 1,
+      rateLimits: true,
+      logLevel: 'info',
+      shutdownTimeoutMs: 10_000,
+    },
+  );
+  assert.ok(config.readers >= 1);
+});
+
+test('configuration: a variable set to nothing counts as not set', () => {
+  assert.deepEqual(readConfig({ PORT: '', REDIS_URL: ' ', TOKEN_SECRET: '', HOST: '' }), readConfig({}));
+});
+
+test('configuration: AUTH=open binds to loopback unless HOST says otherwise', () => {
+  assert.equal(readConfig({ AUTH: 'open' }).http.host, '127.0.0.1');
+  assert.equal(readConfig({ AUTH: 'open', HOST: '0.0.0.0' }).http.host, '0.0.0.0');
+  assert.deepEqual(readConfig({ AUTH: 'open' }).auth, { mode: 'open' });
+});
+
+test('configuration: a gateway has no readers, a store no gateways', () => {
+  const redis = { REDIS_URL: 'redis://localhost' };
+  assert.equal(readConfig({ ...redis, ROLE: 'gateway' }).readers, 0);
+  assert.equal(readConfig({ ...redis, ROLE: 'store', WORKERS: '3' }).gateways, 0);
+});
+
+test('configuration: secrets may be several, for rotation', () => {
+  const { auth } = readConfig({ TOKEN_SECRET: `${SECRET}1, ${SECRET}2` });
+  assert.deepEqual(auth.mode === 'required' && auth.secrets, [`${SECRET}1`, `${SECRET}2`]);
+});
+
+const bad: readonly (readonly [name: string, environment: Record<string, string>])[] = [
+  ['PORT', { PORT: 'http' }],
+  ['PORT', { PORT: '65536' }],
+  ['PORT', { PORT: '-1' }],
+  ['PORT', { PORT: '80.5' }],
+  ['ADMIN_PORT', { ADMIN_PORT: 'x' }],
+  ['WORKERS', { WORKERS: '0' }],
+  ['ROLE', { ROLE: 'writer' }],
+  ['ROLE', { ROLE: 'gateway' }],
+  ['ROLE', { ROLE: 'store' }],
+  ['AUTH', { AUTH: 'none' }],
+  ['TOKEN_SECRET', { TOKEN_SECRET: 'short' }],
+  ['TOKEN_SECRET', { TOKEN_SECRET: `${SECRET},short` }],
+  ['TOKEN_TTL', { TOKEN_TTL: '0' }],
+  ['TOKEN_TTL', { TOKEN_TTL: 'a week' }],
+  ['REDIS_URL', { REDIS_URL: 'http://localhost' }],
+  ['REDIS_URL', { REDIS_URL: 'redis://:pa55@host:99999' }],
+  ['REDIS_URL', { REDIS_URL: 'redis://[x' }],
+  ['CORS_ORIGINS', { CORS_ORIGINS: 'chat.example.org' }],
+  ['CORS_ORIGINS', { CORS_ORIGINS: 'https://a.example.org,https://b.example.org/path' }],
+  ['TRUST_PROXY', { TRUST_PROXY: 'maybe' }],
+  ['RATE_LIMITS', { RATE_LIMITS: 'some' }],
+  ['PASSWORD_MIN_LENGTH', { PASSWORD_MIN_LENGTH: '0' }],
+  ['PASSWORD_MIN_LENGTH', { PASSWORD_MIN_LENGTH: '257' }],
+  ['LOG_LEVEL', { LOG_LEVEL: 'loud' }],
+  ['SHUTDOWN_TIMEOUT_MS', { SHUTDOWN_TIMEOUT_MS: '-1' }],
+];
+for (const [name, environment] of bad) {
+  test(`configuration: ${JSON.stringify(environment)} is one problem, named`, () => {
+    const problems = problemsOf(environment);
+    assert.equal(problems.length, 1, problems.join('\n'));
+    assert.match(problems[0] ?? '', new RegExp(`^${name}\\b`));
+  });
+}
+
+test('configuration: all problems are reported at once, those of several variables too', () => {
+  const problems = problemsOf({
+    PORT: 'x',
+    WORKERS: '0',
+    AUTH: 'none',
+    TOKEN_SECRET: 'short',
+    ROLE: 'gateway',
+    CORS_ORIGINS: 'nowhere',
+  });
+  assert.deepEqual(problems.map((problem) => problem.split(/\W/, 1)[0]).sort(), [
+    'AUTH',
+    'CORS_ORIGINS',
+    'PORT',
+    'ROLE',
+    'TOKEN_SECRET',
+    'WORKERS',
+  ]);
+});
+
+test('configuration: no secret, and no URL that may hold a password, is echoed', () => {
+  const problems = problemsOf({
+    PORT: 'x',
+    TOKEN_SECRET: 'hunter2,hunter2',
+    REDIS_URL: 'rediz://:hunter2@localhost',
+  });
+  assert.ok(problems.length >= 2);
+  assert.ok(!problems.join('\n').includes('hunter2'), problems.join('\n'));
+  assert.ok(!problemsOf({ REDIS_URL: 'redis://:hunter2@host:99999' }).join('').includes('hunter2'));
+  assert.ok(!problemsOf({ TOKEN_SECRET: 'hunter2' }).join('').includes('hunter2'));
+});
