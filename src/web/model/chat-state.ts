@@ -1,4 +1,5 @@
 import type { ConnectionState, ConversationSummary, Message, OutboxEntry } from '../../client/index.ts';
+import { timeOf } from './format.ts';
 
 /**
  * What the app knows, as immutable values, and how each event changes it. No I/O: chat-store.ts feeds it.
@@ -237,12 +238,16 @@ export function withTyping(state: ChatState, from: string, typing: boolean): Cha
   return { ...state, typing: next };
 }
 
-/** Conversations that have something to show, the latest first; what waits to be sent is later than what was. */
+/** Conversations that have something to show, the latest first. */
 export function inOrder(state: ChatState): readonly Conversation[] {
-  const waitsSince = (conversation: Conversation) => conversation.pending.at(-1)?.created_at ?? 0;
   return [...state.conversations.values()]
     .filter(({ last, pending }) => last !== null || pending.length > 0)
-    .sort((a, b) => waitsSince(b) - waitsSince(a) || (b.last?.id ?? 0) - (a.last?.id ?? 0));
+    .sort((a, b) => activeAt(b) - activeAt(a) || (b.last?.id ?? 0) - (a.last?.id ?? 0));
+}
+
+/** Milliseconds since 1970 of the latest message, stored or not. */
+export function activeAt({ last, pending }: Conversation): number {
+  return Math.max(last === null ? 0 : timeOf(last), pending.at(-1)?.created_at ?? 0);
 }
 
 export function totalUnread({ conversations }: ChatState): number {

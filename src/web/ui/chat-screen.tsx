@@ -5,7 +5,7 @@ import type { ChatStore } from '../model/chat-store.ts';
 import { startNotifier } from '../model/notifier.ts';
 import { go, route } from '../model/route.ts';
 import { Conversation } from './conversation.tsx';
-import { useKeyDown, useListenable } from './hooks.ts';
+import { useKeyDown, useListenable, usePart } from './hooks.ts';
 import { EmptyPicture } from './icons.tsx';
 import { LiveRegion } from './live-region.tsx';
 import { Settings } from './settings.tsx';
@@ -16,6 +16,10 @@ type ChatScreenProps = { readonly model: AppModel; readonly store: ChatStore };
 /** Two columns; on a phone, whichever the address says. */
 export function ChatScreen({ model, store }: ChatScreenProps) {
   const peer = useListenable(route);
+  const beginner = usePart(
+    store.state,
+    ({ list, conversations }) => list === 'ready' && conversations.size === 0,
+  );
   const [settings, setSettings] = useState(false);
   const search = useRef<HTMLInputElement>(null);
 
@@ -45,9 +49,9 @@ export function ChatScreen({ model, store }: ChatScreenProps) {
         {peer === null ? (
           <div className="empty-pane">
             <EmptyPicture />
-            <h2>No conversation open</h2>
+            <h2>{beginner ? 'Welcome to Parley' : 'No conversation open'}</h2>
             <p>
-              Choose one from the list, or{' '}
+              {beginner ? 'Choose someone to talk to, or ' : 'Choose one from the list, or '}
               <button type="button" className="link-button" onClick={() => search.current?.focus()}>
                 find someone
               </button>{' '}

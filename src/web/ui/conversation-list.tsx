@@ -1,7 +1,7 @@
 import { type UIEvent, useMemo } from 'react';
-import { type Conversation, inOrder } from '../model/chat-state.ts';
+import { activeAt, type Conversation, inOrder } from '../model/chat-state.ts';
 import type { ChatStore } from '../model/chat-store.ts';
-import { listTime, plural, spokenTime, timeOf } from '../model/format.ts';
+import { listTime, plural, spokenTime } from '../model/format.ts';
 import { hrefOf } from '../model/route.ts';
 import { Avatar } from './avatar.tsx';
 import { FirstSteps } from './first-steps.tsx';
@@ -71,8 +71,9 @@ type ItemProps = {
 
 function Item({ conversation, me, now, current, online, typing }: ItemProps) {
   const { peer, last, pending, unread } = conversation;
-  const waiting = pending.at(-1);
-  const at = waiting?.created_at ?? (last === null ? null : timeOf(last));
+  const at = activeAt(conversation);
+  // Under a newer message, one that failed long ago is not the news.
+  const waiting = pending.findLast(({ created_at }) => created_at >= at);
   const failed = pending.some(({ status }) => status === 'failed');
   const preview = waiting?.message ?? last?.message ?? '';
   const own = waiting !== undefined || last?.from === me;
@@ -84,11 +85,9 @@ function Item({ conversation, me, now, current, online, typing }: ItemProps) {
         {peer === me && <span className="item-you"> (you)</span>}
         {online && <span className="unseen">, online</span>}
       </span>
-      {at !== null && (
-        <time className="item-time" dateTime={new Date(at).toISOString()} title={spokenTime(at)}>
-          {listTime(at, now)}
-        </time>
-      )}
+      <time className="item-time" dateTime={new Date(at).toISOString()} title={spokenTime(at)}>
+        {listTime(at, now)}
+      </time>
       <span className="item-preview">
         {typing ? (
           <span className="item-typing">is typing…</span>
@@ -101,13 +100,13 @@ function Item({ conversation, me, now, current, online, typing }: ItemProps) {
             <span dir="auto">{preview}</span>
           </>
         )}
+        {unread > 0 && (
+          <span className="badge">
+            <span aria-hidden="true">{unread > 99 ? '99+' : unread}</span>
+            <span className="unseen">{plural(unread, 'new message')}</span>
+          </span>
+        )}
       </span>
-      {unread > 0 && (
-        <span className="badge">
-          <span aria-hidden="true">{unread > 99 ? '99+' : unread}</span>
-          <span className="unseen">{plural(unread, 'new message')}</span>
-        </span>
-      )}
     </a>
   );
 }

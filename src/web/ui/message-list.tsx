@@ -100,7 +100,7 @@ export function MessageList({ ref, store, conversation, me }: MessageListProps) 
   // Where to begin: at the first new message, or at the end.
   useLayoutEffect(() => {
     const marked = latest.current.findIndex(({ newMark }) => newMark);
-    if (marked > 0) {
+    if (marked >= 0) {
       following.current = false;
       list.current?.scrollToIndex(marked, { align: 'start', offset: -LINE_FROM_TOP });
     } else showEnd();

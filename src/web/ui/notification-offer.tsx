@@ -1,15 +1,17 @@
 import { useState } from 'react';
 import { preferences, setPreferences } from '../model/preferences.ts';
-import { useListenable } from './hooks.ts';
+import { isTouch, useListenable } from './hooks.ts';
 import { BellIcon, CloseIcon } from './icons.tsx';
 
-export const canAsk = (): boolean => 'Notification' in window && Notification.permission === 'default';
+/** Browsers of phones have the interface, and throw when it is used from a page. */
+export const notificationsWork = (): boolean => 'Notification' in window && !isTouch();
 
 /** Asked once, quietly; the browser's own question comes only after a yes. */
 export function NotificationOffer() {
   const { notificationsDeclined } = useListenable(preferences);
   const [asked, setAsked] = useState(false);
-  if (asked || notificationsDeclined || !canAsk()) return null;
+  if (asked || notificationsDeclined || !notificationsWork() || Notification.permission !== 'default')
+    return null;
   const accept = async () => {
     await Notification.requestPermission();
     setAsked(true);

@@ -6,6 +6,7 @@ import type { ChatStore } from '../model/chat-store.ts';
 import { preferences, setPreferences, type Theme } from '../model/preferences.ts';
 import { useListenable } from './hooks.ts';
 import { CloseIcon } from './icons.tsx';
+import { notificationsWork } from './notification-offer.tsx';
 
 type SettingsProps = { readonly model: AppModel; readonly store: ChatStore; readonly onClose: () => void };
 
@@ -99,7 +100,7 @@ function Appearance() {
 
 function Notifications() {
   const { notifications } = useListenable(preferences);
-  const available = 'Notification' in window;
+  const available = notificationsWork();
   const [permission, setPermission] = useState(available ? Notification.permission : 'denied');
   const on = permission === 'granted' && notifications;
   const toggle = async () => {
@@ -148,7 +149,7 @@ function ChangePassword({ store }: { readonly store: ChatStore }) {
       await store.client.changePassword(current, next);
       setCurrent('');
       setNext('');
-      setResult({ ok: true, text: 'Changed. All other sessions have ended.' });
+      setResult({ ok: true, text: 'Changed. Other sessions have ended.' });
     } catch (error) {
       const wrong = error instanceof ClientError && error.code === 'invalid_credentials';
       const text = wrong
@@ -189,12 +190,14 @@ function ChangePassword({ store }: { readonly store: ChatStore }) {
             aria-describedby={id}
           />
         </label>
-        <button type="submit" className="button" aria-disabled={busy || current === '' || next === ''}>
-          Change password
-        </button>
-        <p className={result?.ok ? 'settings-note' : 'settings-note is-problem'} id={id} role="status">
-          {result?.text}
-        </p>
+        <div className="settings-submit">
+          <button type="submit" className="button" aria-disabled={busy || current === '' || next === ''}>
+            Change
+          </button>
+          <p className={result?.ok ? 'settings-note' : 'settings-note is-problem'} id={id} role="status">
+            {result?.text}
+          </p>
+        </div>
       </form>
     </section>
   );

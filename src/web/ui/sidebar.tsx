@@ -34,7 +34,7 @@ export function Sidebar({ store, open, search, onSettings }: SidebarProps) {
             <bdi>{me}</bdi>
           </p>
           <p className={trouble === null ? 'head-state' : 'head-state is-trouble'} role="status">
-            {trouble ?? 'Connected'}
+            {trouble ?? 'Online'}
           </p>
         </div>
         <button

@@ -3,6 +3,7 @@ import { ClientError, type ClientErrorCode } from '../../client/index.ts';
 import { LIMITS } from '../../contract/limits.ts';
 import type { AppModel } from '../model/app-model.ts';
 import { plural } from '../model/format.ts';
+import { isTouch } from './hooks.ts';
 import { AlertIcon, EyeIcon, EyeOffIcon, Mark } from './icons.tsx';
 
 type Problem = { readonly field: 'user' | 'password' | null; readonly text: string };
@@ -20,7 +21,9 @@ export function WelcomeScreen({ model, notice }: WelcomeProps) {
   const open = useOpenServer();
   const id = useId();
 
-  useEffect(() => userField.current?.focus(), []);
+  useEffect(() => {
+    if (!isTouch()) userField.current?.focus();
+  }, []);
 
   const fail = (found: Problem) => {
     setProblem(found);
@@ -102,10 +105,11 @@ export function WelcomeScreen({ model, notice }: WelcomeProps) {
             {register ? 'Log in' : 'Create an account'}
           </button>
         </p>
-        <p className="welcome-foot">
-          {open &&
-            'This server is open: it lets anyone read and write as anyone. Use it on a machine of your own.'}
-        </p>
+        {open && (
+          <p className="welcome-foot">
+            This server is open: it lets anyone read and write as anyone. Use it on a machine of your own.
+          </p>
+        )}
       </div>
     </main>
   );
@@ -162,10 +166,10 @@ const FIELD_OF: { readonly [code in ClientErrorCode]?: Problem['field'] } = {
 
 /** In the words of this form, where those of the contract are for programmers. */
 const TEXT_OF: { readonly [code in ClientErrorCode]?: string } = {
-  user_exists: 'This name is taken. Choose another one, or log in.',
-  invalid_user_id: 'A name has 1 to 64 visible characters, and no space at either end.',
+  user_exists: 'This name is taken.',
+  invalid_user_id: '1 to 64 characters, and no space at either end.',
   invalid_credentials: 'The user name or the password is wrong.',
-  network: 'The server could not be reached. Check your connection and try again.',
+  network: 'The server could not be reached.',
   bad_answer: 'What answered is not a Parley server.',
 };
 
