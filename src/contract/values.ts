@@ -18,23 +18,25 @@ export function isValidNewUserId(id: string): boolean {
   );
 }
 
+/** A text of 1 to `max` UTF-16 units. zod's own bound counts code points, as JSON Schema does: it is there for the documents. */
+const unitsUpTo = (max: number) =>
+  z
+    .string()
+    .min(1)
+    .max(max)
+    .refine((text) => text.length <= max, `must have at most ${max} UTF-16 units`);
+
 /** An id by which a user is looked up. */
-export const userId = z
-  .string()
-  .min(1)
-  .max(LIMITS.userIdLookupUnits)
+export const userId = unitsUpTo(LIMITS.userIdLookupUnits)
   .refine((id) => id.isWellFormed(), 'must be well-formed Unicode')
   .meta({ description: 'User id', examples: ['alice'] });
 
-export const password = z.string().min(1).max(LIMITS.passwordUnits).meta({ format: 'password' });
+export const password = unitsUpTo(LIMITS.passwordUnits).meta({ format: 'password' });
 
 /** Message ids ascend in commit order; they are positive integers below 2^53. */
 export const messageId = z.int().nonnegative().meta({ description: 'Message id; ascends in commit order' });
 
-export const messageText = z
-  .string()
-  .min(1)
-  .max(LIMITS.messageUnits)
+export const messageText = unitsUpTo(LIMITS.messageUnits)
   .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
   .meta({ description: 'Message text' });
 
