@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { LIMITS } from '../../src/contract/limits.ts';
+import { FrameBudget } from '../../src/gateway/ws/frame-budget.ts';
+
+const spend = (budget: FrameBudget, now: number, count: number): string[] =>
+  Array.from({ length: count }, () => budget.spend(now));
+
+test('L5 frames: 2,000 at once pass, the next is refused, who goes on is closed', () => {
+  const budget = new FrameBudget(0);
+  assert.deepEqual(new Set(spend(budget, 0, LIMITS.framesBurst)), new Set(['ok']));
+  assert.deepEqual(new Set(spend(budget, 0, 100)), new Set(['over']));
+  assert.equal(budget.spend(0), 'exhausted');
+});
+
+test('L5 frames: 1,000 per second pass for ever', () => {
+  const budget = new FrameBudget(0);
+  for (let ms = 1; ms <= 10_000; ms++) assert.equal(budget.spend(ms), 'ok');
+});
+
+test('L5 frames: who slows down is forgiven', () => {
+  const budget = new FrameBudget(0);
+  spend(budget, 0, LIMITS.framesBurst + 100);
+  assert.deepEqual(spend(budget, 1, 2), ['ok', 'over']);
+  assert.deepEqual(spend(budget, 1, 100).at(-1), 'exhausted');
+});
+
+test('L5 frames: an idle socket saves up no more than the burst, and a clock that steps back gives nothing', () => {
+  const budget = new FrameBudget(0);
+  assert.equal(spend(budget, 3_600_000, LIMITS.framesBurst + 1).at(-1), 'over');
+  assert.equal(budget.spend(0), 'over');
+});
+
+test('L5 frames: never more pass than burst plus rate times time', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ after: fc.nat(50), count: fc.nat(400) }), { maxLength: 40 }),
+      (bursts) => {
+        const budget = new FrameBudget(0);
+        let now = 0;
+        let passed = 0;
+        for (const { after, count } of bursts) {
+          now += after;
+          passed += spend(budget, now, count).filter((verdict) => verdict === 'ok').length;
+          assert.ok(passed <= LIMITS.framesBurst + (now * LIMITS.framesPerSecond) / 1000);
+        }
+      },
+    ),
+  );
+});
