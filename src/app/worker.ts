@@ -99,6 +99,8 @@ function reader({ config, log, bus, process: self }: Setup): Service {
       self.ready();
     },
     async stop() {
+      // No query must find the database closed.
+      await bus.close();
       db.close();
     },
   };

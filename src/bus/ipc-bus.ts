@@ -61,6 +61,7 @@ export class IpcBus implements Bus {
   }
 
   async close(): Promise<void> {
+    if (this.#closed) return;
     this.#out.flush();
     this.#closed = true;
   }

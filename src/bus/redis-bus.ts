@@ -219,6 +219,7 @@ export class RedisBus implements Bus {
   }
 
   async close(): Promise<void> {
+    if (this.#closed) return;
     this.#closed = true;
     for (const unwatch of this.#unwatch) unwatch();
     await Promise.race([

@@ -23,29 +23,38 @@ export function connectRedis(url: string, name: string): Redis {
 }
 
 /**
- * Watches a connection: a half-open one is silent for some 15 minutes before TCP gives up on it.
+ * Watches a connection: a half-open one is silent for some 15 minutes before TCP gives up on it, and one whose peer
+ * accepts but never greets would wait for ever.
  * @returns a function that ends the watch
  */
 export function watchConnection(redis: Redis): () => void {
-  let asked: number | undefined;
+  let silentSince: number | undefined;
   const timer = setInterval(() => {
-    if (redis.status !== 'ready') {
-      asked = undefined;
-    } else if (asked === undefined) {
-      asked = Date.now();
-      redis.ping().then(
-        () => {
-          asked = undefined;
-        },
-        () => {},
-      );
-    } else if (Date.now() - asked > SILENCE_MS) {
-      asked = undefined;
+    const connected = redis.status === 'connect' || redis.status === 'ready';
+    if (!connected) {
+      silentSince = undefined;
+    } else if (silentSince === undefined) {
+      silentSince = Date.now();
+      // Before it is ready, its own greeting is what must be answered.
+      if (redis.status === 'ready')
+        redis.ping().then(
+          () => (silentSince = undefined),
+          () => {},
+        );
+    } else if (Date.now() - silentSince > SILENCE_MS) {
+      silentSince = undefined;
       redis.disconnect(true);
     }
   }, CHECK_EVERY_MS);
+  const heard = (): void => {
+    silentSince = undefined;
+  };
+  redis.on('ready', heard);
   timer.unref();
-  return () => clearInterval(timer);
+  return () => {
+    clearInterval(timer);
+    redis.off('ready', heard);
+  };
 }
 
 /**

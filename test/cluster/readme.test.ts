@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import { envSchema } from '../../src/config/env.ts';
+import { freePort } from '../support/redis.ts';
+import { temporaryFolder } from '../support/server.ts';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+const README = readFileSync(path.join(ROOT, 'README.md'), 'utf8');
+const folder = temporaryFolder({ after });
+
+test('the tour of the README, line by line in a shell, does what it says', async () => {
+  const [, tour] = README.match(/<!-- tour.*?-->\n```sh\n(.*?)```/s) ?? [];
+  const port = await freePort();
+  // The tour's port and files may be in use on this machine; nothing else of it is changed.
+  const lines = String(tour)
+    .replaceAll('8888', String(port))
+    .replaceAll('/tmp/', `${folder}/`)
+    .replaceAll('parley.log', `${folder}/parley.log`);
+  const shell = spawn('bash', [], {
+    cwd: ROOT,
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      HOME: process.env['HOME'] ?? '',
+      PORT: String(port),
+      ADMIN_PORT: '0',
+      DATABASE_PATH: `${folder}/chat.db`,
+    },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  let output = '';
+  shell.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  shell.stdin.end(`set -m\n${lines}`);
+  const code = await new Promise((resolve) => shell.once('exit', resolve));
+  assert.equal(output.match(/User registered successfully/g)?.length, 2, output);
+  assert.match(output, /alice <- \{"type":"connected"/);
+  assert.match(
+    output,
+    /alice <- \{"from":"alice","to":"bob","message":"Hello, how are you\?","type":"message","id":1/,
+  );
+  assert.match(output, /bob <- \{"type":"page","messages":\[\{"from":"alice"/);
+  assert.match(output, /\{"messages":\[\{"from":"alice".*"next_before":null\}/);
+  assert.match(
+    output,
+    /\{"conversations":\{"alice":\[\{"sender":"alice","receiver":"bob","message":"Hello, how are you\?"/,
+  );
+  assert.equal(code, 0, output);
+});
+
+test('the README names every setting', () => {
+  for (const name of Object.keys(envSchema.shape)) assert.ok(README.includes(`| \`${name}\` |`), name);
+});
