@@ -158,7 +158,7 @@ export class Ledger {
       }
     } catch (error) {
       // The disk's errors are the whole transaction's; a defect of ours must not stop everybody's commands for ever.
-      if (error instanceof Database.SqliteError) throw error;
+      if (error instanceof Database.SqliteError && !error.code.startsWith('SQLITE_CONSTRAINT')) throw error;
       this.#onDefect(error);
       return refused('internal');
     }
@@ -203,7 +203,8 @@ export class Ledger {
 
   /** The id of a conversation, made when its first message comes; undefined if the two may not talk. */
   #conversationOf(from: string, to: string): number | undefined {
-    const key = `${from}\n${to}`;
+    // Ids of older databases may hold any character: a separator alone would not keep two pairs apart.
+    const key = `${from.length} ${from}${to}`;
     const cached = this.#conversations.get(key);
     if (cached !== undefined) return cached;
     let id = this.#sql.conversation.get({ one: from, two: to }) as number | undefined;

@@ -1,6 +1,6 @@
 import type { Command, CommandBatch, Outcome } from '../../src/core/commands.ts';
 import { migrate } from '../../src/db/migrate.ts';
-import { openForWriting } from '../../src/db/open.ts';
+import { type Db, openForWriting } from '../../src/db/open.ts';
 import { Ledger } from '../../src/writer/ledger.ts';
 
 /** A migrated database on disk, and a ledger that has claimed it. */
@@ -10,9 +10,13 @@ export async function openLedger(
     throw error;
   },
 ): Promise<Ledger> {
+  return new Ledger(await openMigrated(path), onDefect);
+}
+
+export async function openMigrated(path: string): Promise<Db> {
   const db = openForWriting(path);
   await migrate(db, async (password) => `hashed ${password}`);
-  return new Ledger(db, onDefect);
+  return db;
 }
 
 export const batch = (commands: readonly Command[], seq = 1, gateway = 'g'): CommandBatch =>

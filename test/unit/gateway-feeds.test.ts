@@ -14,7 +14,7 @@ class Member implements FeedMember {
     this.claims = claims;
   }
   deliver(ids: readonly number[], frames: readonly string[]): void {
-    ids.forEach((id, i) => this.got.push(`${id}:${frames[i]}`));
+    for (const [i, id] of ids.entries()) this.got.push(`${id}:${frames[i]}`);
   }
   signal(frame: string): void {
     this.got.push(frame);

@@ -1,0 +1,300 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import fc from 'fast-check';
+import { openForReading } from '../../src/db/open.ts';
+import { Fenced, readIdentity } from '../../src/db/store-row.ts';
+import { Reader } from '../../src/reader/reader.ts';
+import { Ledger } from '../../src/writer/ledger.ts';
+import { commit, openLedger, openMigrated, register, send } from '../support/ledger.ts';
+import { temporaryFolder } from '../support/server.ts';
+
+const folder = temporaryFolder({ after });
+let files = 0;
+
+async function bench(onDefect?: (error: unknown) => void): Promise<{ ledger: Ledger; path: string }> {
+  const path = `${folder}/${++files}.db`;
+  const ledger = await openLedger(path, onDefect);
+  commit(ledger, [register('ann'), register('bob'), register('eve')]);
+  return { ledger, path };
+}
+
+/** What another process sees on disk. */
+function onDisk<T>(path: string, look: (reader: Reader) => T): T {
+  const db = openForReading(path);
+  try {
+    return look(new Reader(db));
+  } finally {
+    db.close();
+  }
+}
+const idsOnDisk = (path: string, user: string): readonly number[] =>
+  onDisk(path, (reader) => reader.catchUp({ user, since: 0 }).ids);
+
+test('G1 durable: what commit answers is on disk, for another process to read', async () => {
+  const { ledger, path } = await bench();
+  const { committed } = commit(ledger, [send('ann', 'bob', 'hi', 'c1')]);
+  const frames = committed.messages.map(({ frame }) => frame);
+  assert.equal(frames.length, 1);
+  assert.deepEqual(
+    onDisk(path, (reader) => reader.catchUp({ user: 'bob', since: 0 }).frames),
+    frames,
+  );
+});
+
+test('G3 order: ids ascend by one in the order of the commands', async () => {
+  const { ledger } = await bench();
+  const { committed } = commit(ledger, [
+    send('ann', 'bob', '1', 'c1'),
+    send('bob', 'ann', '2', 'c1'),
+    send('eve', 'eve', '3', 'c1'),
+  ]);
+  assert.deepEqual(
+    committed.messages.map(({ id, from, to }) => [id, from, to]),
+    [
+      [1, 'ann', 'bob'],
+      [2, 'bob', 'ann'],
+      [3, 'eve', 'eve'],
+    ],
+  );
+  assert.equal(ledger.head, 3);
+});
+
+test('M3 once: a repeat stores nothing and answers the original, also in the same transaction, also for ever after', async () => {
+  const { ledger, path } = await bench();
+  const hi = send('ann', 'bob', 'hi', 'c1');
+  const { committed, outcomes } = commit(ledger, [hi, hi]);
+  const original = JSON.parse(committed.messages[0]?.frame ?? '');
+  const repeat = (outcome: unknown): unknown => {
+    const { kind, frame } = outcome as { kind: string; frame: string };
+    return [kind, JSON.parse(frame)];
+  };
+  assert.deepEqual(outcomes[0], { kind: 'done' });
+  assert.deepEqual(repeat(outcomes[1]), ['repeat', { ...original, repeat: true }]);
+  ledger.close();
+  const successor = await openLedger(path);
+  assert.deepEqual(repeat(commit(successor, [hi]).outcomes[0]), ['repeat', { ...original, repeat: true }]);
+  assert.deepEqual(idsOnDisk(path, 'ann'), [1]);
+});
+
+test('M3 once: the same client_id with other text or receiver is a conflict; from another sender it is a send of its own', async () => {
+  const { ledger } = await bench();
+  const { outcomes } = commit(ledger, [
+    send('ann', 'bob', 'hi', 'c1'),
+    send('ann', 'bob', 'hi!', 'c1'),
+    send('ann', 'eve', 'hi', 'c1'),
+    send('bob', 'ann', 'hi', 'c1'),
+  ]);
+  const conflict = { kind: 'refused', code: 'client_id_conflict' };
+  assert.deepEqual(outcomes, [{ kind: 'done' }, conflict, conflict, { kind: 'done' }]);
+  assert.equal(ledger.head, 2);
+});
+
+test('M5: a send to or from nobody is refused, and takes no id', async () => {
+  const { ledger } = await bench();
+  const unknown = { kind: 'refused', code: 'unknown_user' };
+  const { outcomes } = commit(ledger, [
+    send('ann', 'nobody', 'hi', 'c1'),
+    send('nobody', 'ann', 'hi', 'c1'),
+    send('ann', 'nobody', 'hi', 'c1'),
+    register('nobody'),
+    send('ann', 'nobody', 'hi', 'c1'),
+  ]);
+  assert.deepEqual(outcomes, [unknown, unknown, unknown, { kind: 'done' }, { kind: 'done' }]);
+  assert.equal(ledger.head, 1);
+});
+
+test('B6: a message to oneself is one message, in one conversation', async () => {
+  const { ledger, path } = await bench();
+  const { committed } = commit(ledger, [send('ann', 'ann', 'note', 'c1')]);
+  assert.equal(committed.messages.length, 1);
+  assert.deepEqual(idsOnDisk(path, 'ann'), [1]);
+});
+
+test('conversations: ids with a line feed (older databases may hold them) are not mixed up', async () => {
+  const { ledger, path } = await bench();
+  commit(ledger, [register('a'), register('b\nc'), register('a\nb'), register('c')]);
+  commit(ledger, [send('a\nb', 'c', 'one', 'c1'), send('a', 'b\nc', 'two', 'c1')]);
+  assert.deepEqual(idsOnDisk(path, 'a\nb'), [1]);
+  assert.deepEqual(idsOnDisk(path, 'a'), [2]);
+});
+
+test('register: the same command twice is done twice, another one for the same id is refused', async () => {
+  const { ledger } = await bench();
+  const { outcomes } = commit(ledger, [register('zoe', 'h1'), register('zoe', 'h1'), register('zoe', 'h2')]);
+  assert.deepEqual(outcomes, [{ kind: 'done' }, { kind: 'done' }, { kind: 'refused', code: 'user_exists' }]);
+});
+
+test('A5 change-password: the same command twice raises the version once', async () => {
+  const { ledger, path } = await bench();
+  const change = { kind: 'change-password', user: 'ann', passwordHash: 'new' } as const;
+  const { outcomes, committed } = commit(ledger, [change, change]);
+  assert.deepEqual(outcomes, [
+    { kind: 'version', version: 1 },
+    { kind: 'version', version: 1 },
+  ]);
+  assert.deepEqual(committed.ended, [{ user: 'ann', version: 1, tokenId: undefined }]);
+  const token = { user: 'ann', tokenId: 't', version: 0 };
+  assert.equal(
+    onDisk(path, (reader) => reader.tokenState(token)),
+    'revoked',
+  );
+  assert.equal(
+    onDisk(path, (reader) => reader.tokenState({ ...token, version: 1 })),
+    'valid',
+  );
+});
+
+test('A5 logout: ends that token, or all of them, and a repeat changes nothing', async () => {
+  const { ledger, path } = await bench();
+  const expiresAt = Math.floor(Date.now() / 1000) + 60;
+  const logout = { kind: 'logout', user: 'ann', tokenId: 'one', expiresAt } as const;
+  commit(ledger, [logout, logout]);
+  const state = (tokenId: string, version: number): string =>
+    onDisk(path, (reader) => reader.tokenState({ user: 'ann', tokenId, version }));
+  assert.deepEqual([state('one', 0), state('two', 0)], ['revoked', 'valid']);
+  const everywhere = { kind: 'logout-everywhere', user: 'ann', version: 0 } as const;
+  commit(ledger, [everywhere, everywhere]);
+  assert.deepEqual([state('two', 0), state('three', 1)], ['revoked', 'valid']);
+});
+
+test('S1 read: the marker goes forward only, never beyond the newest message, and is told to both', async () => {
+  const { ledger, path } = await bench();
+  commit(ledger, [send('ann', 'bob', '1', 'c1'), send('ann', 'bob', '2', 'c2')]);
+  const read = (id: number) => ({ kind: 'mark-read', user: 'bob', peer: 'ann', id }) as const;
+  const told = (id: number): unknown =>
+    commit(ledger, [read(id)]).committed.signals.map(({ user, frame }) => [user, JSON.parse(frame).id]);
+  assert.deepEqual(told(1), [
+    ['bob', 1],
+    ['ann', 1],
+  ]);
+  assert.deepEqual(told(1), []);
+  assert.deepEqual(told(0), []);
+  assert.deepEqual(told(Number.MAX_SAFE_INTEGER), [
+    ['bob', 2],
+    ['ann', 2],
+  ]);
+  const [summary] = onDisk(path, (reader) => reader.conversations({ user: 'bob', limit: 10 }).conversations);
+  assert.deepEqual([summary?.read, summary?.unread], [2, 0]);
+  const nobody = { kind: 'mark-read', user: 'bob', peer: 'nobody', id: 1 } as const;
+  assert.deepEqual(commit(ledger, [nobody]).committed.signals, []);
+});
+
+test('G1 rollback: a transaction that fails leaves head, conversations and log position as they were', async () => {
+  const path = `${folder}/full.db`;
+  const db = await openMigrated(path);
+  const ledger = new Ledger(db, (error) => assert.fail(String(error)));
+  commit(ledger, [register('ann'), register('bob'), register('eve'), send('ann', 'bob', '1', 'c1')], '7');
+  const group = [
+    send('ann', 'eve', '2', 'c2'),
+    ...Array.from({ length: 5 }, (_, i) => send('ann', 'bob', 'x'.repeat(8_000), `d${i}`)),
+  ];
+  // A disk that has no more room.
+  db.pragma(`max_page_count = ${db.pragma('page_count', { simple: true })}`);
+  assert.throws(() => commit(ledger, group, '8'), /full/);
+  assert.deepEqual([ledger.head, ledger.position], [1, '7']);
+  assert.deepEqual(idsOnDisk(path, 'ann'), [1]);
+  db.pragma('max_page_count = 100000');
+  const { outcomes, committed } = commit(ledger, group, '8');
+  assert.deepEqual(new Set(outcomes.map(({ kind }) => kind)), new Set(['done']));
+  assert.deepEqual(
+    committed.messages.map(({ id }) => id),
+    [2, 3, 4, 5, 6, 7],
+  );
+  assert.deepEqual([ledger.head, ledger.position], [7, '8']);
+  assert.deepEqual(idsOnDisk(path, 'eve'), [2], 'the conversation of the failed transaction was made anew');
+});
+
+test('G7 fence: a writer of an earlier generation can neither commit nor prove that it could, and nothing of it is stored', async () => {
+  const { ledger: old, path } = await bench();
+  const fresh = await openLedger(path);
+  assert.equal(fresh.identity.generation, old.identity.generation + 1);
+  assert.throws(() => commit(old, [send('ann', 'bob', 'late', 'c1')], '99'), Fenced);
+  assert.throws(() => old.commitCanary(), Fenced);
+  assert.deepEqual(idsOnDisk(path, 'ann'), []);
+  assert.notEqual(fresh.position, '99');
+  fresh.commitCanary();
+  commit(fresh, [send('ann', 'bob', 'hi', 'c1')]);
+  assert.deepEqual(idsOnDisk(path, 'ann'), [1]);
+});
+
+test('G1 offset: the log position is stored with the commands, and read on from by the successor', async () => {
+  const { ledger, path } = await bench();
+  ledger.commit({ batches: [], position: '41' });
+  commit(ledger, [], '42');
+  ledger.close();
+  const successor = await openLedger(path);
+  assert.equal(successor.position, '42');
+  assert.equal(successor.identity.databaseId, onDiskIdentity(path).databaseId);
+});
+
+const onDiskIdentity = (path: string): ReturnType<typeof readIdentity> => {
+  const db = openForReading(path);
+  try {
+    return readIdentity(db);
+  } finally {
+    db.close();
+  }
+};
+
+test('G6: a command that is defective is refused, told, and keeps nobody from committing', async () => {
+  const defects: unknown[] = [];
+  const { ledger } = await bench((error) => defects.push(error));
+  const broken = [
+    null,
+    {},
+    { kind: 'send', from: 'ann', to: 'bob', clientId: 'c9' },
+    { kind: 'fly' },
+    { ...register('x'), passwordHash: null },
+    { ...send('ann', 'bob', '', 'c8'), text: {} },
+  ];
+  const { outcomes } = commit(ledger, [...(broken as never[]), send('ann', 'bob', 'hi', 'c1')]);
+  assert.deepEqual(outcomes, [
+    ...broken.map(() => ({ kind: 'refused', code: 'internal' })),
+    { kind: 'done' },
+  ]);
+  assert.ok(defects.length >= 4);
+  assert.equal(ledger.head, 1);
+});
+
+test('G2 once: any sequence of commands, in any grouping, stores each client_id once, with its first content', async () => {
+  const users = ['ann', 'bob', 'eve'];
+  const command = fc
+    .record({
+      from: fc.constantFrom(...users),
+      to: fc.constantFrom(...users),
+      text: fc.constantFrom('x', 'y'),
+      clientId: fc.constantFrom('1', '2', '3', '4'),
+    })
+    .map(({ from, to, text, clientId }) => ({ from, to, text, clientId }));
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.array(command, { maxLength: 6 }), { maxLength: 6 }), async (groups) => {
+      const { ledger, path } = await bench();
+      const first = new Map<string, { to: string; text: string; id: number }>();
+      for (const group of groups) {
+        const { outcomes } = commit(
+          ledger,
+          group.map(({ from, to, text, clientId }) => send(from, to, text, clientId)),
+        );
+        group.forEach(({ from, to, text, clientId }, i) => {
+          const key = `${from} ${clientId}`;
+          const known = first.get(key);
+          if (known === undefined) {
+            assert.equal(outcomes[i]?.kind, 'done');
+            first.set(key, { to, text, id: first.size + 1 });
+          } else {
+            assert.equal(outcomes[i]?.kind, known.to === to && known.text === text ? 'repeat' : 'refused');
+          }
+        });
+      }
+      assert.equal(ledger.head, first.size);
+      for (const user of users) {
+        const expected = [...first].flatMap(([key, { to, id }]) =>
+          key.startsWith(`${user} `) || to === user ? [id] : [],
+        );
+        assert.deepEqual(idsOnDisk(path, user), expected);
+      }
+      ledger.close();
+    }),
+    { numRuns: 25 },
+  );
+});
