@@ -82,7 +82,10 @@ export class Writer implements Service {
             'command log entry is not readable: passed over',
           );
         });
-        for (const group of groups) await this.#commit(group);
+        for (const group of groups) {
+          // A later group would move the log position past this one.
+          if (!(await this.#commit(group))) return;
+        }
         this.#trim();
       } catch (err) {
         if (this.#stopping.signal.aborted) return;
@@ -92,7 +95,8 @@ export class Writer implements Service {
     }
   }
 
-  async #commit(group: Group): Promise<void> {
+  /** @returns false if the writer was stopped, or replaced, before the group could be committed */
+  async #commit(group: Group): Promise<boolean> {
     let committed: Committed | undefined;
     const measured = this.#metrics.commits.startTimer();
     while (committed === undefined) {
@@ -100,12 +104,13 @@ export class Writer implements Service {
       if (committed !== undefined) break;
       // The queue is kept: what was read stays in the log, and is tried again until the disk takes it.
       await sleep(RETRY_MS, this.#stopping.signal);
-      if (this.#stopping.signal.aborted) return;
+      if (this.#stopping.signal.aborted) return false;
     }
     measured();
     this.#count(group, committed);
     this.#position = group.position;
     await this.#announcer.announce(committed);
+    return true;
   }
 
   /** Runs a transaction, and keeps in mind whether one is possible. */

@@ -89,6 +89,7 @@ export class ScriptedPort implements Bus {
 
   async read(after: Position | undefined, limit: number): Promise<readonly LogEntry[]> {
     const from = Number(after ?? 0);
+    await new Promise((resolve) => setImmediate(resolve));
     return this.#bus.log.filter(({ position }) => Number(position) > from).slice(0, limit);
   }
 
