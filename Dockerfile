@@ -1,0 +1,44 @@
+# One image for every role; ROLE, REDIS_URL and the rest of the environment say what a container is.
+
+# The web app, built with the development dependencies. Their install scripts are not needed: the only one would
+# bring a second Node.js.
+FROM node:24-bookworm-slim AS web
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY tsconfig.json ./
+COPY src ./src
+RUN npm run build:web
+
+# What runs, less the C sources and the binaries for other systems that better-sqlite3 brings along.
+FROM node:24-bookworm-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
+  && rm -rf node_modules/better-sqlite3/deps node_modules/better-sqlite3/src \
+  && case "$(uname -m)" in x86_64) arch=x64 ;; aarch64) arch=arm64 ;; esac \
+  && find node_modules/better-sqlite3/prebuilds -name '*.node' ! -name "linux-$arch.node" -delete \
+  && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \) -delete
+
+FROM node:24-bookworm-slim
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Parley" \
+  org.opencontainers.image.description="A chat server: durable, in order, exactly once" \
+  org.opencontainers.image.licenses="MIT" \
+  org.opencontainers.image.version="${VERSION}" \
+  org.opencontainers.image.revision="${REVISION}"
+ENV NODE_ENV=production DATABASE_PATH=/data/chat.db
+WORKDIR /app
+# A volume mounted here for the first time takes over the owner.
+RUN mkdir /data && chown node:node /data
+COPY --from=dependencies /app/node_modules ./node_modules
+COPY package.json ./
+COPY src ./src
+COPY --from=web /app/dist ./dist
+USER node
+EXPOSE 8888 9464
+# The node's own state: whether a send would go through is for the load balancer to ask, at /readyz of PORT.
+HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=2 \
+  CMD ["node", "-e", "require('node:http').get({ port: process.env.ADMIN_PORT || 9464, path: '/readyz', timeout: 2000 }, ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1)).on('timeout', () => process.exit(1))"]
+CMD ["node", "src/main.ts"]
