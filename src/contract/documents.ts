@@ -6,14 +6,27 @@ import { API_VERSION, SUBPROTOCOL } from './version.ts';
 type Json = { [key: string]: unknown };
 
 const schemaOf = (type: z.ZodType, io: 'input' | 'output'): Json => {
-  const { $schema: _, ...schema } = z.toJSONSchema(type, {
+  const { $schema: _, $defs = {}, ...schema } = z.toJSONSchema(type, {
     target: 'draft-2020-12',
     io,
     unrepresentable: 'any',
     reused: 'inline',
   });
-  return schema;
+  return inlined(schema, $defs) as Json;
 };
+
+/** zod puts schemas with an id behind references to the schema's own root, which in a document is not the root. None is recursive. */
+function inlined(node: unknown, definitions: Readonly<Record<string, unknown>>): unknown {
+  if (Array.isArray(node)) return node.map((item) => inlined(item, definitions));
+  if (typeof node !== 'object' || node === null) return node;
+  const { $ref, ...rest } = node as Json;
+  const fields = Object.fromEntries(
+    Object.entries(rest).map(([key, value]) => [key, inlined(value, definitions)]),
+  );
+  if (typeof $ref !== 'string') return fields;
+  const { id: _, ...definition } = inlined(definitions[$ref.slice('#/$defs/'.length)], definitions) as Json;
+  return { ...definition, ...fields };
+}
 
 const jsonBody = (type: z.ZodType, io: 'input' | 'output'): Json => ({
   'application/json': { schema: schemaOf(type, io) },

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { asyncApiDocument, openApiDocument } from '../../src/contract/documents.ts';
+import { CLOSE, ERRORS } from '../../src/contract/errors.ts';
+import * as frames from '../../src/contract/frames.ts';
+import { ROUTES } from '../../src/contract/http.ts';
+import { LIMITS } from '../../src/contract/limits.ts';
+
+type Json = { readonly [key: string]: Json } & { readonly $ref?: string; readonly enum?: readonly string[] };
+const openApi = openApiDocument() as Json;
+const asyncApi = asyncApiDocument() as Json;
+const CONTRACT = path.join(import.meta.dirname, '../../src/contract');
+const spec = readFileSync(path.join(CONTRACT, 'SPEC.md'), 'utf8');
+const at = (document: Json, ...keys: string[]): Json | undefined =>
+  keys.reduce<Json | undefined>((node, key) => node?.[key], document);
+
+/** Every $ref of a document, followed. */
+function assertRefs(document: Json): void {
+  const visit = (node: unknown): void => {
+    if (typeof node !== 'object' || node === null) return;
+    for (const [key, value] of Object.entries(node)) {
+      if (key !== '$ref') visit(value);
+      else assert.ok(at(document, ...String(value).slice(2).split('/')), `${value} leads nowhere`);
+    }
+  };
+  visit(document);
+}
+
+test('documents: OpenAPI names every route, with summary, answer and errors, and its references lead somewhere', () => {
+  assert.equal(openApi['openapi'], '3.1.0');
+  assertRefs(openApi);
+  for (const { method, path: route, errors } of ROUTES) {
+    const operation = at(openApi, 'paths', route, method);
+    assert.ok(operation, `${method} ${route}`);
+    assert.ok(operation['summary'] && operation['operationId']);
+    const responses = Object.keys(operation['responses'] ?? {});
+    assert.deepEqual(new Set(responses), new Set(['200', ...errors.map(String)]));
+  }
+  const ids = Object.values(openApi['paths'] ?? {}).flatMap((one) =>
+    Object.values(one).map((operation) => (operation as unknown as { operationId: string }).operationId),
+  );
+  assert.equal(new Set(ids).size, ROUTES.length);
+});
+
+test('documents: two routes of one path, if there ever are, are both in OpenAPI', () => {
+  const operations = Object.values(openApi['paths'] ?? {}).flatMap((one) => Object.keys(one));
+  assert.equal(operations.length, ROUTES.length);
+});
+
+test('documents: every route under SPEC part H is in OpenAPI', () => {
+  const documented = new Set(ROUTES.map((route) => `${route.method.toUpperCase()} ${route.path}`));
+  const named = [...spec.matchAll(/`(GET|POST)\s+(\/[\w-]+)/g)].map(
+    ([, method, route]) => `${method} ${route}`,
+  );
+  assert.ok(named.length >= 10);
+  assert.deepEqual(
+    [...new Set(named)].filter((route) => !documented.has(route) && route !== 'GET /ws'),
+    [],
+  );
+});
+
+test('documents: AsyncAPI has every frame of frames.ts, client to server and server to client', () => {
+  assert.equal(asyncApi['asyncapi'], '3.0.0');
+  assertRefs(asyncApi);
+  const types = (schemas: readonly { shape: { type: { value: string } } }[]): string[] =>
+    schemas.map(({ shape }) => shape.type.value).sort();
+  const documented = (action: string): string[] =>
+    (at(asyncApi, 'operations', action)?.['messages'] as unknown as Json[])
+      .map(({ $ref }) => String($ref).split('/').at(-1) as string)
+      .map((id) =>
+        String(at(asyncApi, 'components', 'messages', id, 'payload', 'properties', 'type', 'const')),
+      )
+      .sort();
+  assert.deepEqual(documented('receive'), types(frames.clientFrame.options as never));
+  assert.deepEqual(documented('send'), types(frames.serverFrame.options as never));
+});
+
+test('documents: every error code is in AsyncAPI, with a status, a sentence and whether to retry', () => {
+  const codes = at(asyncApi, 'components', 'messages', 'Error', 'payload', 'properties', 'code')?.enum;
+  assert.deepEqual([...(codes ?? [])].sort(), Object.keys(ERRORS).sort());
+  for (const [code, { status, text, retryable }] of Object.entries(ERRORS)) {
+    assert.ok(status >= 400 && status < 600, code);
+    assert.ok(text.length > 5, code);
+    assert.equal(typeof retryable, 'boolean');
+  }
+});
+
+test('K4: the close codes of the rule are those of errors.ts, and so are those a client reconnects after', () => {
+  const rule = spec.match(/\*\*K4\*\*[\s\S]*?(?=\n- \*\*|\n## )/)?.[0] ?? '';
+  const [listed = '', reconnects = ''] = rule.split('A client reconnects after');
+  const codes = (text: string): number[] =>
+    [...text.matchAll(/\b(1\d{3}|4\d{3})\b/g)].map(([code]) => Number(code));
+  assert.deepEqual(
+    codes(listed).sort(),
+    Object.values(CLOSE)
+      .map(({ code }) => code as number)
+      .sort(),
+  );
+  const retryable = Object.values(CLOSE).flatMap((close) => (close.retryable ? [close.code as number] : []));
+  assert.deepEqual(codes(reconnects.split('and not after')[0] ?? '').sort(), [1006, ...retryable].sort());
+});
+
+test('part L: the figures of the rules are those of limits.ts', () => {
+  const part = spec.split('## Part L')[1] ?? '';
+  for (const [figure, value] of [
+    ['Frame 64 KiB', LIMITS.frameBytes === 64 * 1024],
+    ['body 16 KiB', LIMITS.requestBytes === 16 * 1024],
+    ['nested 16 deep', LIMITS.jsonDepth === 16],
+    ['1 to 8,000 UTF-16 units', LIMITS.messageUnits === 8_000],
+    ['1 to 64 characters; no control', LIMITS.userIdChars === 64],
+    ['to 256 UTF-16 units', LIMITS.passwordUnits === 256],
+    ['20 sockets per user', LIMITS.socketsPerUser === 20],
+    ['1,000 unanswered', LIMITS.unansweredPerSocket === 1_000],
+    ['1,000 frames per second', LIMITS.framesPerSecond === 1_000],
+    ['2,000 at once', LIMITS.framesBurst === 2_000],
+    ['1 MiB unsent', LIMITS.unsentBytes === 1024 * 1024],
+    ['`client_id`: 1 to 64', LIMITS.clientIdChars === 64],
+  ] as const) {
+    assert.ok(part.includes(figure), `part L does not say '${figure}'`);
+    assert.ok(value, figure);
+  }
+});
+
+test('SPEC: rule numbers are unique and, within a part, without gaps', () => {
+  const rules = [...spec.matchAll(/^- \*\*([A-Z])(\d+)\*\*/gm)].map(
+    ([, part, number]) => [part, Number(number)] as const,
+  );
+  const parts = Map.groupBy(rules, ([part]) => part);
+  assert.deepEqual([...parts.keys()].sort().join(''), 'ABHKLMRS');
+  for (const [part, ofPart] of parts) {
+    assert.deepEqual(
+      ofPart.map(([, number]) => number),
+      ofPart.map((_, i) => i + 1),
+      `part ${part}`,
+    );
+  }
+});
