@@ -6,7 +6,11 @@ import { API_VERSION, SUBPROTOCOL } from './version.ts';
 type Json = { [key: string]: unknown };
 
 const schemaOf = (type: z.ZodType, io: 'input' | 'output'): Json => {
-  const { $schema: _, $defs = {}, ...schema } = z.toJSONSchema(type, {
+  const {
+    $schema: _,
+    $defs = {},
+    ...schema
+  } = z.toJSONSchema(type, {
     target: 'draft-2020-12',
     io,
     unrepresentable: 'any',

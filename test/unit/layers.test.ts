@@ -124,9 +124,7 @@ const BUILD = /^(client|web)\/(vite\.config|ensure-built|precompress)\.ts$|\/exa
 test('layers: contract, client and web have no Node imports', () => {
   const wrong = imports.filter(
     ({ file, specifier }) =>
-      isBuiltin(specifier) &&
-      ['contract', 'client', 'web'].includes(layerOf(file)) &&
-      !BUILD.test(file),
+      isBuiltin(specifier) && ['contract', 'client', 'web'].includes(layerOf(file)) && !BUILD.test(file),
   );
   assert.deepEqual(wrong.map(tell), []);
 });
