@@ -3,3 +3,14 @@ export function fail(...problems: string[]): never {
   for (const problem of problems) process.stderr.write(`parley: ${problem}\n`);
   process.exit(1);
 }
+
+/** Why a node or a worker can't start, in words that say what to do. */
+export function startFailure(error: unknown, { host, port }: { host: string; port: number }): string {
+  const { code } = error as { code?: string };
+  if (code === 'EADDRINUSE')
+    return `port ${port} on ${host} is in use: stop what listens there, or set PORT.`;
+  if (code === 'EACCES') return `port ${port} on ${host} may not be used by this user: set PORT above 1023.`;
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+    return `HOST=${host} is not an address of this machine.`;
+  return error instanceof Error ? error.message : String(error);
+}

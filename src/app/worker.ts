@@ -3,6 +3,7 @@ import { LoginLimits } from '../auth/login-limits.ts';
 import { systemClock } from '../base/clock.ts';
 import type { Service } from '../base/life-cycle.ts';
 import { answerQuery } from '../bus/query-client.ts';
+import { kernelBalances } from '../cluster/listen-address.ts';
 import { WorkerProcess } from '../cluster/worker-process.ts';
 import { type Config, readConfig } from '../config/config.ts';
 import { readWorkerIdentity, type WorkerIdentity } from '../config/worker.ts';
@@ -12,6 +13,7 @@ import { createLogger, type Logger } from '../ops/logger.ts';
 import { ReaderMetrics } from '../ops/metrics.ts';
 import { Reader } from '../reader/reader.ts';
 import { type ConnectedBus, connectBus } from './adapters.ts';
+import { startFailure } from './fail.ts';
 import { StoreWriter } from './store-writer.ts';
 
 /** `/readyz` says no for this long before a drain goes on, where a load balancer may be watching, in milliseconds. */
@@ -43,7 +45,7 @@ export async function startWorker(environment: Readonly<Record<string, string | 
     service = role === 'gateway' ? gateway(setup) : role === 'reader' ? reader(setup) : writer(setup);
     await service.start();
   } catch (error) {
-    self.fail(startFailure(error, config));
+    self.fail(startFailure(error, config.http));
   }
 }
 
@@ -51,6 +53,7 @@ function gateway({ config, identity, log, bus, process: self }: Setup): Service 
   const service = new Gateway({
     settings: {
       ...config.http,
+      sharePort: kernelBalances,
       auth: config.auth,
       passwordMinLength: config.passwordMinLength,
       rateLimits: config.rateLimits,
@@ -116,15 +119,4 @@ function writer({ config, identity, log, bus, process: self }: Setup): Service {
   self.report(store.metrics);
   self.onBackup((file) => store.backUp(file));
   return store;
-}
-
-function startFailure(error: unknown, config: Config): string {
-  const { code } = error as { code?: string };
-  const { host, port } = config.http;
-  if (code === 'EADDRINUSE')
-    return `port ${port} on ${host} is in use: stop what listens there, or set PORT.`;
-  if (code === 'EACCES') return `port ${port} on ${host} may not be used by this user: set PORT above 1023.`;
-  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
-    return `HOST=${host} is not an address of this machine.`;
-  return error instanceof Error ? error.message : String(error);
 }

@@ -68,8 +68,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   if ((ROLE === 'gateway' || ROLE === 'store') && REDIS_URL === undefined) {
     problems.push(`ROLE=${ROLE} needs REDIS_URL: without Redis, one node does everything (ROLE=all).`);
   }
-  const origins =
-    CORS_ORIGINS.trim() === '*' ? '*' : CORS_ORIGINS.split(',').map((origin) => origin.trim());
+  const origins = CORS_ORIGINS.trim() === '*' ? '*' : CORS_ORIGINS.split(',').map((origin) => origin.trim());
   if (origins !== '*') {
     for (const origin of origins) {
       if (!URL.canParse(origin) || new URL(origin).origin !== origin) {

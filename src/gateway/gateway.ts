@@ -23,10 +23,13 @@ import { Presence } from './presence.ts';
 import { Readiness } from './readiness.ts';
 import type { SessionContext } from './ws/session-context.ts';
 import { SocketServer } from './ws/socket-server.ts';
+import { WriteBatcher } from './ws/write-batcher.ts';
 
 export type GatewaySettings = {
   readonly host: string;
   readonly port: number;
+  /** Whether other workers listen on the same port by themselves. */
+  readonly sharePort: boolean;
   readonly corsOrigins: '*' | readonly string[];
   readonly trustProxy: boolean;
   readonly auth: AuthSettings;
@@ -116,7 +119,8 @@ export class Gateway implements Service {
     this.#readiness.watch(({ tokenSecret }) => this.#identities.learnSecret(tokenSecret));
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen({ host: this.#settings.host, port: this.#settings.port }, resolve);
+      const { host, port, sharePort } = this.#settings;
+      this.#server.listen({ host, port, ...(sharePort && { reusePort: true, exclusive: true }) }, resolve);
     });
   }
 
@@ -173,6 +177,7 @@ export class Gateway implements Service {
       queries: this.#queries,
       commands: this.#commands,
       presence: this.#presence,
+      writes: new WriteBatcher(),
       passwords: new Passwords(),
       limits,
       readiness: this.#readiness,

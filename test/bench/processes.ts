@@ -85,8 +85,15 @@ export async function untilReady(
 
 /** The bench's own settings do not reach what it measures. */
 function environment(env: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
-  const { PATH, HOME, TMPDIR } = process.env;
-  return { PATH, HOME, ...(TMPDIR === undefined ? {} : { TMPDIR }), ...env };
+  // NODE_OPTIONS is passed on, for profiles of everything the bench starts (--cpu-prof).
+  const { PATH, HOME, TMPDIR, NODE_OPTIONS } = process.env;
+  return {
+    PATH,
+    HOME,
+    ...(TMPDIR === undefined ? {} : { TMPDIR }),
+    ...(NODE_OPTIONS === undefined ? {} : { NODE_OPTIONS }),
+    ...env,
+  };
 }
 
 function track(child: ChildProcess): ChildProcess {

@@ -78,8 +78,8 @@ test('Redis out of reach: one clear line, without the password', async () => {
 
 test('bad settings: all of them at once, one line each', async () => {
   const lines = await refusedStart({ PORT: 'eighty', AUTH: 'maybe', WORKERS: '0', TOKEN_SECRET: 'ssh' });
-  assert.equal(lines.length, 3, lines.join('\n'));
-  for (const name of ['PORT', 'AUTH', 'WORKERS'])
+  assert.equal(lines.length, 4, lines.join('\n'));
+  for (const name of ['PORT', 'AUTH', 'WORKERS', 'TOKEN_SECRET'])
     assert.ok(
       lines.some((line) => line.startsWith(`parley: ${name}`)),
       name,

@@ -6,6 +6,7 @@ import type { QueryPort } from '../../core/queries.ts';
 import type { Feeds } from '../feeds.ts';
 import type { Identities } from '../identities.ts';
 import type { Presence } from '../presence.ts';
+import type { WriteBatcher } from './write-batcher.ts';
 
 /** What a session needs of its gateway. */
 export interface SessionContext {
@@ -15,6 +16,7 @@ export interface SessionContext {
   readonly queries: QueryPort;
   readonly commands: CommandSink;
   readonly presence: Presence;
+  readonly writes: WriteBatcher;
   readonly rateLimits: boolean;
   /** True when no new work is taken. */
   readonly draining: boolean;

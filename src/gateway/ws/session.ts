@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { CLOSE, type CloseReason, ERRORS, type ErrorCode, ParleyError } from '../../contract/errors.ts';
 import type {
@@ -48,6 +49,8 @@ const INVALID_FRAMES_MAX = 100;
 /** One socket, from its upgrade to its end (SPEC.md, part B). */
 export class Session implements FeedMember, Watcher {
   readonly #ws: WebSocket;
+  /** What `ws` writes to. */
+  readonly #socket: Duplex;
   readonly #context: SessionContext;
   /** Whether the socket speaks the full protocol. */
   readonly #full: boolean;
@@ -63,8 +66,15 @@ export class Session implements FeedMember, Watcher {
   #cancelExpiry: (() => void) | undefined;
 
   /** @param claims of the token that came with the upgrade, already verified */
-  constructor(ws: WebSocket, full: boolean, claims: TokenClaims | undefined, context: SessionContext) {
+  constructor(
+    ws: WebSocket,
+    socket: Duplex,
+    full: boolean,
+    claims: TokenClaims | undefined,
+    context: SessionContext,
+  ) {
     this.#ws = ws;
+    this.#socket = socket;
     this.#full = full;
     this.#claims = claims;
     this.#context = context;
@@ -326,6 +336,7 @@ export class Session implements FeedMember, Watcher {
       this.#context.overflowed('unsent');
       return this.close('slowConsumer', new ParleyError('slow_consumer'));
     }
+    this.#context.writes.hold(this.#socket);
     this.#ws.send(text);
   }
 

@@ -91,7 +91,7 @@ export class SocketServer {
       const claims = await this.#admit(request);
       if (socket.destroyed) return;
       this.#wss.handleUpgrade(request, socket, head, (ws) => {
-        const session = new Session(ws, ws.protocol === SUBPROTOCOL, claims, this.#context);
+        const session = new Session(ws, socket, ws.protocol === SUBPROTOCOL, claims, this.#context);
         const part = this.#sessions[this.#opened++ % HEARTBEAT_PARTS] as Set<Session>;
         part.add(session);
         this.#partOf.set(session, part);
