@@ -107,7 +107,7 @@ export class StoreWriter implements Service {
   async #lead(): Promise<void> {
     // Renewed from now on: a migration may take longer than the lease.
     this.#renewal = setInterval(() => void this.#renew(), RENEW_EVERY_MS);
-    const db = openForWriting(this.#path);
+    const db = openForWriting(this.#path, refuseForeign);
     const report = await migrate(db, hashPassword);
     if (report.imported)
       this.#log.info({ event: 'imported', ...report.imported }, 'database of the old chat app taken over');

@@ -72,19 +72,27 @@ function migrateNow(db: Db, seedUsers: SeedUsers | undefined): MigrationReport {
   return { from, to: SCHEMA_VERSION, ...(imported && { imported }) };
 }
 
-function refuseForeign(db: Db): void {
+/** @throws DatabaseError if the database is newer than this program, or somebody else's; nothing is changed */
+export function refuseForeign(db: Db): void {
   const version = versionOf(db);
+  const application = db.pragma('application_id', { simple: true }) as number;
+  if (application !== APPLICATION_ID && (application !== 0 || version > 0 || hasTablesOfOthers(db))) {
+    throw new DatabaseError(
+      `The database ${db.name} belongs to another program (application ${application}, schema ${version}). Nothing was changed.`,
+    );
+  }
   if (version > SCHEMA_VERSION) {
     throw new DatabaseError(
       `The database ${db.name} has schema ${version}, this program knows ${SCHEMA_VERSION}: run the newer Parley it was last used with.`,
     );
   }
-  if (version > 0 && db.pragma('application_id', { simple: true }) !== APPLICATION_ID) {
-    throw new DatabaseError(
-      `The database ${db.name} belongs to another program (it has schema ${version}, but is not Parley's).`,
-    );
-  }
 }
+
+/** Tables, but not the seed's. */
+const hasTablesOfOthers = (db: Db): boolean =>
+  seedShape(db) === undefined &&
+  db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'").get() !==
+    undefined;
 
 /** A name for one history of the database. */
 export const newEpoch = (): string => randomBytes(9).toString('base64url');

@@ -19,11 +19,18 @@ const BUSY_MS = 5_000;
 /**
  * Opens a database for its writer: WAL, `synchronous=FULL`, both read back, since a promise of durability that SQLite
  * did not accept would be an empty one.
+ * @param refuse throws if the file is not ours: asked first, since WAL changes the file
  * @throws DatabaseError
  */
-export function openForWriting(path: string): Db {
+export function openForWriting(path: string, refuse: (db: Db) => void = () => {}): Db {
   return opening(path, () => {
     const db = new Database(path, { timeout: BUSY_MS });
+    try {
+      refuse(db);
+    } catch (error) {
+      db.close();
+      throw error;
+    }
     db.pragma('journal_mode = WAL');
     db.pragma('synchronous = FULL');
     db.pragma(`cache_size = -${CACHE_KIB}`);

@@ -126,10 +126,9 @@ export function importSeedTables(
 export function finishScrub(db: Db): void {
   if (db.prepare('SELECT scrub_pending FROM store').pluck().get() !== 1) return;
   db.exec('VACUUM');
-  db.exec('UPDATE store SET scrub_pending = 0');
+  // Until the checkpoint the old pages are in the file, and the new ones in the WAL.
   const [checkpoint] = db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
   if (checkpoint?.busy === 1) {
-    db.exec('UPDATE store SET scrub_pending = 1');
     throw new DatabaseError(
       `The database ${db.name} is open in another program, so old passwords can't be wiped from its files: stop that program first.`,
     );
