@@ -7,7 +7,7 @@ import type { WriterStatus } from '../cluster/messages.ts';
 import type { Bus } from '../core/bus.ts';
 import type { DatabaseIdentity, LeaseAnswer, Leaser } from '../core/lease.ts';
 import type { FileLock } from '../db/file-lock.ts';
-import { isCurrent, migrate } from '../db/migrate.ts';
+import { isCurrent, migrate, refuseForeign } from '../db/migrate.ts';
 import { DatabaseError, openForReading, openForWriting, reason } from '../db/open.ts';
 import { readIdentity } from '../db/store-row.ts';
 import type { Logger } from '../ops/logger.ts';

@@ -133,4 +133,5 @@ export function finishScrub(db: Db): void {
       `The database ${db.name} is open in another program, so old passwords can't be wiped from its files: stop that program first.`,
     );
   }
+  db.exec('UPDATE store SET scrub_pending = 0');
 }

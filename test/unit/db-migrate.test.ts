@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict';
+import { copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { after, test } from 'node:test';
+import Database from 'better-sqlite3';
+import { Passwords } from '../../src/auth/passwords.ts';
+import { isCurrent, migrate, refuseForeign, SCHEMA_VERSION } from '../../src/db/migrate.ts';
+import { DatabaseError, type Db, openForReading, openForWriting } from '../../src/db/open.ts';
+import { readIdentity } from '../../src/db/store-row.ts';
+import { Reader } from '../../src/reader/reader.ts';
+import { temporaryFolder } from '../support/server.ts';
+
+const folder = temporaryFolder({ after });
+const fakeHash = async (password: string): Promise<string> => `#${password.length}`;
+let files = 0;
+const newPath = (): string => `${folder}/${++files}.db`;
+
+const MARK = 'clear-text-password';
+const USERS = 12;
+const MESSAGES = 10_000;
+
+/** A file as the chat app before Parley left it. */
+function seed(withId: boolean, options: { users?: number; messages?: number } = {}): string {
+  const path = newPath();
+  const db = new Database(path);
+  db.exec(`
+    CREATE TABLE users (user_id TEXT PRIMARY KEY, password TEXT);
+    CREATE TABLE messages (${withId ? 'id INTEGER PRIMARY KEY AUTOINCREMENT, ' : ''}sender TEXT, receiver TEXT,
+      message TEXT, timestamp DATETIME DEFAULT CURRENT_TIMESTAMP);`);
+  db.transaction(() => {
+    const user = db.prepare('INSERT INTO users VALUES (?, ?)');
+    for (let i = 0; i < (options.users ?? USERS); i++) user.run(`user${i}`, `${MARK}-${i}-${'x'.repeat(40)}`);
+    const message = db.prepare(
+      'INSERT INTO messages (sender, receiver, message, timestamp) VALUES (?, ?, ?, ?)',
+    );
+    for (let i = 0; i < (options.messages ?? MESSAGES); i++) {
+      const time = new Date(1.68e12 + (i % 1000) * 1000).toISOString().slice(0, 19).replace('T', ' ');
+      message.run(
+        `user${i % USERS}`,
+        i % 97 === 0 ? 'ghost' : `user${(i * 7) % USERS}`,
+        `message ${i}`,
+        time,
+      );
+    }
+  })();
+  db.close();
+  return path;
+}
+
+const holds = (path: string, text: string): boolean =>
+  [path, `${path}-wal`, `${path}-shm`, `${path}-journal`].some(
+    (file) => existsSync(file) && readFileSync(file).includes(text),
+  );
+const messagesOf = (db: Db): unknown[] =>
+  db.prepare('SELECT sender, receiver, message, timestamp FROM messages ORDER BY rowid').all();
+
+test('migration: an empty file becomes a database of this schema, with an identity of its own', async () => {
+  const [one, two] = [openForWriting(newPath()), openForWriting(newPath())];
+  assert.deepEqual(await migrate(one, fakeHash), { from: 0, to: SCHEMA_VERSION });
+  await migrate(two, fakeHash);
+  assert.ok(isCurrent(one));
+  assert.notEqual(readIdentity(one).databaseId, readIdentity(two).databaseId);
+  assert.notEqual(readIdentity(one).epoch, readIdentity(two).epoch);
+  const before = readIdentity(one);
+  assert.deepEqual(await migrate(one, fakeHash), { from: SCHEMA_VERSION, to: SCHEMA_VERSION });
+  assert.deepEqual(readIdentity(one), before);
+  one.close();
+  two.close();
+});
+
+for (const withId of [true, false]) {
+  test(`migration: the old chat app's file ${withId ? 'with' : 'without'} ids: nothing lost, order kept, logins work, no password left in clear`, async () => {
+    const path = seed(withId);
+    const original = new Database(path);
+    const rows = messagesOf(original);
+    original.close();
+    assert.ok(holds(path, MARK));
+    const passwords = new Passwords({ atOnce: 4 });
+    const db = openForWriting(path);
+    const report = await migrate(db, (password) => passwords.hash(password));
+    assert.deepEqual(report.imported, { users: USERS, messages: MESSAGES });
+    assert.deepEqual(messagesOf(db), rows);
+    assert.equal(holds(path, MARK), false, 'while it is open');
+    const reader = new Reader(db);
+    for (let i = 0; i < USERS; i++) {
+      const { passwordHash } = reader.credentials({ user: `user${i}` }) ?? {};
+      assert.ok(await passwords.matches(`${MARK}-${i}-${'x'.repeat(40)}`, passwordHash));
+    }
+    assert.equal(
+      await passwords.matches(`${MARK}-0`, reader.credentials({ user: 'user0' })?.passwordHash),
+      false,
+    );
+    assert.equal(reader.credentials({ user: 'ghost' }), null);
+    const mine = db.prepare('SELECT count(*) FROM messages WHERE ? IN (sender, receiver)').pluck();
+    for (const user of ['user3', 'ghost']) {
+      assert.equal(reader.recent({ user, limit: 20_000 }).rows.length, mine.get(user));
+      for (const { unread } of reader.conversations({ user, limit: 100 }).conversations)
+        assert.equal(unread, 0);
+    }
+    assert.equal(db.pragma('integrity_check', { simple: true }), 'ok');
+    db.close();
+    assert.equal(holds(path, MARK), false, 'after it was closed');
+  });
+}
+
+/** Runs a migration that dies before a statement; the answer is a copy of the files as they were then. */
+async function dieBefore(path: string, statement: RegExp): Promise<string | undefined> {
+  const db = openForWriting(path);
+  let copy: string | undefined;
+  const watch = (name: 'exec' | 'pragma'): void => {
+    const real = db[name].bind(db) as (sql: string, ...rest: unknown[]) => unknown;
+    Object.assign(db, {
+      [name]: (sql: string, ...rest: unknown[]) => {
+        if (copy === undefined && statement.test(sql)) {
+          copy = newPath();
+          for (const end of ['', '-wal']) if (existsSync(path + end)) copyFileSync(path + end, copy + end);
+        }
+        return real(sql, ...rest);
+      },
+    });
+  };
+  watch('exec');
+  watch('pragma');
+  await migrate(db, fakeHash);
+  db.close();
+  return copy;
+}
+
+for (const [point, statement] of [
+  ['between the import and the scrub', /^VACUUM/],
+  ['between the VACUUM and what follows', /scrub_pending = 0|wal_checkpoint/],
+  ['before the checkpoint', /wal_checkpoint/],
+  ['before the flag is taken back', /scrub_pending = 0/],
+] as const) {
+  test(`migration: a crash ${point} is made good at the next start: no password left in clear`, async () => {
+    const crashed = await dieBefore(seed(true, { messages: 200 }), statement);
+    assert.ok(crashed);
+    const db = openForWriting(crashed);
+    await migrate(db, fakeHash);
+    assert.equal(holds(crashed, MARK), false);
+    assert.equal(db.prepare('SELECT count(*) FROM messages').pluck().get(), 200);
+    db.close();
+  });
+}
+
+test('migration: a crash within the import leaves the old file as it was', async () => {
+  const path = seed(false, { messages: 200 });
+  const crashed = await dieBefore(path, /DROP TABLE seed_messages/);
+  assert.ok(crashed);
+  const before = new Database(crashed, { readonly: true });
+  assert.equal(
+    before.prepare('SELECT count(*) FROM users WHERE password LIKE ?').pluck().get(`${MARK}%`),
+    USERS,
+  );
+  assert.equal(before.prepare('SELECT count(*) FROM messages').pluck().get(), 200);
+  before.close();
+  const db = openForWriting(crashed);
+  assert.deepEqual((await migrate(db, fakeHash)).imported, { users: USERS, messages: 200 });
+  db.close();
+});
+
+const strange: readonly (readonly [what: string, sql: string])[] = [
+  [
+    'a newer schema of ours',
+    `PRAGMA application_id = 0x5061726c; PRAGMA user_version = ${SCHEMA_VERSION + 1}; CREATE TABLE store (x)`,
+  ],
+  ["another program's schema", 'PRAGMA application_id = 7; PRAGMA user_version = 1; CREATE TABLE store (x)'],
+  ["another program's schema without an application id", 'PRAGMA user_version = 1; CREATE TABLE things (x)'],
+  ["another program's file without a version", 'PRAGMA application_id = 7; CREATE TABLE things (x)'],
+  ['tables of another program only', 'CREATE TABLE things (x); INSERT INTO things VALUES (1)'],
+  ['users with another column', 'CREATE TABLE users (user_id TEXT PRIMARY KEY, password TEXT, email TEXT)'],
+  ['users without passwords', 'CREATE TABLE users (user_id TEXT PRIMARY KEY)'],
+  ['messages of another shape', 'CREATE TABLE messages (id INTEGER PRIMARY KEY, body TEXT)'],
+  ['messages without a time', 'CREATE TABLE messages (sender TEXT, receiver TEXT, message TEXT)'],
+];
+for (const [what, sql] of strange) {
+  test(`migration: a file with ${what} is refused, and not one byte of it is changed`, async () => {
+    const path = newPath();
+    const made = new Database(path);
+    made.exec(sql);
+    made.close();
+    const before = readFileSync(path);
+    const open = async (): Promise<void> => {
+      const db = openForWriting(path, refuseForeign);
+      try {
+        await migrate(db, fakeHash);
+      } finally {
+        db.close();
+      }
+    };
+    await assert.rejects(open, DatabaseError);
+    assert.ok(readFileSync(path).equals(before));
+  });
+}
+
+test('open: what is no database, or nowhere, is one sentence', () => {
+  const path = newPath();
+  copyFileSync(import.meta.filename, path);
+  assert.throws(() => openForWriting(path), { name: 'DatabaseError', message: /not an SQLite database/ });
+  assert.throws(() => openForWriting(`${folder}/none/chat.db`), {
+    name: 'DatabaseError',
+    message: /does not exist/,
+  });
+  assert.throws(() => openForReading(newPath()), { name: 'DatabaseError' });
+});
+
+test('open: a writer has WAL and synchronous=FULL, a reader can not write', async () => {
+  const path = newPath();
+  const db = openForWriting(path);
+  await migrate(db, fakeHash);
+  assert.equal(db.pragma('journal_mode', { simple: true }), 'wal');
+  assert.equal(db.pragma('synchronous', { simple: true }), 2);
+  const reader = openForReading(path);
+  assert.throws(() => reader.exec("INSERT INTO users VALUES ('x', 'y', 0)"), /readonly/);
+  reader.close();
+  db.close();
+});
