@@ -17,6 +17,12 @@ const config: UserConfig = {
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    rolldownOptions: {
+      onwarn(warning, warn) {
+        // "use client" in virtua: it speaks to servers that render React, and there is none.
+        if (warning.code !== 'MODULE_LEVEL_DIRECTIVE') warn(warning);
+      },
+    },
   },
 };
 

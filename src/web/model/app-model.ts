@@ -15,6 +15,8 @@ export type View =
  */
 export class AppModel {
   readonly view: Listenable<View>;
+  /** That of the chat on the screen; the client forgets its own when it ends. */
+  #session: Session | null = null;
 
   constructor() {
     const session = load();
@@ -53,11 +55,13 @@ export class AppModel {
   }
 
   #chat(session: Session): View {
+    this.#session = session;
     const store = new ChatStore({
       session,
       sessionChanged: (next, because) => {
-        if (next !== null) save(next);
-        else this.#ended(store, because);
+        if (next === null) return this.#ended(store, because);
+        this.#session = next;
+        save(next);
       },
     });
     return { name: 'chat', store };
@@ -72,7 +76,8 @@ export class AppModel {
       this.#show(this.#chat(stored));
       return;
     }
-    write(shared, KEY, null);
+    // Not what another user of this browser has just logged in with.
+    if (same(this.#session!, stored)) write(shared, KEY, null);
     this.#show({ name: 'welcome', notice: because === undefined ? null : because.message });
   }
 
@@ -85,14 +90,10 @@ export class AppModel {
     }
   }
 
-  get #session(): Session | null {
-    const view = this.view.value;
-    return view.name === 'chat' ? view.store.client.session : null;
-  }
-
   #show(view: View): void {
     const before = this.view.value;
     this.view.set(view);
+    if (view.name === 'welcome') this.#session = null;
     if (before.name === 'chat') before.store.close();
   }
 }

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import type { Browser } from 'playwright-core';
+import { call, logIn as logInByHttp } from '../support/client.ts';
+import { launchBrowser, openSibling, openTab } from './support/browser.ts';
+import { suiteCleanups } from './support/cleanups.ts';
+import { bubble, composer, entry, logIn, register, say, search } from './support/screen.ts';
+import { type Site, startSite } from './support/site.ts';
+
+describe('accounts in the browser', () => {
+  const cleanups = suiteCleanups();
+  let site: Site;
+  let browser: Browser;
+
+  before(async () => {
+    site = await startSite(cleanups, { users: ['anna', 'ben', 'cleo', 'dora', 'emil'] });
+    browser = await launchBrowser(cleanups);
+  });
+
+  test('a stranger registers, finds somebody and writes, knowing nothing', async () => {
+    const { page, problems } = await openTab(browser, site.url);
+    await register(page, 'stranger');
+    await page.getByText('No conversations yet').waitFor();
+    await entry(page, 'ben').click();
+    await say(page, 'ben', 'Hello, I am new here');
+    await bubble(page, 'Hello, I am new here').getByText('Sent').waitFor();
+    assert.deepEqual(problems, []);
+    await page.context().close();
+  });
+
+  test('what is wrong with a name or a password is said at the field', async () => {
+    const { page } = await openTab(browser, site.url);
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('alert').getByText('Enter your user name.').waitFor();
+    await logIn(page, 'anna', 'not hers');
+    await page.getByRole('alert').getByText('The user name or the password is wrong.').waitFor();
+    assert.equal(await page.getByLabel('Password', { exact: true }).getAttribute('aria-invalid'), 'true');
+    await page.getByRole('button', { name: 'Create an account' }).click();
+    await page.getByRole('button', { name: 'Create account' }).click();
+    await page.getByRole('alert').getByText('This name is taken.').waitFor();
+    assert.equal(await page.evaluate(() => document.activeElement?.getAttribute('name')), 'username');
+    await page.context().close();
+  });
+
+  test('a session outlives a reload, and a draft does, too', async () => {
+    const { page } = await openTab(browser, site.url);
+    await logIn(page, 'anna');
+    await entry(page, 'ben').click();
+    await composer(page, 'ben').fill('half a thou');
+    await page.reload();
+    await composer(page, 'ben').waitFor();
+    assert.equal(await composer(page, 'ben').inputValue(), 'half a thou');
+    await page.context().close();
+  });
+
+  test('tabs keep in step: a login, a message, a reading and a logout in one are seen in the other', async () => {
+    const first = await openTab(browser, site.url);
+    const second = await openSibling(first, site.url);
+    await logIn(first.page, 'cleo');
+    await search(second.page).waitFor();
+    await entry(first.page, 'anna').click();
+    await say(first.page, 'anna', 'from the first tab');
+    await entry(second.page, 'anna').click();
+    await bubble(second.page, 'from the first tab').waitFor();
+    await second.page.getByRole('button', { name: 'Settings' }).click();
+    await second.page.getByRole('button', { name: 'Log out', exact: true }).click();
+    await second.page.getByRole('heading', { name: 'Log in to Parley' }).waitFor();
+    await first.page.getByText('You logged out in another tab.').waitFor();
+    await first.page.context().close();
+  });
+
+  test('G9: a new password ends the sessions on other devices, and not those of this browser', async () => {
+    const here = await openTab(browser, site.url);
+    await logIn(here.page, 'dora');
+    const sibling = await openSibling(here, site.url);
+    const elsewhere = await openTab(browser, site.url);
+    await logIn(elsewhere.page, 'dora');
+    await search(elsewhere.page).waitFor();
+    await here.page.getByRole('button', { name: 'Settings' }).click();
+    const dialog = here.page.getByRole('dialog');
+    await dialog.getByLabel('Current password').fill('wrong');
+    await dialog.getByLabel('New password').fill('better');
+    await dialog.getByRole('button', { name: 'Change' }).click();
+    await dialog.getByText('The current password is wrong.').waitFor();
+    await dialog.getByLabel('Current password').fill('secret');
+    await dialog.getByRole('button', { name: 'Change' }).click();
+    await dialog.getByText('Other sessions have ended').waitFor();
+    await elsewhere.page.getByText('The token is no longer valid: log in again.').waitFor();
+    await dialog.getByRole('button', { name: 'Close' }).click();
+    await entry(sibling.page, 'anna').click();
+    await say(sibling.page, 'anna', 'still here');
+    await bubble(sibling.page, 'still here').getByText('Sent').waitFor();
+    await elsewhere.page.context().close();
+    await here.page.context().close();
+  });
+
+  test('G9: logging out everywhere ends the other devices', async () => {
+    const here = await openTab(browser, site.url);
+    await logIn(here.page, 'emil');
+    const token = await logInByHttp(site.url, 'emil');
+    await here.page.getByRole('button', { name: 'Settings' }).click();
+    await here.page.getByRole('button', { name: 'Log out everywhere' }).click();
+    await here.page.getByRole('heading', { name: 'Log in to Parley' }).waitFor();
+    const deadline = Date.now() + 5_000;
+    let status = 200;
+    while (status === 200 && Date.now() < deadline) {
+      ({ status } = await call(site.url, 'GET', '/conversations', { token }));
+    }
+    assert.equal(status, 401);
+    await here.page.context().close();
+  });
+});

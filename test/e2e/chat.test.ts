@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import type { Browser } from 'playwright-core';
+import { connect } from '../support/client.ts';
+import { mintToken } from '../support/database.ts';
+import { waitFor } from '../support/server.ts';
+import { launchBrowser, openTab, screenshot, type Tab } from './support/browser.ts';
+import { suiteCleanups } from './support/cleanups.ts';
+import { bubble, composer, entry, find, lookAway, mark, say, texts } from './support/screen.ts';
+import { type Site, startSite } from './support/site.ts';
+
+const USERS = ['alice', 'bob', 'carol', 'dave', 'erin', 'frank', 'grace', 'heidi', 'ivan', 'judy'];
+
+describe('chatting in the browser', () => {
+  const cleanups = suiteCleanups();
+  let site: Site;
+  let browser: Browser;
+
+  before(async () => {
+    site = await startSite(cleanups, { users: USERS });
+    browser = await launchBrowser(cleanups);
+  });
+
+  /** Reloads until the two hang on different workers. */
+  async function apart(one: Tab, other: Tab): Promise<void> {
+    await waitFor(
+      async () => {
+        if ((await one.worker()) !== (await other.worker())) return true;
+        await other.page.reload();
+        return false;
+      },
+      20_000,
+      () => 'both sockets went to one worker, again and again',
+    );
+  }
+
+  test('two browsers on two workers: messages, ticks, typing and presence', async (t) => {
+    const second = await launchBrowser(t);
+    const alice = await openTab(browser, site.url, { user: 'alice' });
+    const bob = await openTab(second, site.url, { user: 'bob' });
+    await apart(alice, bob);
+    await find(alice.page, 'bob');
+    await alice.page.locator('.conversation-head').getByText('Online').waitFor();
+    await say(alice.page, 'bob', 'Are you on the other worker?');
+    await mark(alice.page, 'Are you on the other worker?', 'Sent').waitFor();
+
+    await entry(bob.page, 'alice').getByText('1 new message').waitFor();
+    await bob.page.waitForFunction(() => document.title === '(1) Parley');
+    await entry(bob.page, 'alice').click();
+    await bubble(bob.page, 'Are you on the other worker?').waitFor();
+    await mark(alice.page, 'Are you on the other worker?', 'Read').waitFor();
+    await bob.page.waitForFunction(() => document.title === 'Parley');
+
+    await composer(bob.page, 'alice').pressSequentially('Yes');
+    await alice.page.getByText('bob is typing').waitFor();
+    await composer(bob.page, 'alice').press('Enter');
+    await bubble(alice.page, 'Yes').waitFor();
+    await alice.page.getByText('bob is typing').waitFor({ state: 'detached' });
+
+    for (let i = 1; i <= 20; i++)
+      await say(i % 2 ? alice.page : bob.page, i % 2 ? 'bob' : 'alice', `line ${i}`);
+    await bubble(alice.page, 'line 20').waitFor();
+    await bubble(bob.page, 'line 19').waitFor();
+    assert.deepEqual(await texts(alice.page), await texts(bob.page));
+
+    await bob.page.context().close();
+    await alice.page.locator('.conversation-head').getByText('Offline').waitFor();
+    assert.deepEqual([...alice.problems, ...bob.problems], []);
+    await alice.page.context().close();
+  });
+
+  test('markup and scripts arrive as text, in messages and in names', async () => {
+    const attempts = [
+      '<script>window.hacked = 1</script>',
+      '<img src=x onerror="window.hacked = 1">',
+      '"><svg onload=window.hacked=1>',
+      'javascript:window.hacked=1',
+      '[a](javascript:window.hacked=1)',
+      'https://example.org/"onmouseover="window.hacked=1',
+      '{{constructor.constructor("window.hacked=1")()}}',
+      '\u202Egnp.exe reversed',
+    ];
+    const name = '<img src=x onerror=window.hacked=1>';
+    const { url } = site;
+    const { call } = await import('../support/client.ts');
+    await call(url, 'POST', '/register', { body: { user_id: name, password: 'secret' } });
+    const sender = await connect(url, name, await mintToken(name));
+    const carol = await openTab(browser, url, { user: 'carol' });
+    for (const message of attempts) sender.send({ type: 'message', to: 'carol', message });
+    await entry(carol.page, name).click();
+    for (const message of attempts) await bubble(carol.page, message).waitFor();
+    await bubble(carol.page, attempts[5]!).hover();
+    const [hacked, links, foreign] = await carol.page.evaluate(() => [
+      'hacked' in window,
+      [...document.querySelectorAll<HTMLAnchorElement>('.bubble a')].map(({ href }) => href),
+      document.querySelectorAll('.bubble img, .bubble script, .bubble svg[onload], bdi img').length,
+    ]);
+    assert.equal(hacked, false);
+    assert.equal(foreign, 0);
+    assert.deepEqual(links, ['https://example.org/']);
+    assert.deepEqual(carol.problems, []);
+    await screenshot(carol.page, 'markup-as-text');
+    sender.close();
+    await carol.page.context().close();
+  });
+
+  test('web addresses can be clicked, and open without a way back', async () => {
+    const dave = await openTab(browser, site.url, { user: 'dave' });
+    await find(dave.page, 'alice');
+    await say(dave.page, 'alice', 'See https://example.org/a_(b)?c=d&e#f, and www.example.com.');
+    const links = dave.page.locator('.bubble a');
+    await links.first().waitFor();
+    assert.deepEqual(
+      await links.evaluateAll((all) => (all as HTMLAnchorElement[]).map(({ href, rel }) => [href, rel])),
+      [
+        ['https://example.org/a_(b)?c=d&e#f', 'noopener noreferrer nofollow ugc'],
+        ['https://www.example.com/', 'noopener noreferrer nofollow ugc'],
+      ],
+    );
+    await dave.page.context().close();
+  });
+
+  test('a refused message says why, and can be sent again or deleted', async () => {
+    const erin = await openTab(browser, site.url, { user: 'erin' });
+    await erin.page.goto(`${site.url}/#/late`);
+    await say(erin.page, 'late', 'Are you registered yet?');
+    await erin.page.getByText('Not sent. There is no such user.').waitFor();
+    const { register } = await import('../support/client.ts');
+    await register(site.url, 'late');
+    await erin.page.getByRole('button', { name: 'Try again' }).click();
+    await mark(erin.page, 'Are you registered yet?', 'Sent').waitFor();
+
+    await erin.page.goto(`${site.url}/#/never`);
+    await say(erin.page, 'never', 'And you?');
+    await erin.page.getByRole('button', { name: 'Delete' }).click();
+    await bubble(erin.page, 'And you?').waitFor({ state: 'detached' });
+    assert.equal(await entry(erin.page, 'never').count(), 0);
+    await erin.page.context().close();
+  });
+
+  test('what came while one was away stands below a line, counts in title and list, and is notified', async () => {
+    const frank = await openTab(browser, site.url, { user: 'frank', permissions: ['notifications'] });
+    await frank.page.evaluate(() => {
+      const shown: string[] = [];
+      Object.assign(window, {
+        shown,
+        Notification: class {
+          static permission = 'granted';
+          constructor(title: string, { body }: { body: string }) {
+            shown.push(`${title}: ${body}`);
+          }
+        },
+      });
+    });
+    const grace = await connect(site.url, 'grace', await mintToken('grace'));
+    grace.send({ type: 'message', to: 'frank', message: 'before' });
+    await entry(frank.page, 'grace').click();
+    await bubble(frank.page, 'before').waitFor();
+    await entry(frank.page, 'grace').getByText('new message').waitFor({ state: 'detached' });
+
+    await lookAway(frank.page, true);
+    for (let i = 1; i <= 3; i++) grace.send({ type: 'message', to: 'frank', message: `while away ${i}` });
+    await frank.page.waitForFunction(() => document.title === '(3) Parley');
+    await entry(frank.page, 'grace').getByText('3 new messages').waitFor();
+    await frank.page.waitForFunction(() => (window as unknown as { shown: string[] }).shown.length === 3);
+    assert.deepEqual(
+      await frank.page.evaluate(() => (window as unknown as { shown: string[] }).shown[0]),
+      'grace: while away 1',
+    );
+    const row = frank.page.locator('.row').filter({ has: frank.page.getByText('while away 1') });
+    await row.getByText('New messages').waitFor();
+
+    await lookAway(frank.page, false);
+    await frank.page.waitForFunction(() => document.title === 'Parley');
+    grace.send({ type: 'message', to: 'frank', message: 'you are back' });
+    await bubble(frank.page, 'you are back').waitFor();
+    assert.equal(await row.getByText('New messages').count(), 1, 'the line stays where it was');
+    grace.close();
+    await frank.page.context().close();
+  });
+
+  test('everything is done with the keyboard alone', async () => {
+    const heidi = await openTab(browser, site.url, { user: 'heidi' });
+    const { keyboard } = heidi.page;
+    await entry(heidi.page, 'alice').waitFor();
+    await keyboard.press('Control+k');
+    await keyboard.type('iv');
+    await entry(heidi.page, 'ivan').waitFor();
+    await keyboard.press('ArrowDown');
+    await keyboard.press('Enter');
+    await composer(heidi.page, 'ivan').waitFor();
+    await keyboard.type('one line');
+    await keyboard.press('Shift+Enter');
+    await keyboard.type('and another');
+    await keyboard.press('Enter');
+    await mark(heidi.page, 'one line\nand another', 'Sent').waitFor();
+    await keyboard.press('Control+k');
+    await keyboard.type('judy');
+    await entry(heidi.page, 'judy').waitFor();
+    await keyboard.press('Enter');
+    await composer(heidi.page, 'judy').waitFor();
+    await keyboard.type('hi');
+    await keyboard.press('Enter');
+    await mark(heidi.page, 'hi', 'Sent').waitFor();
+    await keyboard.press('Alt+ArrowDown');
+    await bubble(heidi.page, 'one line\nand another').waitFor();
+    await heidi.page.context().close();
+  });
+});

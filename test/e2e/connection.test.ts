@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import type { Browser } from 'playwright-core';
+import { connect } from '../support/client.ts';
+import { mintToken, queryDatabase } from '../support/database.ts';
+import { signalPid, waitFor } from '../support/server.ts';
+import { launchBrowser, openTab, screenshot } from './support/browser.ts';
+import { suiteCleanups } from './support/cleanups.ts';
+import { bubble, entry, find, mark, say, texts } from './support/screen.ts';
+import { pidOfGateway, type Site, startSite } from './support/site.ts';
+
+describe('a connection that breaks, in the browser', () => {
+  const cleanups = suiteCleanups();
+  let site: Site;
+  let browser: Browser;
+
+  before(async () => {
+    site = await startSite(cleanups, { users: ['alice', 'bob', 'carol', 'dave', 'erin', 'frank', 'grace'] });
+    browser = await launchBrowser(cleanups);
+  });
+
+  const stored = (sender: string): string[] =>
+    queryDatabase<{ message: string }>(
+      site.database,
+      'SELECT message FROM messages WHERE sender = ? ORDER BY id',
+      sender,
+    ).map(({ message }) => message);
+
+  test('G2, G3, G4: the gateway is killed mid-conversation, and nobody misses or repeats a line', async () => {
+    const alice = await openTab(browser, site.url, { user: 'alice' });
+    const bob = await openTab(browser, site.url, { user: 'bob' });
+    await find(alice.page, 'bob');
+    await find(bob.page, 'alice');
+    const said: string[] = [];
+    for (let i = 1; i <= 24; i++) {
+      const [page, peer] = i % 2 === 1 ? ([alice.page, 'bob'] as const) : ([bob.page, 'alice'] as const);
+      said.push(`line ${i}`);
+      await say(page, peer, `line ${i}`);
+      if (i === 8) signalPid(pidOfGateway(site.node, await alice.worker()), 'SIGKILL');
+      if (i === 16) signalPid(pidOfGateway(site.node, await bob.worker()), 'SIGKILL');
+    }
+    for (const { page } of [alice, bob]) {
+      await page.waitForFunction(() => document.querySelectorAll('.bubble').length === 24);
+      await page.waitForFunction(() => document.querySelectorAll('.delivery.is-sending').length === 0);
+    }
+    assert.deepEqual((await texts(alice.page)).toSorted(), said.toSorted());
+    assert.deepEqual(await texts(alice.page), await texts(bob.page));
+    assert.equal(stored('alice').length + stored('bob').length, 24);
+    assert.deepEqual([...alice.problems, ...bob.problems], []);
+    await alice.page.context().close();
+    await bob.page.context().close();
+  });
+
+  test('offline: what is written waits in sight, and both sides catch up afterwards', async () => {
+    const carol = await openTab(browser, site.url, { user: 'carol' });
+    const dave = await connect(site.url, 'dave', await mintToken('dave'));
+    await find(carol.page, 'dave');
+    await say(carol.page, 'dave', 'online');
+    await mark(carol.page, 'online', 'Sent').waitFor();
+
+    await carol.page.context().setOffline(true);
+    await say(carol.page, 'dave', 'from the tunnel 1');
+    await say(carol.page, 'dave', 'from the tunnel 2');
+    await mark(carol.page, 'from the tunnel 2', 'Sending').waitFor();
+    await carol.page.getByText('You are offline.').waitFor();
+    await carol.page.locator('.conversation-head').getByText('No network').waitFor();
+    await screenshot(carol.page, 'offline-pending');
+    dave.send({ type: 'message', to: 'carol', message: 'meanwhile' });
+    await waitFor(
+      () => stored('dave').length === 1,
+      5_000,
+      () => 'the message of the other was not stored',
+    );
+
+    await carol.page.context().setOffline(false);
+    await bubble(carol.page, 'meanwhile').waitFor();
+    await mark(carol.page, 'from the tunnel 2', 'Sent').waitFor();
+    await carol.page.getByText('You are offline.').waitFor({ state: 'detached' });
+    assert.deepEqual(stored('carol'), ['online', 'from the tunnel 1', 'from the tunnel 2']);
+    assert.deepEqual(await texts(carol.page), ['online', 'meanwhile', 'from the tunnel 1', 'from the tunnel 2']);
+    dave.close();
+    await carol.page.context().close();
+  });
+
+  test('G2: a reload between sending and acknowledgement loses nothing and doubles nothing', async () => {
+    const erin = await openTab(browser, site.url, { user: 'erin' });
+    await find(erin.page, 'frank');
+    await say(erin.page, 'frank', 'before');
+    await mark(erin.page, 'before', 'Sent').waitFor();
+    const [writer] = site.node.workers('writer');
+    signalPid(writer!, 'SIGSTOP');
+    try {
+      await say(erin.page, 'frank', 'in flight');
+      await mark(erin.page, 'in flight', 'Sending').waitFor();
+      await erin.page.reload();
+      await mark(erin.page, 'in flight', 'Sending').waitFor();
+    } finally {
+      signalPid(writer!, 'SIGCONT');
+    }
+    await mark(erin.page, 'in flight', 'Sent').waitFor();
+    await entry(erin.page, 'frank').getByText('You: in flight').waitFor();
+    await erin.page.reload();
+    await mark(erin.page, 'in flight', 'Sent').waitFor();
+    assert.deepEqual(await texts(erin.page), ['before', 'in flight']);
+    assert.deepEqual(stored('erin'), ['before', 'in flight']);
+    await erin.page.context().close();
+  });
+
+  test('written offline, then the page is reloaded on the way back: it is sent once', async () => {
+    const grace = await openTab(browser, site.url, { user: 'grace' });
+    await find(grace.page, 'frank');
+    await grace.page.context().setOffline(true);
+    await say(grace.page, 'frank', 'kept on this device');
+    await mark(grace.page, 'kept on this device', 'Sending').waitFor();
+    await grace.page.context().setOffline(false);
+    await grace.page.reload();
+    await mark(grace.page, 'kept on this device', 'Sent').waitFor();
+    assert.deepEqual(stored('grace'), ['kept on this device']);
+    await grace.page.context().close();
+  });
+
+  test('a restart of the whole server is no more than a pause', async () => {
+    const frank = await openTab(browser, site.url, { user: 'frank' });
+    await find(frank.page, 'alice');
+    await say(frank.page, 'alice', 'one');
+    await mark(frank.page, 'one', 'Sent').waitFor();
+    for (const kind of ['writer', 'reader', 'gateway']) {
+      for (const pid of site.node.workers(kind)) signalPid(pid, 'SIGKILL');
+    }
+    await say(frank.page, 'alice', 'two');
+    await mark(frank.page, 'two', 'Sent').waitFor({ timeout: 20_000 });
+    assert.deepEqual(stored('frank'), ['one', 'two']);
+    await frank.page.context().close();
+  });
+});

@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
+import { openForWriting } from '../../src/db/open.ts';
+import { launchBrowser, measured, openTab, screenshot } from './support/browser.ts';
+import { suiteCleanups } from './support/cleanups.ts';
+import { bubble, entry } from './support/screen.ts';
+import { type Site, startSite } from './support/site.ts';
+
+const BEGINNING_S = Date.UTC(2026, 0, 1) / 1_000;
+const WORDS = 'a few words more so that the rows differ in height and wrap at some widths';
+
+/** Writes a conversation as if it had been held, one message a minute. */
+function writeHistory(path: string, me: string, peer: string, count: number): void {
+  const db = openForWriting(path);
+  const [a, b] = [me, peer].toSorted();
+  const { lastInsertRowid: id } = db
+    .prepare('INSERT INTO conversations (user_a, user_b) VALUES (?, ?)')
+    .run(a, b);
+  const member = db.prepare(
+    'INSERT INTO members (user_id, conversation_id, peer, read_id) VALUES (?, ?, ?, 1e9)',
+  );
+  const message = db.prepare(
+    `INSERT INTO messages (conversation_id, sender, receiver, message, timestamp)
+     VALUES (?, ?, ?, ?, datetime(?, 'unixepoch'))`,
+  );
+  db.transaction(() => {
+    member.run(me, id, peer);
+    member.run(peer, id, me);
+    for (let i = 0; i < count; i++) {
+      const [from, to] = i % 3 === 0 ? [me, peer] : [peer, me];
+      const text = `#${i} ${WORDS.slice(0, (i * 13) % WORDS.length)}`.trim();
+      message.run(id, from, to, text, BEGINNING_S + i * 60);
+    }
+  })();
+  db.close();
+}
+
+/** Time from the click on an entry to its newest message on the screen, in milliseconds: the best of some. */
+async function timeToOpen(page: Page, peer: string, newest: string, other: string): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    await page.reload();
+    await entry(page, other).click();
+    await page.locator('.bubble').first().waitFor();
+    await entry(page, peer).waitFor();
+    times.push(
+      await page.evaluate(
+        async ([name, text]) => {
+          const items = [...document.querySelectorAll<HTMLElement>('.item')];
+          const item = items.find((each) => each.querySelector('bdi')?.textContent === name);
+          const started = performance.now();
+          item?.click();
+          const { promise, resolve } = Promise.withResolvers<number>();
+          const look = () => {
+            const last = [...document.querySelectorAll('.bubble-text')].at(-1);
+            if (last?.textContent === text) resolve(performance.now() - started);
+            else requestAnimationFrame(look);
+          };
+          look();
+          return promise;
+        },
+        [peer, newest] as const,
+      ),
+    );
+    await page.goto(`${new URL(page.url()).origin}/#/`);
+  }
+  return Math.min(...times);
+}
+
+const textOf = (i: number): string => `#${i} ${WORDS.slice(0, (i * 13) % WORDS.length)}`.trim();
+
+describe('long histories in the browser', () => {
+  const cleanups = suiteCleanups();
+  let site: Site;
+  let browser: Browser;
+
+  before(async () => {
+    site = await startSite(cleanups, {
+      users: ['reader', 'short', 'middle', 'long'],
+      prepare: (path) => {
+        writeHistory(path, 'reader', 'short', 100);
+        writeHistory(path, 'reader', 'middle', 5_000);
+        writeHistory(path, 'reader', 'long', 100_000);
+      },
+    });
+    browser = await launchBrowser(cleanups);
+  });
+
+  test('a page of history that arrives in front moves nothing on the screen', async () => {
+    const { page } = await openTab(browser, site.url, { user: 'reader' });
+    await entry(page, 'middle').click();
+    await bubble(page, textOf(4_999)).waitFor();
+    await page.route('**/history?**before=**', async (route) => {
+      await new Promise((resolve) => setTimeout(resolve, 250));
+      await route.continue();
+    });
+    for (let round = 0; round < 4; round++) {
+      const answered = page.waitForResponse((response) => response.url().includes('before='));
+      await page.locator('.messages').hover();
+      while (!(await page.locator('.older-loading').count())) await page.mouse.wheel(0, -900);
+      // The wheel's own movement has to end before what else moves can be told.
+      await page.waitForTimeout(120);
+      const watching = page.evaluate(async () => {
+        const top = () => {
+          const view = document.querySelector('.messages')!.getBoundingClientRect();
+          const rows = [...document.querySelectorAll<HTMLElement>('.messages .bubble')];
+          const middle = rows.find((row) => row.getBoundingClientRect().top > view.top + view.height / 3)!;
+          return { text: middle.textContent, top: () => middle.getBoundingClientRect().top, middle };
+        };
+        const { middle, top: now } = top();
+        const start = now();
+        let worst = 0;
+        const until = performance.now() + 700;
+        while (performance.now() < until) {
+          await new Promise(requestAnimationFrame);
+          if (!middle.isConnected) return Number.NaN;
+          worst = Math.max(worst, Math.abs(now() - start));
+        }
+        return worst;
+      });
+      await answered;
+      const worst = await watching;
+      assert.ok(worst < 1.5, `round ${round}: a bubble that nobody scrolled moved by ${worst} px`);
+    }
+    await page.context().close();
+  });
+
+  test('5,000 messages scroll by in order, to the first one and back, in flat memory', async (t) => {
+    const { page, problems } = await openTab(browser, site.url, { user: 'reader' });
+    const devtools = await page.context().newCDPSession(page);
+    const heap = async (): Promise<number> => {
+      await devtools.send('HeapProfiler.collectGarbage');
+      return (await devtools.send('Runtime.getHeapUsage')).usedSize / 1e6;
+    };
+    await entry(page, 'middle').click();
+    await bubble(page, textOf(4_999)).waitFor();
+    const before = await heap();
+    const report = await page.evaluate(async () => {
+      const view = document.querySelector('.messages')!;
+      const seen = new Set<number>();
+      let mostRows = 0;
+      let disorder = '';
+      const frame = () => new Promise(requestAnimationFrame);
+      const look = () => {
+        const rows = [...view.querySelectorAll('.bubble-text')];
+        mostRows = Math.max(mostRows, rows.length);
+        const numbers = rows.map((row) => Number(/^#(\d+)/.exec(row.textContent!)![1]));
+        numbers.forEach((number, i) => {
+          if (i > 0 && numbers[i - 1]! + 1 !== number) disorder ||= numbers.join(' ');
+          seen.add(number);
+        });
+      };
+      const until = performance.now() + 60_000;
+      while (!seen.has(0) && performance.now() < until) {
+        view.scrollTop -= 450;
+        await frame();
+        look();
+      }
+      const beginning = document.querySelector('.row-beginning')?.textContent;
+      return { seen: seen.size, mostRows, disorder, beginning };
+    });
+    assert.equal(report.disorder, '');
+    assert.equal(report.seen, 5_000);
+    assert.equal(report.beginning, 'The beginning of your conversation with middle');
+    assert.ok(report.mostRows < 120, `${report.mostRows} rows at once`);
+    await screenshot(page, 'history-beginning');
+    const after = await heap();
+    t.diagnostic(`heap: ${before.toFixed(1)} MB before, ${after.toFixed(1)} MB after 5,000 messages`);
+    assert.ok(after - before < 12, `the heap grew from ${before} to ${after} MB`);
+    await page.getByRole('button', { name: 'Go to the newest message' }).click();
+    await bubble(page, textOf(4_999)).waitFor();
+    assert.ok((await measured(page)).shift < 0.05);
+    assert.deepEqual(problems, []);
+    await page.context().close();
+  });
+
+  test('100,000 messages open as fast as 100', async (t) => {
+    const { page } = await openTab(browser, site.url, { user: 'reader' });
+    const short = await timeToOpen(page, 'short', textOf(99), 'middle');
+    const long = await timeToOpen(page, 'long', textOf(99_999), 'middle');
+    t.diagnostic(`from click to newest message: ${short.toFixed(0)} ms of 100, ${long.toFixed(0)} ms of 100,000`);
+    assert.ok(long <= Math.max(2 * short, 100), `${long} ms against ${short} ms`);
+    await page.context().close();
+  });
+});
