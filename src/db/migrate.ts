@@ -91,8 +91,9 @@ export function refuseForeign(db: Db): void {
 /** Tables, but not the seed's. */
 const hasTablesOfOthers = (db: Db): boolean =>
   seedShape(db) === undefined &&
-  db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'").get() !==
-    undefined;
+  db
+    .prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'")
+    .get() !== undefined;
 
 /** A name for one history of the database. */
 export const newEpoch = (): string => randomBytes(9).toString('base64url');
