@@ -1,0 +1,240 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { check } from '../faults/checker.ts';
+import { DatabaseView } from '../faults/database.ts';
+import { History } from '../faults/history.ts';
+import { Load, until } from '../faults/load.ts';
+import { createRandom } from '../faults/random.ts';
+import { call, connect, newUser, register, type TestSocket } from '../support/client.ts';
+import { freePort } from '../support/redis.ts';
+import { docker, feed, ROOT, SERVICES, Stack } from './engine.ts';
+import { allFaults, rollingReplacement, rollingRestart, untilHealthy } from './faults.ts';
+import { during, type Stretch, table } from './recovery.ts';
+
+const SEED = process.env['SEED'] ?? String(Math.floor(Math.random() * 1_000_000));
+const GATEWAYS = 3;
+const USERS = 30;
+const SENDS_PER_S = 60;
+const START_MS = 180_000;
+const WELL_AGAIN_MS = 45_000;
+const REPORT = path.join(ROOT, 'artifacts/compose');
+
+const ports = { chat: await freePort(), admin: await freePort() };
+const url = `http://127.0.0.1:${ports.chat}`;
+const admin = `http://127.0.0.1:${ports.admin}`;
+const stack = new Stack('parley-test', { PORT: String(ports.chat), ADMIN_PORT: String(ports.admin) });
+
+before(
+  async () => {
+    rmSync(REPORT, { recursive: true, force: true });
+    mkdirSync(REPORT, { recursive: true });
+    await stack.down();
+    await stack.compose('build');
+    await stack.compose('up', '-d', '--scale', `gateway=${GATEWAYS}`);
+    await untilHealthy(stack, 'lb');
+  },
+  { timeout: START_MS },
+);
+
+after(async () => {
+  writeFileSync(path.join(REPORT, 'containers.log'), await stack.logs());
+  await stack.down();
+});
+
+test('one command brings up a system that is ready', async () => {
+  const ready = await call(url, 'GET', '/readyz');
+  assert.equal(ready.status, 200);
+  for (const service of SERVICES) await untilHealthy(stack, service);
+  const user = await docker('exec', await stack.container('gateway'), 'node', '-p', 'process.getuid()');
+  assert.notEqual(user, '0');
+});
+
+test('two people chat through the load balancer over different gateways', async () => {
+  const [ann, ben] = [await newUser(url, 'ann'), await newUser(url, 'ben')];
+  const first = await connect(url, 'ann', ann);
+  const others: TestSocket[] = [];
+  while (others.at(-1)?.worker === undefined || others.at(-1)?.worker === first.worker) {
+    assert.ok(others.length < 10, 'the load balancer spreads sockets over the gateways');
+    others.push(await connect(url, 'ben', ben));
+  }
+  first.send({ type: 'message', to: 'ben', message: 'hello over there' });
+  const heard = await (others.at(-1) as TestSocket).type('message');
+  assert.equal(heard['message'], 'hello over there');
+  for (const socket of [first, ...others]) socket.close();
+});
+
+test('A6: a client can not choose its own address', async () => {
+  await register(url, 'cat');
+  const tryOnce = async (i: number): Promise<number> => {
+    const response = await fetch(`${url}/login`, {
+      method: 'POST',
+      headers: { 'X-Forwarded-For': `10.0.0.${i}`, Forwarded: `for=10.0.0.${i}` },
+      body: JSON.stringify({ user_id: 'cat', password: 'a guess' }),
+    });
+    return response.status;
+  };
+  const statuses: number[] = [];
+  for (let i = 1; i <= 12; i++) statuses.push(await tryOnce(i));
+  assert.equal(statuses[0], 401);
+  assert.equal(statuses.at(-1), 429);
+});
+
+test('metrics of every container satisfy promtool', async () => {
+  for (const service of ['gateway', 'store'] as const) {
+    for (const id of await stack.containers(service)) {
+      const script = "fetch('http://127.0.0.1:9464/metrics').then((r) => r.text()).then(console.log)";
+      const metrics = await docker('exec', id, 'node', '-e', script);
+      assert.match(metrics, /^parley_build_info\{/m);
+      const { status, said } = promtool(`${metrics}\n`, 'check', 'metrics');
+      assert.equal(status, 0, said);
+    }
+  }
+});
+
+test('nothing is lost, doubled, reordered or misdelivered whatever befalls the containers', async (t) => {
+  t.diagnostic(`seed ${SEED}`);
+  const accounts = await Promise.all(
+    Array.from({ length: USERS }, async (_, i) => ({
+      user: `user-${i + 1}`,
+      token: await newUser(url, `user-${i + 1}`),
+    })),
+  );
+  const history = new History();
+  const random = createRandom(SEED);
+  const live = await liveDatabase();
+  const load = new Load({
+    accounts,
+    random: random.fork('load'),
+    history,
+    ports: () => new Map([[1, ports.chat]]),
+    ...(live !== undefined && { peek: (id) => live.has(id) }),
+  });
+  const stretches: Stretch[] = [];
+  const complaints: string[] = [];
+  const step = async (what: string, act: () => Promise<void>): Promise<void> => {
+    stretches.push(
+      await during(what, history, load, async () => {
+        await act();
+        await wellAgain(load).catch((error: Error) => complaints.push(`${what}: ${error.message}`));
+      }),
+    );
+    await sleep(1_000);
+  };
+  const spread = async (gateways: number): Promise<void> => {
+    for (const device of load.devices) device.reconnect();
+    await sleep(1_500);
+    await wellAgain(load);
+    const counts = socketsByGateway(history);
+    const mean = load.devices.length / gateways;
+    t.diagnostic(`${gateways} gateways: ${counts.join(' + ')} sockets`);
+    assert.equal(counts.length, gateways);
+    for (const count of counts) assert.ok(Math.abs(count - mean) <= Math.max(1, mean * 0.2), `${counts}`);
+  };
+  const scale = async (gateways: number): Promise<void> => {
+    await stack.compose(
+      'up',
+      '-d',
+      '--no-deps',
+      '--no-recreate',
+      '--scale',
+      `gateway=${gateways}`,
+      'gateway',
+    );
+    await untilHealthy(stack, 'gateway');
+  };
+
+  load.start();
+  load.aim(SENDS_PER_S, Number.POSITIVE_INFINITY);
+  await sleep(3_000);
+  for (const fault of allFaults(stack)) {
+    await step(`${fault.name} ${fault.service}, ${fault.holdMs / 1000} s`, async () => {
+      const id = random.pick(await stack.containers(fault.service));
+      await fault.inject(id);
+      await sleep(fault.holdMs);
+      await fault.heal?.(id);
+    });
+  }
+  await step('rolling restart of the gateways', () => rollingRestart(stack, 'gateway'));
+  await step('restart of the store', () => rollingRestart(stack, 'store'));
+  await step('rolling replacement of the gateways', () => rollingReplacement(stack));
+  await step('scaled to 1 gateway', () => scale(1));
+  await step('scaled to 4 gateways', () => scale(4));
+  await spread(4);
+  await step('scaled to 2 gateways', () => scale(2));
+  await spread(2);
+
+  load.aim(0, 0);
+  await until(60_000, () => load.open === 0);
+  const copy = await copyOfTheDatabase();
+  await load.quiesce(60_000, () => copy.newest());
+  load.stop();
+  const rows = copy.rows().filter(({ sender }) => sender.startsWith('user-'));
+  const verdict = check(history.events, rows);
+  const { totals } = verdict;
+  const report = [
+    `seed ${SEED}: ${totals.sends} messages, ${totals.acknowledged} acknowledged, ${totals.delivered} deliveries, ${totals.resumes} resumes, ${totals.peeked} looked up at once`,
+    '',
+    table(history.events, stretches, verdict),
+    ...complaints.map((complaint) => `! ${complaint}`),
+  ].join('\n');
+  writeFileSync(path.join(REPORT, 'report.txt'), `${report}\n`);
+  process.stdout.write(`\n${report}\n\n`);
+  assert.deepEqual(copy.damage(), []);
+  copy.close();
+  live?.close();
+  assert.ok(verdict.ok, 'violations, see the table');
+  assert.deepEqual(complaints, []);
+});
+
+/** Every device is back and has what it missed, and no send waits. */
+async function wellAgain(load: Load): Promise<void> {
+  for (const service of SERVICES) await untilHealthy(stack, service);
+  const back = (): boolean =>
+    load.devices.every((device) => device.paused || (device.ready && device.caughtUp));
+  const well = await until(WELL_AGAIN_MS, () => load.open < SENDS_PER_S && back());
+  const away = load.devices.filter((device) => !device.paused && !(device.ready && device.caughtUp));
+  if (!well) throw new Error(`${load.open} sends wait, ${away.length} devices are away`);
+}
+
+/** How many of the open sockets each gateway has. */
+function socketsByGateway(history: History): number[] {
+  const open = new Map<number, string>();
+  for (const event of history.events) {
+    if (event.kind === 'opened') open.set(event.socket, event.worker);
+    else if (event.kind === 'closed') open.delete(event.socket);
+  }
+  const counts = new Map<string, number>();
+  for (const worker of open.values()) counts.set(worker, (counts.get(worker) ?? 0) + 1);
+  return [...counts.values()].sort((a, b) => b - a);
+}
+
+/** The file itself, where the engine keeps its volumes within reach: then early deliveries (M1) are found, too. */
+async function liveDatabase(): Promise<DatabaseView | undefined> {
+  const folder = await docker('volume', 'inspect', '--format', '{{.Mountpoint}}', `${stack.project}_data`);
+  const file = path.join(folder, 'chat.db');
+  return existsSync(file) ? new DatabaseView(file) : undefined;
+}
+
+/** A back-up, made by the running store. */
+async function copyOfTheDatabase(): Promise<DatabaseView> {
+  const made = await call(admin, 'POST', '/backup?file=/data/copy.db');
+  assert.equal(made.status, 200, JSON.stringify(made.body));
+  const file = path.join(REPORT, 'copy.db');
+  await docker('cp', `${await stack.container('store')}:/data/copy.db`, file);
+  return new DatabaseView(file);
+}
+
+/** promtool of this machine, or of the image that docker-compose.yml names for Prometheus. */
+function promtool(input: string, ...args: string[]): { status: number | null; said: string } {
+  const here = feed('promtool', args, input);
+  if (here.status !== null) return here;
+  const file = readFileSync(path.join(ROOT, 'docker-compose.yml'), 'utf8');
+  const image = /image: (prom\/prometheus:\S+)/.exec(file)?.[1] ?? '';
+  const there = feed('docker', ['run', '--rm', '-i', '--entrypoint', 'promtool', image, ...args], input);
+  if (there.status === 125)
+    throw new Error('promtool is needed on the PATH (Debian: apt-get install prometheus)');
+  return there;
+}
