@@ -13,8 +13,11 @@ import type { Db } from '../db/open.ts';
 import { mergeSorted } from './merge.ts';
 import { prepareStatements, type Statements } from './statements.ts';
 
-/** A catch-up page, and one answer of `recent`, hold at most this much text, in UTF-16 units: the bus carries it whole. */
-const ANSWER_UNITS = 512 * 1024;
+/**
+ * A catch-up page, and one answer of `recent`, hold at most this much text, in UTF-16 units: the bus carries it whole. In
+ * UTF-8 that is three times as many bytes at most, and must stay below what a socket may have unsent (rule L6).
+ */
+const ANSWER_UNITS = 256 * 1024;
 /** Unread messages are counted up to this many. */
 const UNREAD_MAX = 1_000;
 /** Rows a SQLite LIMIT may ask for when there is no bound of our own. */

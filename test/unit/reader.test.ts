@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import fc from 'fast-check';
+import type { MessageFrame } from '../../src/contract/frames.ts';
+import { LIMITS } from '../../src/contract/limits.ts';
+import type { Db } from '../../src/db/open.ts';
+import { openForReading } from '../../src/db/open.ts';
+import { Reader } from '../../src/reader/reader.ts';
+import type { Ledger } from '../../src/writer/ledger.ts';
+import { commit, openLedger, register, send } from '../support/ledger.ts';
+import { temporaryFolder } from '../support/server.ts';
+
+const folder = temporaryFolder({ after });
+let files = 0;
+
+async function bench(users: readonly string[]): Promise<{ ledger: Ledger; reader: Reader; db: Db }> {
+  const path = `${folder}/${++files}.db`;
+  const ledger = await openLedger(path);
+  commit(
+    ledger,
+    users.map((user) => register(user)),
+  );
+  const db = openForReading(path);
+  return { ledger, reader: new Reader(db), db };
+}
+
+type Model = { readonly id: number; readonly from: string; readonly to: string; readonly text: string };
+const parse = (frames: readonly string[]): MessageFrame[] => frames.map((frame) => JSON.parse(frame));
+const ids = (messages: readonly { id: number }[]): number[] => messages.map(({ id }) => id);
+const isOf = (user: string) => (m: Model) => m.from === user || m.to === user;
+const between = (one: string, two: string) => (m: Model) =>
+  (m.from === one && m.to === two) || (m.from === two && m.to === one);
+
+// Ids whose order in UTF-16 is not that of their bytes, and one that is another's prefix.
+const USERS = ['ann', 'anna', '\uff21', '😀', 'zoe'];
+const user = fc.constantFrom(...USERS);
+const world = fc.record({
+  messages: fc.array(fc.record({ from: user, to: user, text: fc.string({ minLength: 1, maxLength: 20 }) }), {
+    maxLength: 80,
+  }),
+  reads: fc.array(fc.record({ user, peer: user, id: fc.nat(90) }), { maxLength: 10 }),
+});
+
+test('G4 catch-up, history, recent, conversations: as a plain list of messages has it', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      world,
+      fc.nat(90),
+      fc.integer({ min: 1, max: 90 }),
+      async ({ messages, reads }, bound, limit) => {
+        const { ledger, reader, db } = await bench(USERS);
+        const model: Model[] = messages.map((m, i) => ({ ...m, id: i + 1 }));
+        commit(
+          ledger,
+          model.map(({ id, from, to, text }) => send(from, to, text, `c${id}`)),
+        );
+        const markers = new Map<string, number>();
+        for (const read of reads) {
+          commit(ledger, [{ kind: 'mark-read', ...read }]);
+          if (!model.some(between(read.user, read.peer))) continue;
+          const key = `${read.user}>${read.peer}`;
+          markers.set(key, Math.max(markers.get(key) ?? 0, Math.min(read.id, model.length)));
+        }
+        for (const me of USERS) {
+          const mine = model.filter(isOf(me));
+          const page = reader.catchUp({ user: me, since: bound });
+          assert.deepEqual(page.ids, ids(mine.filter(({ id }) => id > bound)));
+          assert.deepEqual(ids(parse(page.frames)), page.ids);
+          assert.deepEqual(
+            [page.upto, page.head, page.more, page.user],
+            [model.length, model.length, false, 'known'],
+          );
+
+          const older = mine.filter(({ id }) => id < bound).reverse();
+          const recent = reader.recent({ user: me, before: bound, limit });
+          assert.deepEqual(
+            recent.rows.map(([id, from, to, text]) => ({ id, from, to, text })),
+            older.slice(0, limit).map(({ id, from, to, text }) => ({ id, from, to, text })),
+          );
+          assert.equal(recent.more, older.length > limit);
+
+          for (const peer of USERS) {
+            const shared = model.filter(between(me, peer)).filter(({ id }) => id < bound);
+            const history = reader.history({ user: me, peer, before: bound, limit });
+            assert.deepEqual(ids(parse(history.frames)), ids(shared.slice(-limit)));
+            assert.equal(history.nextBefore, shared.length > limit ? shared.slice(-limit)[0]?.id : null);
+          }
+
+          const summaries = USERS.flatMap((peer) => {
+            const shared = model.filter(between(me, peer));
+            const last = shared.at(-1);
+            if (last === undefined || last.id >= bound) return [];
+            const read = markers.get(`${me}>${peer}`) ?? 0;
+            const unread = shared.filter(({ id, from }) => id > read && from !== me).length;
+            return [
+              { user: peer, last: last.id, unread, read, peer_read: markers.get(`${peer}>${me}`) ?? 0 },
+            ];
+          }).sort((a, b) => b.last - a.last);
+          const count = Math.min(limit, 3);
+          const list = reader.conversations({ user: me, before: bound, limit: count });
+          assert.deepEqual(
+            list.conversations.map(({ user: peer, last_message, unread, read, peer_read }) => ({
+              user: peer,
+              last: last_message.id,
+              unread,
+              read,
+              peer_read,
+            })),
+            summaries.slice(0, count),
+          );
+          assert.equal(list.nextBefore, summaries.length > count ? summaries[count - 1]?.last : null);
+        }
+        db.close();
+        ledger.close();
+      },
+    ),
+    { numRuns: 40 },
+  );
+});
+
+test('G4 catch-up: pages of 200 follow each other without gap or repeat, each with a valid since', async () => {
+  const { ledger, reader, db } = await bench(USERS);
+  const total = LIMITS.catchUpPage * 2 + 7;
+  commit(
+    ledger,
+    Array.from({ length: total }, (_, i) => send('ann', USERS[i % USERS.length] as string, `${i}`, `c${i}`)),
+  );
+  const pages: number[][] = [];
+  for (let since = 0; ; ) {
+    const page = reader.catchUp({ user: 'ann', since });
+    pages.push([...page.ids]);
+    since = page.upto;
+    if (!page.more) break;
+    assert.equal(page.upto, page.ids.at(-1));
+  }
+  assert.deepEqual(
+    pages.map(({ length }) => length),
+    [200, 200, 7],
+  );
+  assert.deepEqual(
+    pages.flat(),
+    Array.from({ length: total }, (_, i) => i + 1),
+  );
+  assert.deepEqual(reader.catchUp({ user: 'ann', since: total + 5 }).ids, []);
+  assert.deepEqual(reader.catchUp({ user: 'ann' }).ids, [], 'without since there is only the head');
+  assert.equal(reader.catchUp({ user: 'ann' }).head, total);
+  assert.equal(reader.catchUp({ user: 'nobody', since: 0 }).user, 'unknown');
+  db.close();
+});
+
+test('L6 bounded: a page of catch-up is well below what a socket may have unsent, whatever the script', async () => {
+  const { ledger, reader, db } = await bench(['ann', 'bob']);
+  for (const [i, letter] of ['€', '\u0001', '😀'].entries()) {
+    commit(
+      ledger,
+      Array.from({ length: 250 }, (_, n) =>
+        send('ann', 'bob', letter.repeat(8_000 / letter.length), `${i}-${n}`),
+      ),
+    );
+  }
+  for (let since = 0, more = true; more; ) {
+    const page = reader.catchUp({ user: 'bob', since });
+    const bytes = page.frames.reduce((sum, frame) => sum + Buffer.byteLength(frame), 0);
+    assert.ok(
+      bytes < LIMITS.unsentBytes,
+      `${bytes} bytes in one page: the next frame would close the socket (4431)`,
+    );
+    ({ upto: since, more } = page);
+  }
+  const recent = reader.recent({ user: 'bob', limit: 10_000 });
+  assert.ok(recent.more && recent.rows.length < 200);
+  db.close();
+});
+
+test('A5 tokens: revoked for a user who does not exist, an older version, an ended id; valid otherwise', async () => {
+  const { ledger, reader, db } = await bench(['ann']);
+  const state = (user: string, tokenId: string, version: number): string =>
+    reader.tokenState({ user, tokenId, version });
+  assert.equal(state('nobody', 't', 0), 'revoked');
+  assert.equal(state('ann', 't', 0), 'valid');
+  commit(ledger, [{ kind: 'logout', user: 'ann', tokenId: 't', expiresAt: 4e9 }]);
+  assert.deepEqual([state('ann', 't', 0), state('ann', 'u', 0)], ['revoked', 'valid']);
+  const tokens = [
+    { tokenId: 't', version: 0 },
+    { tokenId: 'u', version: 0 },
+  ];
+  assert.deepEqual(reader.catchUp({ user: 'ann', tokens }).tokens, ['revoked', 'valid']);
+  db.close();
+});
+
+test('H10 users: exactly those that begin with the prefix, in byte order, however odd the letters', async () => {
+  const letter = fc.constantFrom('a', 'b', '_', '%', 'é', '\uff21', '😀', '\uffee');
+  const id = fc.array(letter, { minLength: 1, maxLength: 4 }).map((letters) => letters.join(''));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uniqueArray(id, { maxLength: 20 }),
+      fc.array(letter, { maxLength: 2 }).map((letters) => letters.join('')),
+      fc.option(id, { nil: undefined }),
+      fc.option(id, { nil: undefined }),
+      fc.integer({ min: 1, max: 10 }),
+      async (all, prefix, except, after_, limit) => {
+        const { ledger, reader, db } = await bench(all);
+        const expected = all
+          .filter((one) => one.startsWith(prefix) && one !== except)
+          .filter((one) => after_ === undefined || Buffer.compare(Buffer.from(one), Buffer.from(after_)) > 0)
+          .sort((one, two) => Buffer.compare(Buffer.from(one), Buffer.from(two)))
+          .slice(0, limit);
+        const found = reader.users({
+          prefix,
+          limit,
+          ...(except !== undefined && { except }),
+          ...(after_ !== undefined && { after: after_ }),
+        });
+        assert.deepEqual(found.users, expected);
+        db.close();
+        ledger.close();
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
