@@ -143,8 +143,7 @@ export class Reader implements QueryHandlers {
 
   users({ prefix, after = '', except = '', limit }: Queries['users']['params']): Queries['users']['answer'] {
     // Ids with a common prefix stand together in byte order; the highest code point ends their range.
-    const from = after > prefix ? after : prefix;
-    const users = this.#sql.users.all(from, after, `${prefix}\u{10FFFF}`, except, limit) as string[];
+    const users = this.#sql.users.all(prefix, after, `${prefix}\u{10FFFF}`, except, limit) as string[];
     return { users };
   }
 
