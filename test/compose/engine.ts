@@ -1,4 +1,5 @@
 import { execFile, spawnSync } from 'node:child_process';
+import { createServer } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
@@ -30,6 +31,21 @@ export async function docker(...args: string[]): Promise<string> {
   return stdout.trim();
 }
 
+/** A free port below those that the system hands out: while its container is down, nobody else comes to have it. */
+export async function quietPort(): Promise<number> {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, () => resolve(true));
+    });
+    if (!free) continue;
+    await new Promise((closed) => server.close(closed));
+    return port;
+  }
+}
+
 /** Feeds a program with text; its exit code and all it said. */
 export function feed(program: string, args: readonly string[], input: string) {
   const { status, stdout, stderr, error } = spawnSync(program, args, { input, encoding: 'utf8' });
@@ -56,6 +72,8 @@ export class Stack {
       cwd: ROOT,
       env: { ...process.env, ...this.#env },
       maxBuffer: 64 * 1024 * 1024,
+    }).catch(({ stderr }: { stderr: string }) => {
+      throw new Error(`compose ${args.join(' ')}:\n${stderr.split('\n').slice(-12).join('\n')}`);
     });
     return stdout.trim();
   }
