@@ -1,6 +1,6 @@
 import type { AffectedPath, Arena, FaultKind } from './fault-kind.ts';
 import type { ParleyNode } from './node.ts';
-import { type Process, type Role, signal } from './processes.ts';
+import { hasOpen, type Process, type Role, signal } from './processes.ts';
 
 /* Faults of Parley's own processes: killed, frozen, asked to end. */
 
@@ -9,6 +9,11 @@ type Victim = { node: ParleyNode; process: Process };
 function pickVictim(arena: Arena, role: Role): Victim | undefined {
   const { cluster, random } = arena;
   const victims = cluster.nodes.flatMap((node) => node.processes(role).map((process) => ({ node, process })));
+  if (role === 'writer' && victims.length > 1 && random.chance(0.8)) {
+    // Those that stand by do nothing: mostly, the one that leads is meant.
+    const leading = victims.find(({ process }) => hasOpen(process, cluster.databasePath));
+    if (leading !== undefined) return leading;
+  }
   return victims.length === 0 ? undefined : random.pick(victims);
 }
 
@@ -71,6 +76,31 @@ const freeze = (role: Role, seconds: number): FaultKind => ({
     };
   },
 });
+
+/** A whole machine stands still for a while, as a virtual one does that is moved, and wakes as if nothing had been. */
+const nodeFreeze: FaultKind = {
+  name: 'node-freeze-10s',
+  needs: [],
+  group: 'primary',
+  lastsMs: 10_000,
+  arm({ cluster, random }) {
+    const node = random.pick(cluster.nodes);
+    let frozen: Process[] = [];
+    return {
+      target: `node ${node.number}, all its processes`,
+      holdMs: 10_000,
+      measureFrom: 'heal',
+      path: { kind: 'node', node: node.number },
+      inject: () => {
+        frozen = node.processes();
+        for (const process of frozen) signal(process, 'SIGSTOP');
+      },
+      heal: () => {
+        for (const process of frozen) signal(process, 'SIGCONT');
+      },
+    };
+  },
+};
 
 const primaryKill: FaultKind = {
   name: 'primary-kill',
@@ -142,11 +172,14 @@ export const PROCESS_FAULTS: readonly FaultKind[] = [
   freeze('gateway', 1),
   freeze('gateway', 10),
   freeze('writer', 1),
+  // Longer than its lease, shorter than its primary's patience: it wakes up when another may have replaced it.
+  freeze('writer', 4),
   freeze('writer', 10),
   freeze('reader', 1),
   freeze('reader', 10),
   freeze('primary', 1),
   freeze('primary', 10),
+  nodeFreeze,
   nodeRestart,
   rollingRestart,
 ];

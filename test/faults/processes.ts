@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 /*
  * The processes of a node, found under its primary's pid in /proc by the title each of them gives itself.
@@ -60,6 +60,16 @@ export const hasRole = (process: Process, role: Role): boolean => process.title.
 export function isAlive(process: Process): boolean {
   const stat = statOf(process.pid);
   return stat !== undefined && stat.state !== 'Z' && stat.startTime === process.startTime;
+}
+
+/** Whether the process has the file open at this moment. */
+export function hasOpen(process: Process, path: string): boolean {
+  try {
+    const folder = `/proc/${process.pid}/fd`;
+    return readdirSync(folder).some((fd) => readlinkSync(`${folder}/${fd}`) === path);
+  } catch {
+    return false;
+  }
 }
 
 /** Sends a signal to that very process; false when it is gone. */
