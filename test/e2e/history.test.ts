@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { openForWriting } from '../../src/db/open.ts';
-import { launchBrowser, measured, openTab, screenshot } from './support/browser.ts';
+import { launchBrowser, openTab, screenshot } from './support/browser.ts';
 import { suiteCleanups } from './support/cleanups.ts';
 import { bubble, entry } from './support/screen.ts';
 import { type Site, startSite } from './support/site.ts';
@@ -170,7 +170,6 @@ describe('long histories in the browser', () => {
     assert.ok(after - before < 12, `the heap grew from ${before} to ${after} MB`);
     await page.getByRole('button', { name: 'Go to the newest message' }).click();
     await bubble(page, textOf(4_999)).waitFor();
-    assert.ok((await measured(page)).shift < 0.05);
     assert.deepEqual(problems, []);
     await page.context().close();
   });
@@ -179,7 +178,9 @@ describe('long histories in the browser', () => {
     const { page } = await openTab(browser, site.url, { user: 'reader' });
     const short = await timeToOpen(page, 'short', textOf(99), 'middle');
     const long = await timeToOpen(page, 'long', textOf(99_999), 'middle');
-    t.diagnostic(`from click to newest message: ${short.toFixed(0)} ms of 100, ${long.toFixed(0)} ms of 100,000`);
+    t.diagnostic(
+      `from click to newest message: ${short.toFixed(0)} ms of 100, ${long.toFixed(0)} ms of 100,000`,
+    );
     assert.ok(long <= Math.max(2 * short, 100), `${long} ms against ${short} ms`);
     await page.context().close();
   });

@@ -32,7 +32,10 @@ describe('a server with AUTH=open, in the browser', () => {
   });
 
   async function answer(page: Page, path: string): Promise<string> {
-    await page.waitForFunction((start) => document.querySelector('#answer')?.textContent?.startsWith(start), path);
+    await page.waitForFunction(
+      (start) => document.querySelector('#answer')?.textContent?.startsWith(start),
+      path,
+    );
     const text = (await page.locator('#answer').textContent()) ?? '';
     await page.evaluate(() => document.querySelector('#answer')?.replaceChildren());
     return text;
@@ -50,7 +53,10 @@ describe('a server with AUTH=open, in the browser', () => {
     const bob = await seedPage('bob');
     for (const page of [alice, bob]) {
       await page.click('#register');
-      assert.equal(await answer(page, '/register'), '/register 200 {"message":"User registered successfully."}');
+      assert.equal(
+        await answer(page, '/register'),
+        '/register 200 {"message":"User registered successfully."}',
+      );
     }
     await alice.click('#register');
     assert.equal(await answer(alice, '/register'), '/register 409 {"error":"User ID already exists."}');
