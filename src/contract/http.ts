@@ -148,7 +148,7 @@ export const ROUTES = [
     body: logoutRequest,
     answer: logoutAnswer,
     auth: true,
-    errors: [401, 503],
+    errors: [400, 401, 413, 503],
   },
   {
     method: 'post',
@@ -157,7 +157,7 @@ export const ROUTES = [
     body: changePasswordRequest,
     answer: changePasswordAnswer,
     auth: true,
-    errors: [400, 401, 429, 503],
+    errors: [400, 401, 403, 413, 429, 503],
   },
   {
     method: 'get',
@@ -166,7 +166,7 @@ export const ROUTES = [
     query: conversationsQuery,
     answer: conversationsAnswer,
     auth: true,
-    errors: [400, 401, 503],
+    errors: [400, 401, 403, 503],
   },
   {
     method: 'get',
@@ -175,7 +175,7 @@ export const ROUTES = [
     query: historyQuery,
     answer: historyAnswer,
     auth: true,
-    errors: [400, 401, 503],
+    errors: [400, 401, 403, 503],
   },
   {
     method: 'get',
@@ -184,7 +184,7 @@ export const ROUTES = [
     query: usersQuery,
     answer: usersAnswer,
     auth: true,
-    errors: [400, 401, 503],
+    errors: [400, 401, 403, 503],
   },
   {
     method: 'get',
