@@ -103,7 +103,13 @@ export class Gateway implements Service {
     const origins = settings.corsOrigins;
     const app = createHttpApp({ routes: context, origins, trustProxy: settings.trustProxy, headers, log });
     this.#server = http.createServer(
-      { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 1_000 },
+      {
+        headersTimeout: 10_000,
+        requestTimeout: 15_000,
+        connectionsCheckingInterval: 1_000,
+        // Some clients offer HTTP/2 with every request: theirs is answered in HTTP/1.1, as the offer allows.
+        shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
+      },
       app.callback(),
     );
     this.#server.on('clientError', answerClientError);

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
@@ -47,6 +48,9 @@ export class SocketServer {
     });
     this.#wss.on('headers', (headers) => {
       for (const [name, value] of Object.entries(options.headers)) headers.push(`${name}: ${value}`);
+    });
+    this.#wss.on('wsClientError', (error, socket) => {
+      refuseUpgrade(socket, new ParleyError('invalid_request', `${error.message}.`), options.headers);
     });
     server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
     this.#heartbeat = setInterval(() => this.#beat(), LIMITS.heartbeatMs / HEARTBEAT_PARTS);
@@ -108,6 +112,7 @@ export class SocketServer {
   async #admit(request: IncomingMessage): Promise<TokenClaims | undefined> {
     const path = request.url?.split('?', 1)[0];
     if (path !== '/ws') throw new ParleyError('not_found');
+    if (request.method !== 'GET') throw new ParleyError('method_not_allowed');
     if (this.#context.draining) throw new ParleyError('shutting_down');
     const { origin, authorization, 'sec-websocket-protocol': protocols } = request.headers;
     const { origins } = this.#options;
@@ -149,6 +154,7 @@ function refuseUpgrade(socket: Duplex, error: ParleyError, headers: Readonly<Rec
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
+    `X-Request-Id: ${randomUUID()}`,
     'Access-Control-Allow-Origin: *',
     ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
   ];
