@@ -8,9 +8,10 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
  * The request's body as a JSON object, whatever its Content-Type (rule H1).
+ * @param whenEmpty what an absent body stands for
  * @throws ParleyError invalid_json | invalid_request | request_too_large
  */
-export async function readJsonBody(request: IncomingMessage): Promise<Record<string, unknown>> {
+export async function readJsonBody(request: IncomingMessage, whenEmpty = ''): Promise<Record<string, unknown>> {
   let body: Buffer;
   try {
     body = await getRawBody(request, {
@@ -27,5 +28,5 @@ export async function readJsonBody(request: IncomingMessage): Promise<Record<str
   } catch {
     throw new ParleyError('invalid_json');
   }
-  return parseJsonObject(text);
+  return parseJsonObject(text || whenEmpty);
 }

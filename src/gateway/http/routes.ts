@@ -40,11 +40,7 @@ export function createRouter(context: RouteContext): Router {
   });
   router.post('/logout', async (ctx) => {
     // A body is a matter of choice here: `logout` with none is the common call.
-    const body =
-      ctx.get('Content-Length') === '0' || !ctx.req.headers['content-type']
-        ? {}
-        : await readJsonBody(ctx.req);
-    const { everywhere } = parseFields(body, http.logoutRequest);
+    const { everywhere } = parseFields(await readJsonBody(ctx.req, '{}'), http.logoutRequest);
     ctx.body = await logout(context, await identify(ctx, undefined), everywhere === true);
   });
   router.post('/change-password', async (ctx) => {
