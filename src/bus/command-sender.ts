@@ -9,10 +9,17 @@ const BATCH_MAX = 500;
 const APPENDS_MAX = 2;
 /** Commands handed in and not settled, before more are refused. */
 const PENDING_MAX = 20_000;
-/** A batch without a result is appended again after this, and given up after that, in milliseconds. */
+/**
+ * A batch without a result is appended again after this (then after twice as long, so that a slow writer is not buried),
+ * and given up after that, in milliseconds.
+ */
 const RESEND_AFTER_MS = 3_000;
 const GIVE_UP_AFTER_MS = 30_000;
 const CHECK_EVERY_MS = 500;
+/** A gateway without sends proves this often that one would be answered, in milliseconds. */
+const CANARY_EVERY_MS = 2_000;
+/** Sends that wait for longer than this mean that something is wrong, in milliseconds. */
+const WAIT_MAX_MS = 4_000;
 
 type Settle = (outcome: Outcome) => void;
 type Pending = {
@@ -20,6 +27,7 @@ type Pending = {
   readonly settle: readonly Settle[];
   /** When it was last appended; undefined while an append is under way. */
   sentAt: number | undefined;
+  tries: number;
 };
 
 const DONE: Outcome = { kind: 'done' };
@@ -43,6 +51,7 @@ export class CommandSender implements CommandSink {
   #appending = 0;
   #scheduled = false;
   #nextSeq = 1;
+  #settledAt = 0;
   #refusing: boolean = false;
   #cancelCheck: () => void = () => {};
 
@@ -69,6 +78,16 @@ export class CommandSender implements CommandSink {
     return this.#unsettled;
   }
 
+  /** Why sends are not answered; undefined if they are. */
+  get trouble(): string | undefined {
+    const oldest = Math.min(
+      this.#pending.values().next().value?.batch.at ?? Number.POSITIVE_INFINITY,
+      this.#commands.length > 0 ? this.#firstAt : Number.POSITIVE_INFINITY,
+    );
+    const wait = this.#clock.now() - oldest;
+    return wait > WAIT_MAX_MS ? `sends have waited for ${Math.round(wait / 1000)} s` : undefined;
+  }
+
   /** While the writer says that it can't commit, new commands are refused at once; those under way wait for it. */
   refuse(refusing: boolean): void {
     this.#refusing = refusing;
@@ -93,20 +112,20 @@ export class CommandSender implements CommandSink {
 
   #flush(): void {
     while (this.#commands.length > 0 && this.#appending < APPENDS_MAX) {
-      const batch = {
-        gateway: this.#gateway,
-        seq: this.#nextSeq++,
-        at: this.#firstAt,
-        commands: this.#commands.splice(0, BATCH_MAX),
-      };
-      const pending: Pending = { batch, settle: this.#settle.splice(0, BATCH_MAX), sentAt: undefined };
-      this.#pending.set(batch.seq, pending);
-      this.#append(pending);
+      this.#begin(this.#firstAt, this.#commands.splice(0, BATCH_MAX), this.#settle.splice(0, BATCH_MAX));
     }
+  }
+
+  #begin(at: number, commands: readonly Command[], settle: readonly Settle[]): void {
+    const batch: CommandBatch = { gateway: this.#gateway, seq: this.#nextSeq++, at, commands };
+    const pending: Pending = { batch, settle, sentAt: undefined, tries: 0 };
+    this.#pending.set(batch.seq, pending);
+    this.#append(pending);
   }
 
   #append(pending: Pending): void {
     pending.sentAt = undefined;
+    pending.tries++;
     this.#appending++;
     this.#bus
       .append(JSON.stringify(pending.batch))
@@ -122,6 +141,7 @@ export class CommandSender implements CommandSink {
     const pending = this.#pending.get(seq);
     if (pending === undefined) return; // The answer to a batch that was sent twice.
     this.#pending.delete(seq);
+    this.#settledAt = this.#clock.now();
     const exceptions = new Map(outcomes);
     this.#unsettled -= pending.settle.length;
     for (const [i, settle] of pending.settle.entries()) settle(exceptions.get(i) ?? DONE);
@@ -141,11 +161,16 @@ export class CommandSender implements CommandSink {
       this.#commands = [];
       this.#giveUp(this.#settle.splice(0));
     }
+    // Nothing was sent: a batch of nothing takes the same way, through the log, a commit and the result's publication.
+    if (this.#pending.size === 0 && now - this.#settledAt >= CANARY_EVERY_MS) this.#begin(now, [], []);
     for (const [seq, pending] of this.#pending) {
       if (now - pending.batch.at >= GIVE_UP_AFTER_MS) {
         this.#pending.delete(seq);
         this.#giveUp(pending.settle);
-      } else if (pending.sentAt !== undefined && now - pending.sentAt >= RESEND_AFTER_MS) {
+      } else if (
+        pending.sentAt !== undefined &&
+        now - pending.sentAt >= RESEND_AFTER_MS * 2 ** (pending.tries - 1)
+      ) {
         this.#append(pending);
       }
     }

@@ -85,7 +85,13 @@ export class Gateway implements Service {
     this.#identities = new Identities(settings.auth, this.#queries);
     this.#presence = new Presence(bus, clock, instance);
     this.#beats = new BeatMonitor(clock);
-    this.#readiness = new Readiness(clock, this.#queries, this.#beats, settings.auth.mode === 'open');
+    this.#readiness = new Readiness(
+      clock,
+      this.#queries,
+      this.#beats,
+      this.#commands,
+      settings.auth.mode === 'open',
+    );
     this.metrics = new GatewayMetrics({
       sockets: () => this.#sockets.size,
       unsettled: () => this.#commands.unsettled,

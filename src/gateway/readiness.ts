@@ -17,16 +17,24 @@ export class Readiness {
   readonly #clock: Clock;
   readonly #queries: QueryPort;
   readonly #beats: BeatMonitor;
+  readonly #commands: { readonly trouble: string | undefined };
   readonly #open: boolean;
   #answeredAt: number | undefined;
   #cancel: () => void = () => {};
   /** Why this node is not to be sent clients, beyond what is checked here; set by its primary and by draining. */
   nodeTrouble: string | undefined;
 
-  constructor(clock: Clock, queries: QueryPort, beats: BeatMonitor, open: boolean) {
+  constructor(
+    clock: Clock,
+    queries: QueryPort,
+    beats: BeatMonitor,
+    commands: { readonly trouble: string | undefined },
+    open: boolean,
+  ) {
     this.#clock = clock;
     this.#queries = queries;
     this.#beats = beats;
+    this.#commands = commands;
     this.#open = open;
   }
 
@@ -52,7 +60,7 @@ export class Readiness {
     const check = (reason: string | undefined) =>
       reason === undefined ? { ok: true } : { ok: false, reason };
     const checks = {
-      writer: check(this.#beats.trouble),
+      writer: check(this.#beats.trouble ?? this.#commands.trouble),
       reader: check(this.#readerTrouble),
       node: check(this.nodeTrouble),
     };

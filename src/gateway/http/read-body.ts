@@ -11,7 +11,10 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
  * @param whenEmpty what an absent body stands for
  * @throws ParleyError invalid_json | invalid_request | request_too_large
  */
-export async function readJsonBody(request: IncomingMessage, whenEmpty = ''): Promise<Record<string, unknown>> {
+export async function readJsonBody(
+  request: IncomingMessage,
+  whenEmpty = '',
+): Promise<Record<string, unknown>> {
   let body: Buffer;
   try {
     body = await getRawBody(request, {
