@@ -8,4 +8,6 @@ export const CHANNELS = {
   beat: 'beat',
   /** Who is online, told by gateways to gateways. */
   presence: 'presence',
+  /** How each node is, told by primaries to primaries. */
+  nodes: 'nodes',
 } as const;

@@ -1,6 +1,6 @@
 import { ParleyError } from '../contract/errors.ts';
 import { type Bus, RequestTimeout } from '../core/bus.ts';
-import type { Queries, QueryHandlers, QueryName, QueryPort } from '../core/queries.ts';
+import type { Queries, QueryHandlers, QueryName, QueryPort, TokenClaims } from '../core/queries.ts';
 
 /** One try's time, and how many. A request may be lost, and is read-only: asking again is harmless. */
 const TIMEOUT_MS = 2_000;
@@ -8,7 +8,7 @@ const TRIES = 2;
 /** Queries under way at once. */
 const PENDING_MAX = 10_000;
 
-type Answer = { readonly ok: unknown } | { readonly error: string };
+type Answer = { readonly ok: unknown } | { readonly revoked: true } | { readonly error: string };
 
 /** The gateway's end of the query port. */
 export class QueryClient implements QueryPort {
@@ -22,11 +22,13 @@ export class QueryClient implements QueryPort {
   async ask<Name extends QueryName>(
     name: Name,
     params: Queries[Name]['params'],
+    token?: TokenClaims,
   ): Promise<Queries[Name]['answer']> {
     if (this.#pending >= PENDING_MAX) throw new ParleyError('overloaded');
     this.#pending++;
     try {
-      const answer = JSON.parse(await this.#request(JSON.stringify([name, params]))) as Answer;
+      const answer = JSON.parse(await this.#request(JSON.stringify([name, params, token]))) as Answer;
+      if ('revoked' in answer) throw new ParleyError('token_revoked');
       if ('error' in answer) throw new ParleyError('unavailable', `The store can't answer: ${answer.error}.`);
       return answer.ok as Queries[Name]['answer'];
     } finally {
@@ -53,8 +55,10 @@ export function answerQuery(
   payload: string,
   onError: (name: string, error: unknown) => string,
 ): string {
-  const [name, params] = JSON.parse(payload) as [QueryName, never];
+  const [name, params, token] = JSON.parse(payload) as [QueryName, never, TokenClaims | null];
   try {
+    if (token && handlers.tokenState(token) === 'revoked')
+      return JSON.stringify({ revoked: true } satisfies Answer);
     return JSON.stringify({ ok: handlers[name](params) } satisfies Answer);
   } catch (error) {
     return JSON.stringify({ error: onError(name, error) } satisfies Answer);

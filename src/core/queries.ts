@@ -87,8 +87,15 @@ export type Queries = {
 export type QueryName = keyof Queries;
 
 export interface QueryPort {
-  /** Rejects with `unavailable` (ParleyError) if no reader answers in time. */
-  ask<Name extends QueryName>(name: Name, params: Queries[Name]['params']): Promise<Queries[Name]['answer']>;
+  /**
+   * Rejects with ParleyError: `unavailable` if no reader answers in time, `token_revoked` if `token` is given and was
+   * ended: whoever acts by a token has it checked in the same query.
+   */
+  ask<Name extends QueryName>(
+    name: Name,
+    params: Queries[Name]['params'],
+    token?: TokenClaims,
+  ): Promise<Queries[Name]['answer']>;
 }
 
 /** A class that answers every query: what a reader is. */

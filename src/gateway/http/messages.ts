@@ -1,7 +1,8 @@
 import type { z } from 'zod';
 import type * as http from '../../contract/http.ts';
 import { LIMITS } from '../../contract/limits.ts';
-import type { QueryPort, StoredRow } from '../../core/queries.ts';
+import type { QueryPort, StoredRow, TokenClaims } from '../../core/queries.ts';
+import type { Identity } from '../identities.ts';
 
 /** Text in one `/get-messages` answer, in UTF-16 units: its messages are held in memory while it is made. */
 const RECENT_UNITS = 8 * 1024 * 1024;
@@ -9,11 +10,13 @@ const RECENT_UNITS = 8 * 1024 * 1024;
 /** `POST /get-messages` (rule H6). */
 export async function recent(
   queries: QueryPort,
-  user: string,
+  { user, claims }: Identity,
   { before, limit = LIMITS.recentMessages }: z.infer<typeof http.recentRequest>,
 ): Promise<z.infer<typeof http.recentAnswer>> {
-  const listed = queries.ask('users', { prefix: '', except: user, limit: LIMITS.recentUsers + 1 });
-  const { rows, nextBefore } = await newestRows(queries, user, before, limit);
+  const [{ users }, { rows, nextBefore }] = await Promise.all([
+    queries.ask('users', { prefix: '', except: user, limit: LIMITS.recentUsers + 1 }, claims),
+    newestRows(queries, user, claims, before, limit),
+  ]);
   // Keys are user ids, and may be any text: an object without a prototype has no special ones.
   const conversations: Record<string, z.infer<typeof http.storedMessage>[]> = Object.create(null);
   for (const [id, sender, receiver, message, timestamp] of rows.reverse()) {
@@ -21,7 +24,6 @@ export async function recent(
     conversations[other] ??= [];
     conversations[other].push({ sender, receiver, message, timestamp, id });
   }
-  const { users } = await listed;
   return {
     conversations,
     users: users.slice(0, LIMITS.recentUsers) as string[],
@@ -34,17 +36,15 @@ export async function recent(
 async function newestRows(
   queries: QueryPort,
   user: string,
+  claims: TokenClaims | undefined,
   before: number | undefined,
   limit: number,
 ): Promise<{ rows: StoredRow[]; nextBefore: number | undefined }> {
   const rows: StoredRow[] = [];
   let units = 0;
   for (let from = before; ; ) {
-    const page = await queries.ask('recent', {
-      user,
-      limit: limit - rows.length,
-      ...(from !== undefined && { before: from }),
-    });
+    const params = { user, limit: limit - rows.length, ...(from !== undefined && { before: from }) };
+    const page = await queries.ask('recent', params, claims);
     for (const row of page.rows) units += row[3].length;
     rows.push(...page.rows);
     if (!page.more) return { rows, nextBefore: undefined };
@@ -56,29 +56,37 @@ async function newestRows(
 /** `GET /history` (rule H8), as JSON text: the store's frames are passed on as they are. */
 export async function history(
   queries: QueryPort,
-  user: string,
+  { user, claims }: Identity,
   { with: peer, before, limit }: z.infer<typeof http.historyQuery>,
 ): Promise<string> {
-  const page = await queries.ask('history', { user, peer, limit, ...(before !== undefined && { before }) });
+  const page = await queries.ask(
+    'history',
+    { user, peer, limit, ...(before !== undefined && { before }) },
+    claims,
+  );
   return `{"messages":[${page.frames.join(',')}],"next_before":${page.nextBefore}}`;
 }
 
 /** `GET /conversations` (rule H9). */
 export async function conversations(
   queries: QueryPort,
-  user: string,
+  { user, claims }: Identity,
   { before, limit }: z.infer<typeof http.conversationsQuery>,
 ): Promise<z.infer<typeof http.conversationsAnswer>> {
-  const page = await queries.ask('conversations', { user, limit, ...(before !== undefined && { before }) });
+  const page = await queries.ask(
+    'conversations',
+    { user, limit, ...(before !== undefined && { before }) },
+    claims,
+  );
   return { conversations: [...page.conversations], next_before: page.nextBefore };
 }
 
 /** `GET /users` (rule H10). */
 export async function users(
   queries: QueryPort,
-  user: string,
+  { user, claims }: Identity,
   { prefix, limit }: z.infer<typeof http.usersQuery>,
 ): Promise<z.infer<typeof http.usersAnswer>> {
-  const page = await queries.ask('users', { prefix, except: user, limit });
+  const page = await queries.ask('users', { prefix, except: user, limit }, claims);
   return { users: [...page.users] };
 }

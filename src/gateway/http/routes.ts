@@ -16,10 +16,12 @@ export const SEED_PATHS = new Set(['/register', '/login', '/get-messages', '/ws'
 
 export function createRouter(context: RouteContext): Router {
   const router = new Router();
-  /** Who asks: by token, or in AUTH=open by the id they give. The token is good now, the store included. */
-  const identify = async (ctx: RouterContext, user: string | undefined): Promise<Identity> => {
-    const token = bearerToken(ctx.get('Authorization'));
-    const identity = await context.identities.identify(user, undefined, token);
+  /** Who asks: by token, or in AUTH=open by the id they give. Whether the token was ended, the query says that follows. */
+  const identify = (ctx: RouterContext, user: string | undefined): Promise<Identity> =>
+    context.identities.identify(user, undefined, bearerToken(ctx.get('Authorization')));
+  /** The same for what is no query: the token is asked after first. */
+  const identifyNow = async (ctx: RouterContext, user: string | undefined): Promise<Identity> => {
+    const identity = await identify(ctx, user);
     await context.identities.current(identity);
     return identity;
   };
@@ -35,35 +37,31 @@ export function createRouter(context: RouteContext): Router {
     if (body['user_id'] === undefined || body['user_id'] === null || body['user_id'] === '')
       throw new ParleyError('missing_user');
     const request = parseFields(body, http.recentRequest);
-    const { user } = await identify(ctx, request.user_id);
-    ctx.body = await recent(context.queries, user, request);
+    ctx.body = await recent(context.queries, await identify(ctx, request.user_id), request);
   });
   router.post('/logout', async (ctx) => {
     // A body is a matter of choice here: `logout` with none is the common call.
     const { everywhere } = parseFields(await readJsonBody(ctx.req, '{}'), http.logoutRequest);
-    ctx.body = await logout(context, await identify(ctx, undefined), everywhere === true);
+    ctx.body = await logout(context, await identifyNow(ctx, undefined), everywhere === true);
   });
   router.post('/change-password', async (ctx) => {
     const body = await readJsonBody(ctx.req);
     const asked = typeof body['user_id'] === 'string' ? body['user_id'] : undefined;
-    ctx.body = await changePassword(context, await identify(ctx, asked), body, ctx.ip);
+    ctx.body = await changePassword(context, await identifyNow(ctx, asked), body, ctx.ip);
   });
 
   router.get('/conversations', async (ctx) => {
     const query = parseFields({ ...ctx.query }, http.conversationsQuery);
-    const { user } = await identify(ctx, query.user_id);
-    ctx.body = await conversations(context.queries, user, query);
+    ctx.body = await conversations(context.queries, await identify(ctx, query.user_id), query);
   });
   router.get('/history', async (ctx) => {
     const query = parseFields({ ...ctx.query }, http.historyQuery);
-    const { user } = await identify(ctx, query.user_id);
+    ctx.body = await history(context.queries, await identify(ctx, query.user_id), query);
     ctx.type = 'application/json';
-    ctx.body = await history(context.queries, user, query);
   });
   router.get('/users', async (ctx) => {
     const query = parseFields({ ...ctx.query }, http.usersQuery);
-    const { user } = await identify(ctx, query.user_id);
-    ctx.body = await users(context.queries, user, query);
+    ctx.body = await users(context.queries, await identify(ctx, query.user_id), query);
   });
 
   router.get('/ws', () => {

@@ -1,0 +1,21 @@
+import type { Link } from './ipc-items.ts';
+
+/** Both ends of a link within one process: what is sent at one end arrives at the other in a later turn. */
+export function localLink<A, B>(): [Link<A, B>, Link<B, A>] {
+  let toFirst = (_: readonly B[]): void => {};
+  let toSecond = (_: readonly A[]): void => {};
+  return [
+    {
+      send: (items) => setImmediate(() => toSecond(items)),
+      onItems: (listener) => {
+        toFirst = listener;
+      },
+    },
+    {
+      send: (items) => setImmediate(() => toFirst(items)),
+      onItems: (listener) => {
+        toSecond = listener;
+      },
+    },
+  ];
+}
