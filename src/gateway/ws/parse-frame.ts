@@ -4,13 +4,15 @@ import { basicClientFrame, type ClientFrame, clientFrame } from '../../contract/
 import { clientId } from '../../contract/values.ts';
 import { parseJsonObject } from '../../core/json.ts';
 
-/** A frame that was refused, with the client_id it carried, if that could be read (rule M5). */
+/** A frame that was refused, with the type and the client_id it carried, if they could be read (rule M5). */
 export class FrameError extends ParleyError {
+  readonly type: unknown;
   readonly clientId: string | undefined;
 
-  constructor(error: ParleyError, id: unknown) {
+  constructor(error: ParleyError, frame: { readonly type?: unknown; readonly client_id?: unknown } = {}) {
     super(error.code, error.message);
-    this.clientId = clientId.safeParse(id).data;
+    this.type = frame.type;
+    this.clientId = clientId.safeParse(frame.client_id).data;
   }
 }
 
@@ -27,12 +29,11 @@ export function parseFrame(text: string, full: boolean): ClientFrame {
     const known = error as ParleyError;
     throw new FrameError(
       known.code === 'invalid_json' ? known : new ParleyError('invalid_frame', known.message),
-      undefined,
     );
   }
   const parsed = (full ? clientFrame : basicClientFrame).safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new FrameError(refusal(value, parsed.error.issues[0]), value['client_id']);
+  throw new FrameError(refusal(value, parsed.error.issues[0]), value);
 }
 
 function refusal(value: Record<string, unknown>, issue: z.core.$ZodIssue | undefined): ParleyError {

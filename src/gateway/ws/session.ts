@@ -115,11 +115,14 @@ export class Session implements FeedMember, Watcher {
       if (budget === 'over')
         throw new FrameError(
           new ParleyError('rate_limited'),
-          'client_id' in frame ? frame.client_id : undefined,
+          frame,
         );
     } catch (error) {
-      this.#refuse(error as FrameError, (error as FrameError).clientId);
-      if (++this.#invalid > INVALID_FRAMES_MAX)
+      const refused = error as FrameError;
+      if (refused.type === 'connect' && this.#state.name === 'waiting')
+        return this.#refuseAndClose(refused, 'badRequest');
+      this.#refuse(refused, refused.clientId);
+      if (refused.code !== 'rate_limited' && ++this.#invalid > INVALID_FRAMES_MAX)
         this.close('badRequest', new ParleyError('invalid_frame', 'Too many bad frames.'));
       return;
     }
@@ -367,9 +370,9 @@ export class Session implements FeedMember, Watcher {
 
   /**
    * Says why, and closes.
-   * @param reconnectAfterMs when the client should come back, where the server has a wish
+   * @param reconnectAfterMs when the client should come back; at random (rule K3) where the server has no wish
    */
-  close(reason: CloseReason, error: ParleyError, reconnectAfterMs = 1_000): void {
+  close(reason: CloseReason, error: ParleyError, reconnectAfterMs = 500 + Math.random() * 1_000): void {
     if (this.closed) return;
     const { code, retryable } = CLOSE[reason];
     const slow = reason === 'slowConsumer';
