@@ -1,5 +1,7 @@
 import path from 'node:path';
+import { adminFiles } from '../ops/admin-files.ts';
 import { type AdminHandler, AdminServer, json, text } from '../ops/admin-server.ts';
+import type { ClusterAnswer } from '../ops/cluster-view.ts';
 import type { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
 
 export type NodeState = {
@@ -11,15 +13,24 @@ export type NodeState = {
 
 export type AdminParts = {
   readonly metrics: PrimaryMetrics;
-  readonly sum: MetricsSum;
+  readonly sum: Pick<MetricsSum<object>, 'text'>;
   state(): NodeState;
+  /** What the cluster page shows; of its samples, those after `after`. */
+  cluster(after: number): ClusterAnswer;
   /** Backs the database up; the number of pages. Rejects if this node is not the writer, or the file can't be written. */
   backUp(file: string): Promise<number>;
   onError(error: unknown): void;
 };
 
 /** The operator's server of a node. */
-export function createAdminServer({ metrics, sum, state, backUp, onError }: AdminParts): AdminServer {
+export function createAdminServer({
+  metrics,
+  sum,
+  state,
+  cluster,
+  backUp,
+  onError,
+}: AdminParts): AdminServer {
   const routes = new Map<string, AdminHandler>([
     ['GET /livez', () => json(200, { live: true })],
     [
@@ -36,6 +47,9 @@ export function createAdminServer({ metrics, sum, state, backUp, onError }: Admi
         type: 'text/plain; version=0.0.4; charset=utf-8',
       }),
     ],
+    ['GET /', () => ({ ...text(302, ''), headers: { Location: '/admin' } })],
+    ['GET /admin/cluster.json', (url) => json(200, cluster(Number(url.searchParams.get('after')) || 0))],
+    ...adminFiles(),
     [
       'POST /backup',
       async (url) => {

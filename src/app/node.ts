@@ -5,7 +5,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { IpcBroker } from '../bus/ipc-broker.ts';
-import type { BusItem } from '../bus/ipc-items.ts';
+import type { BrokerItem, BusItem } from '../bus/ipc-items.ts';
+import { localLink } from '../bus/local-link.ts';
 import { probeRedis, redactUrl } from '../bus/redis-connection.ts';
 import { reservePort } from '../cluster/listen-address.ts';
 import type { WriterStatus } from '../cluster/messages.ts';
@@ -14,7 +15,10 @@ import { type Config, ConfigError, readConfig } from '../config/config.ts';
 import { workerEnvironment } from '../config/worker.ts';
 import { createLogger, type Logger } from '../ops/logger.ts';
 import { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
+import { countsOf, type NodeSummary, sumOf } from '../ops/node-summary.ts';
+import { connectBus } from './adapters.ts';
 import { createAdminServer } from './admin.ts';
+import { ClusterReports } from './admin-cluster.ts';
 import { fail, startFailure } from './fail.ts';
 
 const { version } = JSON.parse(
@@ -61,7 +65,8 @@ class Node {
   readonly #log: Logger;
   readonly #broker: IpcBroker | undefined;
   readonly #supervisor: Supervisor;
-  readonly #sum = new MetricsSum();
+  readonly #name: string;
+  readonly #sum = new MetricsSum<{ readonly name: string }>();
   readonly #metrics: PrimaryMetrics;
   readonly #backups = new Map<string, (result: { pages?: number; error?: string }) => void>();
   #address: { host: string; port: number } | undefined;
@@ -70,10 +75,14 @@ class Node {
   #draining = false;
 
   constructor(config: Config, node: string, log: Logger) {
+    this.#name = node;
     this.#config = config;
     this.#log = log;
     this.#broker = config.bus.kind === 'ipc' ? new IpcBroker() : undefined;
-    this.#metrics = new PrimaryMetrics({ version, node: process.versions.node }, () => this.#workers());
+    this.#metrics = new PrimaryMetrics(
+      { version, node: process.versions.node },
+      { workers: () => this.#workers(), leads: () => this.#writer?.kind === 'leader' },
+    );
     this.#supervisor = new Supervisor(
       systemClock,
       log,
@@ -83,7 +92,7 @@ class Node {
         PORT: String(config.http.port),
       }),
       {
-        joined: (send) => {
+        joined: (name, send) => {
           let deliver = (_: readonly BusItem[]): void => {};
           const gone = this.#broker?.attach({
             send: (items) => send({ kind: 'bus', items }),
@@ -91,7 +100,7 @@ class Node {
               deliver = listener;
             },
           });
-          const worker = {};
+          const worker = { name };
           return {
             items: (items) => deliver(items),
             metrics: (snapshot) => this.#sum.update(worker, snapshot),
@@ -134,13 +143,52 @@ class Node {
     };
   }
 
+  /** Why the node does not do all it is meant to; undefined if it does. */
+  get #trouble(): string | undefined {
+    if (this.#draining) return 'this node is shutting down';
+    if (!this.#started) return 'this node is starting';
+    if (this.#writer?.kind === 'refused') return this.#writer.reason;
+    return this.#supervisor.trouble;
+  }
+
+  async #summary(): Promise<NodeSummary> {
+    const sockets = new Map(
+      [...this.#sum.living].map(([{ name }, metrics]) => [name, sumOf([metrics], 'parley_sockets')]),
+    );
+    const trouble = this.#trouble;
+    return {
+      node: this.#name,
+      version,
+      role: this.#config.role,
+      upMs: Math.round(process.uptime() * 1000),
+      ...(trouble !== undefined && { trouble }),
+      writer: this.#writer?.kind ?? 'none',
+      workers: this.#supervisor.workers.map((worker) => ({
+        ...worker,
+        sockets: sockets.get(worker.name) ?? 0,
+      })),
+      counts: countsOf([...this.#sum.snapshots(), await this.#metrics.snapshot()]),
+    };
+  }
+
+  /** The primary's own place on the bus, for what nodes tell each other about themselves. */
+  #reports(): ClusterReports {
+    const [mine, brokers] = localLink<BusItem, BrokerItem>();
+    this.#broker?.attach(brokers);
+    const { bus } = connectBus(this.#config, 'primary', mine);
+    return new ClusterReports(this.#name, bus, () => this.#summary());
+  }
+
   async #listenForOperators(): Promise<void> {
     const { host, port, chosen } = this.#config.admin;
+    const reports = this.#reports();
+    await reports.start();
     const server = createAdminServer({
       metrics: this.#metrics,
       sum: this.#sum,
+      cluster: (after) => reports.answer(after),
       state: () => ({
-        trouble: this.#draining ? 'this node is shutting down' : this.#supervisor.trouble,
+        trouble: this.#trouble,
         writer: this.#writer?.kind ?? 'elsewhere',
         workers: this.#workers(),
       }),

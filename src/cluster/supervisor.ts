@@ -26,6 +26,8 @@ type Slot = {
   readonly name: string;
   readonly policy: RestartPolicy;
   life: Life | undefined;
+  /** How often a worker of this place has ended. */
+  ends: number;
   looping: boolean;
   cancelRestart: () => void;
 };
@@ -39,7 +41,7 @@ export interface WorkerSink {
 
 export interface SupervisorEvents {
   /** A worker has joined; answer with what to do with its bus items, and what when it is gone. */
-  joined(send: (message: ToWorker) => void): WorkerSink;
+  joined(name: string, send: (message: ToWorker) => void): WorkerSink;
   ready(name: string, address: { host: string; port: number } | undefined): void;
   /** A worker said why it can't work. */
   failed(name: string, reason: string): void;
@@ -79,6 +81,7 @@ export class Supervisor {
       name,
       policy: new RestartPolicy(),
       life: undefined,
+      ends: 0,
       looping: false,
       cancelRestart: () => {},
     };
@@ -98,6 +101,16 @@ export class Supervisor {
   ready(role: WorkerRole): number {
     return [...this.#slots.values()].filter((slot) => slot.role === role && slot.life?.readyAt !== undefined)
       .length;
+  }
+
+  /** Every place of the node, and how whoever fills it does. */
+  get workers(): { name: string; pid: number | null; upMs: number | null; restarts: number }[] {
+    return [...this.#slots.values()].map(({ name, life, ends }) => ({
+      name,
+      pid: life?.worker.process.pid ?? null,
+      upMs: life?.readyAt === undefined ? null : this.#clock.now() - life.readyAt,
+      restarts: ends,
+    }));
   }
 
   tell(role: WorkerRole, message: ToWorker): void {
@@ -148,7 +161,7 @@ export class Supervisor {
     const worker = cluster.fork(this.#envOf(slot.role, slot.name));
     const life: Life = { worker, readyAt: undefined, heardAt: this.#clock.now(), failure: undefined };
     slot.life = life;
-    const sink = this.#events.joined((message) => send(worker, message));
+    const sink = this.#events.joined(slot.name, (message) => send(worker, message));
     worker.on('message', (message: ToPrimary) => {
       life.heardAt = this.#clock.now();
       switch (message.kind) {
@@ -182,6 +195,8 @@ export class Supervisor {
     if (this.#draining) return;
     const upMs = life.readyAt === undefined ? 0 : this.#clock.now() - life.readyAt;
     const { delayMs, looping } = slot.policy.ended(upMs);
+    slot.ends++;
+    life.readyAt = undefined;
     slot.looping = looping;
     this.#events.ended(slot.role);
     this.#log.warn(

@@ -1,7 +1,13 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-export type AdminAnswer = { readonly status: number; readonly type: string; readonly body: string | Buffer };
+export type AdminAnswer = {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string | Buffer;
+  /** Beyond those that every answer has. */
+  readonly headers?: Readonly<Record<string, string>>;
+};
 export type AdminHandler = (url: URL, request: IncomingMessage) => AdminAnswer | Promise<AdminAnswer>;
 
 export const json = (status: number, body: unknown): AdminAnswer => ({
@@ -15,9 +21,13 @@ export const text = (status: number, body: string): AdminAnswer => ({
   body,
 });
 
+/** The page's own files and nothing else: no inline script or style, no frame around it. */
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /**
- * The operator's side of a node: metrics, health, back-ups. It knows no users and asks no password, so it listens
- * where only operators are (ADMIN_HOST, ADMIN_PORT).
+ * The operator's side of a node: metrics, health, back-ups, the cluster page. It knows no users and asks no password, so
+ * it listens where only operators are (ADMIN_HOST, ADMIN_PORT).
  */
 export class AdminServer {
   readonly #server: http.Server;
@@ -47,16 +57,26 @@ export class AdminServer {
   async #answer(request: IncomingMessage): Promise<AdminAnswer> {
     const url = new URL(request.url ?? '/', 'http://admin');
     const handler = this.#routes.get(`${request.method} ${url.pathname}`);
-    if (handler !== undefined) return handler(url, request);
-    return json(404, { error: `There is: ${[...this.#routes.keys()].join(', ')}.` });
+    if (handler === undefined) {
+      const paths = [...this.#routes.keys()].filter((route) => !route.includes('/assets/'));
+      return json(404, { error: `There is: ${paths.join(', ')}.` });
+    }
+    // A page of another site may be open in the operator's browser: it must not act here in their place.
+    if (request.method !== 'GET' && request.headers.origin !== undefined) {
+      return json(403, { error: 'Not from a browser.' });
+    }
+    return handler(url, request);
   }
 }
 
-function write(response: ServerResponse, { status, type, body }: AdminAnswer): void {
+function write(response: ServerResponse, { status, type, body, headers }: AdminAnswer): void {
   response.writeHead(status, {
     'Content-Type': type,
     'Cache-Control': 'no-store',
+    'Content-Security-Policy': POLICY,
     'X-Content-Type-Options': 'nosniff',
+    'Referrer-Policy': 'no-referrer',
+    ...headers,
   });
   response.end(body);
 }

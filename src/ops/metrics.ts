@@ -28,9 +28,9 @@ class ProcessMetrics {
       labelNames: ['role'],
       registers: [this.registry],
       collect() {
-        const { user, system } = process.cpuUsage(before);
-        before = process.cpuUsage();
-        cpu.inc({ role }, (user + system) / 1e6);
+        const now = process.cpuUsage();
+        cpu.inc({ role }, (now.user + now.system - before.user - before.system) / 1e6);
+        before = now;
       },
     });
     const memory: Gauge<'role'> = new Gauge({
@@ -83,6 +83,8 @@ export class GatewayMetrics extends ProcessMetrics {
 
   constructor(live: { sockets(): number; unsettled(): number }) {
     super('gateway');
+    // A rate needs a first value: without these, the first failed login would not show as one.
+    for (const result of ['ok', 'failed']) this.logins.inc({ result }, 0);
     const gauge = (name: string, help: string, value: () => number): void => {
       const it: Gauge = new Gauge({ name, help, registers: [this.registry], collect: () => it.set(value()) });
     };
@@ -131,8 +133,12 @@ export class PrimaryMetrics extends ProcessMetrics {
     'role',
   );
 
-  constructor(build: { version: string; node: string }, workers: () => Readonly<Record<string, number>>) {
+  constructor(
+    build: { version: string; node: string },
+    live: { workers(): Readonly<Record<string, number>>; leads(): boolean },
+  ) {
     super('primary');
+    for (const role of ['gateway', 'writer', 'reader']) this.restarts.inc({ role }, 0);
     new Gauge({
       name: 'parley_build_info',
       help: 'Always 1',
@@ -145,24 +151,30 @@ export class PrimaryMetrics extends ProcessMetrics {
       labelNames: ['role'],
       registers: [this.registry],
       collect: () => {
-        for (const [role, count] of Object.entries(workers())) ready.set({ role }, count);
+        for (const [role, count] of Object.entries(live.workers())) ready.set({ role }, count);
       },
+    });
+    const leads: Gauge = new Gauge({
+      name: 'parley_writer_leads',
+      help: '1 where this node writes the database; 1 in sum over a cluster that works',
+      registers: [this.registry],
+      collect: () => leads.set(live.leads() ? 1 : 0),
     });
   }
 }
 
 /** The sum over all workers a node has had: what a dead one counted stays in it, so that counters never go down. */
-export class MetricsSum {
-  readonly #living = new Map<object, MetricsSnapshot>();
+export class MetricsSum<Worker extends object> {
+  readonly #living = new Map<Worker, MetricsSnapshot>();
   #departed: MetricsSnapshot = [];
   #departing: Promise<void> = Promise.resolve();
 
   /** Takes what a worker counted so far. */
-  update(worker: object, snapshot: MetricsSnapshot): void {
+  update(worker: Worker, snapshot: MetricsSnapshot): void {
     this.#living.set(worker, snapshot);
   }
 
-  departed(worker: object): Promise<void> {
+  departed(worker: Worker): Promise<void> {
     this.#departing = this.#departing.then(async () => {
       const last = this.#living.get(worker);
       if (last === undefined) return;
@@ -175,6 +187,11 @@ export class MetricsSum {
       this.#living.delete(worker);
     });
     return this.#departing;
+  }
+
+  /** What each living worker counted so far. */
+  get living(): ReadonlyMap<Worker, MetricsSnapshot> {
+    return this.#living;
   }
 
   snapshots(): MetricsSnapshot[] {

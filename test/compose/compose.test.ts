@@ -111,6 +111,7 @@ test('nothing is lost, doubled, reordered or misdelivered whatever befalls the c
     ports: () => new Map([[1, ports.chat]]),
     ...(live !== undefined && { peek: (id) => live.has(id) }),
   });
+  t.after(() => load.stop());
   const stretches: Stretch[] = [];
   const complaints: string[] = [];
   const step = async (what: string, act: () => Promise<void>): Promise<void> => {

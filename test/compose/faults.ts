@@ -24,20 +24,30 @@ const killed = (service: ServiceName, holdMs: number): Fault => ({
 });
 
 /** The process ends as if it had crashed; the restart policy brings the container back. */
-const crashed = (service: ServiceName, title: string): Fault => ({
-  name: 'crash',
+const crashed = (service: ServiceName, role: string): Fault => ({
+  name: `crash of ${role} in`,
   service,
   holdMs: 0,
-  inject: (id) => docker('exec', id, 'node', '-e', KILL_BY_TITLE, title),
+  // The end of the container takes the command with it, so how that ended says nothing.
+  inject: (id) =>
+    docker('exec', id, 'node', '-e', KILL_BY_TITLE, `parley: ${role}`).catch(
+      ({ code }: { code?: unknown }) => {
+        if (code === NOBODY_HIT) throw new Error(`there is no 'parley: ${role}' in the container`);
+      },
+    ),
 });
+
+const NOBODY_HIT = 3;
 
 const KILL_BY_TITLE = `
 const fs = require('node:fs');
+let hit = false;
 for (const pid of fs.readdirSync('/proc').filter(Number)) {
   let title = '';
   try { title = fs.readFileSync('/proc/' + pid + '/cmdline', 'utf8'); } catch {}
-  if (title.startsWith(process.argv[1])) process.kill(Number(pid), 'SIGKILL');
-}`;
+  if (title.startsWith(process.argv[1])) hit = process.kill(Number(pid), 'SIGKILL');
+}
+if (!hit) process.exit(${NOBODY_HIT});`;
 
 const paused = (service: ServiceName, holdMs: number): Fault => ({
   name: 'docker pause',
@@ -70,10 +80,10 @@ export function allFaults(stack: Stack): Fault[] {
     killed('store', 3_000),
     killed('redis', 3_000),
     killed('lb', 2_000),
-    crashed('gateway', 'parley: primary'),
-    crashed('gateway', 'parley: gateway'),
-    crashed('store', 'parley: primary'),
-    crashed('store', 'parley: writer'),
+    crashed('gateway', 'primary'),
+    crashed('gateway', 'gateway'),
+    crashed('store', 'primary'),
+    crashed('store', 'writer'),
     paused('gateway', 8_000),
     paused('store', 6_000),
     paused('redis', 6_000),

@@ -1,0 +1,68 @@
+import { systemClock } from '../base/clock.ts';
+import type { Service } from '../base/life-cycle.ts';
+import { CHANNELS } from '../bus/channels.ts';
+import type { Bus } from '../core/bus.ts';
+import type { Beat } from '../core/events.ts';
+import { BeatMonitor } from '../gateway/beat-monitor.ts';
+import { type ClusterAnswer, ClusterView } from '../ops/cluster-view.ts';
+import type { NodeSummary } from '../ops/node-summary.ts';
+
+const TELL_EVERY_MS = 1_000;
+
+/** A node's part in the cluster page: tells the others how it is, and keeps what they tell. */
+export class ClusterReports implements Service {
+  readonly name = 'cluster reports';
+  readonly #node: string;
+  readonly #bus: Bus;
+  readonly #self: () => Promise<NodeSummary>;
+  readonly #view = new ClusterView(systemClock);
+  readonly #beats = new BeatMonitor(systemClock);
+  #timer: NodeJS.Timeout | undefined;
+  #publishing = false;
+
+  /** @param self what the node of this name says of itself now */
+  constructor(node: string, bus: Bus, self: () => Promise<NodeSummary>) {
+    this.#node = node;
+    this.#bus = bus;
+    this.#self = self;
+  }
+
+  /** Does not wait for the bus: the page has most to tell when that is away. */
+  async start(): Promise<void> {
+    const listen = (channel: string, listener: (payload: string) => void): void => {
+      this.#bus.subscribe(channel, listener).catch(() => {}); // It is made again when the bus is back.
+    };
+    listen(CHANNELS.nodes, (payload) => {
+      const summary = JSON.parse(payload) as NodeSummary;
+      if (summary.node !== this.#node) this.#view.hear(summary);
+    });
+    listen(CHANNELS.beat, (payload) => this.#beats.hear(JSON.parse(payload) as Beat));
+    this.#timer = setInterval(() => void this.#tell(), TELL_EVERY_MS);
+    await this.#tell();
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#bus.close();
+  }
+
+  answer(after: number): ClusterAnswer {
+    const trouble = this.#beats.trouble;
+    return this.#view.answer(trouble === undefined ? [] : [trouble], after);
+  }
+
+  async #tell(): Promise<void> {
+    const summary = await this.#self();
+    this.#view.hear(summary);
+    this.#view.tick();
+    // Not awaited: while the bus is away, this node's own page goes on, and one summary waits.
+    if (this.#publishing) return;
+    this.#publishing = true;
+    this.#bus
+      .publish([{ channel: CHANNELS.nodes, payload: JSON.stringify(summary) }])
+      .catch(() => {})
+      .finally(() => {
+        this.#publishing = false;
+      });
+  }
+}

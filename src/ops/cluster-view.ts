@@ -1,0 +1,212 @@
+import type { Clock } from '../base/clock.ts';
+import {
+  addBuckets,
+  type Buckets,
+  bucketsSince,
+  type Counts,
+  type NodeSummary,
+  quantile,
+} from './node-summary.ts';
+
+/** A node that has not been heard for this long counts as lost, and is forgotten later, in milliseconds. */
+const SILENT_MS = 3_500;
+const FORGET_MS = 60_000;
+/** What the page can look back on. */
+const SAMPLES_MAX = 600;
+const EVENTS_MAX = 60;
+
+/** One second of the cluster, or of a node. Rates are per second, latencies in milliseconds (null: nothing to measure). */
+export type Sample = {
+  readonly at: number;
+  readonly sockets: number;
+  readonly pending: number;
+  readonly accepted: number;
+  readonly committed: number;
+  readonly delivered: number;
+  readonly refused: number;
+  /** Processors in use. */
+  readonly cpu: number;
+  readonly memoryBytes: number;
+  readonly delivery50: number | null;
+  readonly delivery99: number | null;
+  readonly commit99: number | null;
+  readonly lag99: number | null;
+};
+
+export type NodeView = Omit<NodeSummary, 'counts'> & {
+  readonly lost: boolean;
+  /** Milliseconds since it was last heard. */
+  readonly silentMs: number;
+  readonly now: Sample;
+  readonly restarts: number;
+};
+
+export type ClusterEvent = {
+  readonly at: number;
+  readonly level: 'info' | 'warn';
+  readonly text: string;
+};
+
+export type ClusterAnswer = {
+  readonly at: number;
+  /** Why the cluster does not do all it is meant to; empty if it does. */
+  readonly problems: readonly string[];
+  readonly nodes: readonly NodeView[];
+  /** Oldest first. */
+  readonly samples: readonly Sample[];
+  /** Newest first. */
+  readonly events: readonly ClusterEvent[];
+};
+
+type Change = {
+  readonly sample: Sample;
+  readonly delivery: Buckets;
+  readonly commit: Buckets;
+  readonly lag: Buckets;
+};
+type Known = { summary: NodeSummary; heardAt: number; change: Change; lost: boolean };
+
+/** What the nodes of a cluster say of themselves, put together. Pure but for its clock. */
+export class ClusterView {
+  readonly #clock: Clock;
+  readonly #known = new Map<string, Known>();
+  readonly #samples: Sample[] = [];
+  readonly #events: ClusterEvent[] = [];
+  #leader: string | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  hear(summary: NodeSummary): void {
+    const now = this.#clock.now();
+    const known = this.#known.get(summary.node);
+    if (known === undefined || known.lost) this.#say('info', `${summary.node} joined`);
+    else this.#compare(known.summary, summary);
+    const change = changeOf(known?.summary.counts, summary.counts, now, now - (known?.heardAt ?? now));
+    this.#known.set(summary.node, { summary, heardAt: now, change, lost: false });
+    if (summary.writer === 'leader' && this.#leader !== summary.node) {
+      if (this.#leader !== undefined || this.#samples.length > 0)
+        this.#say('info', `${summary.node} writes the database now`);
+      this.#leader = summary.node;
+    }
+  }
+
+  /** Ends a second: what was heard becomes a sample of the cluster. */
+  tick(): void {
+    const now = this.#clock.now();
+    for (const [node, known] of this.#known) {
+      const silentMs = now - known.heardAt;
+      if (silentMs > FORGET_MS) this.#known.delete(node);
+      if (known.lost || silentMs <= SILENT_MS) continue;
+      known.lost = true;
+      const left = known.summary.trouble?.includes('shutting down');
+      this.#say(left ? 'info' : 'warn', `${node} ${left ? 'has left' : 'is not heard any more'}`);
+      if (left) this.#known.delete(node);
+    }
+    this.#samples.push(
+      sum(
+        [...this.#known.values()].filter(({ lost }) => !lost).map(({ change }) => change),
+        now,
+      ),
+    );
+    if (this.#samples.length > SAMPLES_MAX) this.#samples.shift();
+  }
+
+  /** @param problems what is known to be wrong beyond what the nodes say; @param after leaves older samples out */
+  answer(problems: readonly string[], after: number): ClusterAnswer {
+    const now = this.#clock.now();
+    const nodes = [...this.#known.values()].map(({ summary, heardAt, change, lost }) => {
+      const { counts, ...rest } = summary;
+      return { ...rest, lost, silentMs: now - heardAt, now: change.sample, restarts: counts.restarts };
+    });
+    nodes.sort((a, b) => rank(a) - rank(b) || a.node.localeCompare(b.node));
+    const known = nodes.flatMap(({ node, lost, trouble }) => {
+      if (lost) return [`${node} is not heard any more`];
+      return trouble === undefined ? [] : [`${node}: ${trouble}`];
+    });
+    return {
+      at: now,
+      problems: [...problems, ...known],
+      nodes,
+      samples: this.#samples.filter(({ at }) => at > after),
+      events: this.#events.toReversed(),
+    };
+  }
+
+  #compare(before: NodeSummary, now: NodeSummary): void {
+    const restarts = now.counts.restarts - before.counts.restarts;
+    if (restarts > 0) {
+      const again = now.workers.filter(
+        ({ name, restarts: count }) => count > (before.workers.find((w) => w.name === name)?.restarts ?? 0),
+      );
+      this.#say('warn', `${now.node}: ${again.map(({ name }) => name).join(', ')} restarted`);
+    }
+    if (now.trouble !== before.trouble)
+      this.#say(now.trouble ? 'warn' : 'info', `${now.node}: ${now.trouble ?? 'all well again'}`);
+    const failures = now.counts.commitFailures - before.counts.commitFailures;
+    if (failures > 0 && before.counts.commitFailures === 0) this.#say('warn', `${now.node}: commits fail`);
+  }
+
+  #say(level: ClusterEvent['level'], text: string): void {
+    this.#events.push({ at: this.#clock.now(), level, text });
+    if (this.#events.length > EVENTS_MAX) this.#events.shift();
+  }
+}
+
+const rank = ({ role }: { role: string }): number => ['store', 'all', 'gateway'].indexOf(role);
+
+const ms = (seconds: number | null): number | null => (seconds === null ? null : seconds * 1000);
+
+function latencies(delivery: Buckets, commit: Buckets, lag: Buckets) {
+  return {
+    delivery50: ms(quantile(delivery, 0.5)),
+    delivery99: ms(quantile(delivery, 0.99)),
+    commit99: ms(quantile(commit, 0.99)),
+    lag99: ms(quantile(lag, 0.99)),
+  };
+}
+
+function changeOf(before: Counts | undefined, now: Counts, at: number, elapsedMs: number): Change {
+  const rate = (name: 'accepted' | 'committed' | 'delivered' | 'refused' | 'cpuSeconds'): number =>
+    before === undefined || elapsedMs <= 0 ? 0 : Math.max(0, now[name] - before[name]) / (elapsedMs / 1000);
+  const since = (name: 'delivery' | 'commit' | 'lag'): Buckets =>
+    before === undefined ? { bounds: [], counts: [] } : bucketsSince(now[name], before[name]);
+  const [delivery, commit, lag] = [since('delivery'), since('commit'), since('lag')];
+  const sample: Sample = {
+    at,
+    sockets: now.sockets,
+    pending: now.pending,
+    accepted: rate('accepted'),
+    committed: rate('committed'),
+    delivered: rate('delivered'),
+    refused: rate('refused'),
+    cpu: rate('cpuSeconds'),
+    memoryBytes: now.memoryBytes,
+    ...latencies(delivery, commit, lag),
+  };
+  return { sample, delivery, commit, lag };
+}
+
+function sum(changes: readonly Change[], at: number): Sample {
+  const total = (value: (sample: Sample) => number): number =>
+    changes.reduce((soFar, { sample }) => soFar + value(sample), 0);
+  const merged = (value: (change: Change) => Buckets): Buckets =>
+    changes.map(value).reduce(addBuckets, { bounds: [], counts: [] });
+  return {
+    at,
+    sockets: total((s) => s.sockets),
+    pending: total((s) => s.pending),
+    accepted: total((s) => s.accepted),
+    committed: total((s) => s.committed),
+    delivered: total((s) => s.delivered),
+    refused: total((s) => s.refused),
+    cpu: total((s) => s.cpu),
+    memoryBytes: total((s) => s.memoryBytes),
+    ...latencies(
+      merged((c) => c.delivery),
+      merged((c) => c.commit),
+      merged((c) => c.lag),
+    ),
+  };
+}

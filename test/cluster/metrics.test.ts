@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { connect, newUser } from '../support/client.ts';
+import { freePort } from '../support/redis.ts';
+import { signalPid, startNode, temporaryFolder, waitFor, waitReady } from '../support/server.ts';
+
+const folder = temporaryFolder({ after });
+
+type Counts = ReadonlyMap<string, number>;
+
+/** Every series that may only grow: counters, and the parts of histograms. */
+function countersOf(text: string): Counts {
+  const growing = new Set<string>();
+  for (const [, name, type] of text.matchAll(/^# TYPE (\S+) (counter|histogram)$/gm)) {
+    for (const suffix of type === 'counter' ? [''] : ['_bucket', '_sum', '_count'])
+      growing.add(`${name}${suffix}`);
+  }
+  const counts = new Map<string, number>();
+  for (const [, series, name, value] of text.matchAll(/^((\w+)(?:\{[^}]*\})?) (\S+)$/gm)) {
+    if (growing.has(String(name))) counts.set(String(series), Number(value));
+  }
+  return counts;
+}
+
+test('counters never go down, whichever worker is killed, and keep what the dead ones counted', async (t) => {
+  const adminPort = await freePort();
+  const { node, url } = await startNode(t, {
+    DATABASE_PATH: `${folder}/chat.db`,
+    ADMIN_PORT: String(adminPort),
+    WORKERS: '2',
+  });
+  const scrape = async (): Promise<Counts> =>
+    countersOf(await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text());
+  const token = await newUser(url, 'alice');
+  let before: Counts = new Map();
+  let scrapes = 0;
+  const problems: string[] = [];
+  const watch = async (): Promise<Counts> => {
+    const now = await scrape();
+    for (const [series, value] of before) {
+      const then = now.get(series);
+      if (then === undefined) problems.push(`${series} is gone`);
+      else if (then < value) problems.push(`${series} fell from ${value} to ${then}`);
+    }
+    before = now;
+    scrapes++;
+    return now;
+  };
+  let watching = true;
+  const watcher = (async () => {
+    while (watching) await watch();
+  })();
+
+  let sent = 0;
+  for (const kind of ['gateway', 'writer', 'reader', 'gateway', 'writer', 'reader']) {
+    const socket = await connect(url, 'alice', token);
+    for (let i = 0; i < 50; i++) socket.send({ type: 'message', to: 'alice', message: `message ${sent++}` });
+    await socket.type('message', 50);
+    // What a worker counted in its last second may die with it, by design: let it be told first.
+    await waitFor(
+      () =>
+        before.get('parley_messages_committed_total') === sent &&
+        before.get('parley_messages_accepted_total') === sent,
+      5_000,
+      () => `not all ${sent} were counted`,
+    );
+    for (const pid of node.workers(kind)) signalPid(pid, 'SIGKILL');
+    socket.close();
+    await waitReady(url);
+  }
+  watching = false;
+  await watcher;
+  assert.deepEqual(problems.slice(0, 10), []);
+  assert.ok(scrapes > 100, `${scrapes} scrapes`);
+  assert.equal(before.get('parley_messages_committed_total'), sent);
+  assert.equal(before.get('parley_messages_accepted_total'), sent);
+  assert.equal(before.get('parley_worker_restarts_total{role="gateway"}'), 4);
+  assert.equal(before.get('parley_worker_restarts_total{role="writer"}'), 2);
+  t.diagnostic(`${before.size} series, ${scrapes} scrapes`);
+});
