@@ -114,14 +114,15 @@ test('nothing is lost, doubled, reordered or misdelivered whatever befalls the c
   t.after(() => load.stop());
   const stretches: Stretch[] = [];
   const complaints: string[] = [];
-  const step = async (what: string, act: () => Promise<void>): Promise<void> => {
+  const step = async (what: string, act: (setIn: () => void) => Promise<void>): Promise<void> => {
     stretches.push(
-      await during(what, history, load, async () => {
-        await act();
+      await during(what, history, load, async (setIn) => {
+        await act(setIn);
+        // Time enough for everybody to get a message, where nothing was felt at all.
+        await sleep(3_000);
         await wellAgain(load).catch((error: Error) => complaints.push(`${what}: ${error.message}`));
       }),
     );
-    await sleep(1_000);
   };
   const spread = async (gateways: number): Promise<void> => {
     for (const device of load.devices) device.reconnect();
@@ -150,9 +151,11 @@ test('nothing is lost, doubled, reordered or misdelivered whatever befalls the c
   load.aim(SENDS_PER_S, Number.POSITIVE_INFINITY);
   await sleep(3_000);
   for (const fault of allFaults(stack)) {
-    await step(`${fault.name} ${fault.service}, ${fault.holdMs / 1000} s`, async () => {
+    const held = fault.holdMs === 0 ? '' : `, ${fault.holdMs / 1000} s`;
+    await step(`${fault.name} ${fault.service}${held}`, async (setIn) => {
       const id = random.pick(await stack.containers(fault.service));
       await fault.inject(id);
+      setIn();
       await sleep(fault.holdMs);
       await fault.heal?.(id);
     });
