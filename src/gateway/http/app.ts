@@ -35,7 +35,8 @@ const SEED_ERRORS = new Set([
 
 /** The HTTP side of a gateway (SPEC.md, part H). */
 export function createHttpApp({ routes, origins, trustProxy, headers, log }: HttpAppOptions): Koa {
-  const app = new Koa({ proxy: trustProxy });
+  // The last address of X-Forwarded-For is what our proxy saw; those before it are what the client claims.
+  const app = new Koa({ proxy: trustProxy, maxIpsCount: 1 });
   app.silent = true;
   app.on('error', (err: Error) => log.debug({ err }, 'http connection error'));
 
@@ -93,7 +94,7 @@ export function createHttpApp({ routes, origins, trustProxy, headers, log }: Htt
   app.use(async (ctx, next) => {
     try {
       await next();
-      if (ctx.method === 'OPTIONS' && ctx.status !== 204) answerOptions(ctx);
+      if (ctx.method === 'OPTIONS' && ctx.status !== 204) answerOptions(ctx, origins === '*');
       else if (ctx.status === 404 && ctx.body === undefined) throw new ParleyError('not_found');
     } catch (error) {
       const known = error instanceof ParleyError ? error : routes.unexpected(error, ctx.state['requestId']);
@@ -123,8 +124,8 @@ export function createHttpApp({ routes, origins, trustProxy, headers, log }: Htt
 }
 
 /** `OPTIONS` that is no preflight (rule H3); preflights are answered by @koa/cors. */
-function answerOptions(ctx: Koa.Context): void {
+function answerOptions(ctx: Koa.Context, anyOrigin: boolean): void {
   ctx.status = 204;
   ctx.set({ 'Access-Control-Allow-Headers': CORS_HEADERS, 'Access-Control-Allow-Methods': CORS_METHODS });
-  if (!ctx.response.get('Access-Control-Allow-Origin')) ctx.set('Access-Control-Allow-Origin', '*');
+  if (anyOrigin) ctx.set('Access-Control-Allow-Origin', '*');
 }

@@ -1,6 +1,6 @@
 import { LIMITS } from '../../contract/limits.ts';
 
-/** Frames over the budget before the socket is closed. */
+/** Frames over the budget before the socket is closed. All is forgiven once there is room for as many again. */
 const FORGIVEN = 100;
 
 /**
@@ -24,8 +24,8 @@ export class FrameBudget {
     );
     this.#at = now;
     if (this.#left >= 1) {
+      if (this.#left >= FORGIVEN) this.#over = 0;
       this.#left--;
-      this.#over = 0;
       return 'ok';
     }
     return ++this.#over > FORGIVEN ? 'exhausted' : 'over';
