@@ -60,9 +60,14 @@ export function createHttpApp({ routes, origins, trustProxy, headers, log }: Htt
     );
   });
 
+  /** Rule H3; empty where the origin is not a listed one. */
+  const allowedOrigin = (ctx: Koa.Context): string => {
+    const origin = ctx.get('Origin');
+    return origins === '*' ? '*' : origins.includes(origin) ? origin : '';
+  };
   app.use(
     cors({
-      origin: origins === '*' ? '*' : (ctx) => (origins.includes(ctx.get('Origin')) ? ctx.get('Origin') : ''),
+      origin: allowedOrigin,
       allowHeaders: CORS_HEADERS,
       allowMethods: CORS_METHODS,
       exposeHeaders: 'X-Request-Id, Parley-Worker, Retry-After',
@@ -94,7 +99,7 @@ export function createHttpApp({ routes, origins, trustProxy, headers, log }: Htt
   app.use(async (ctx, next) => {
     try {
       await next();
-      if (ctx.method === 'OPTIONS' && ctx.status !== 204) answerOptions(ctx, origins === '*');
+      if (ctx.method === 'OPTIONS' && ctx.status !== 204) answerOptions(ctx, allowedOrigin(ctx));
       else if (ctx.status === 404 && ctx.body === undefined) throw new ParleyError('not_found');
     } catch (error) {
       const known = error instanceof ParleyError ? error : routes.unexpected(error, ctx.state['requestId']);
@@ -124,8 +129,8 @@ export function createHttpApp({ routes, origins, trustProxy, headers, log }: Htt
 }
 
 /** `OPTIONS` that is no preflight (rule H3); preflights are answered by @koa/cors. */
-function answerOptions(ctx: Koa.Context, anyOrigin: boolean): void {
+function answerOptions(ctx: Koa.Context, origin: string): void {
   ctx.status = 204;
   ctx.set({ 'Access-Control-Allow-Headers': CORS_HEADERS, 'Access-Control-Allow-Methods': CORS_METHODS });
-  if (anyOrigin) ctx.set('Access-Control-Allow-Origin', '*');
+  if (origin) ctx.set('Access-Control-Allow-Origin', origin);
 }
