@@ -93,6 +93,9 @@ export class Connection {
   }
 
   network(up: boolean): void {
+    // What failed without a network says nothing about the server: an attempt that is just failing must not be followed
+    // by the long wait that those before it have earned.
+    if (up) this.#attempt = 0;
     this.#apply(up ? 'network-up' : 'network-down');
   }
 

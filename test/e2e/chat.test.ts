@@ -4,7 +4,7 @@ import type { Browser } from 'playwright-core';
 import { connect } from '../support/client.ts';
 import { mintToken } from '../support/database.ts';
 import { waitFor } from '../support/server.ts';
-import { launchBrowser, openTab, screenshot, type Tab } from './support/browser.ts';
+import { launchBrowser, openTab, screenshot, TALL, type Tab } from './support/browser.ts';
 import { suiteCleanups } from './support/cleanups.ts';
 import { bubble, composer, entry, find, lookAway, mark, say, texts } from './support/screen.ts';
 import { type Site, startSite } from './support/site.ts';
@@ -36,8 +36,8 @@ describe('chatting in the browser', () => {
 
   test('two browsers on two workers: messages, ticks, typing and presence', async (t) => {
     const second = await launchBrowser(t);
-    const alice = await openTab(browser, site.url, { user: 'alice' });
-    const bob = await openTab(second, site.url, { user: 'bob' });
+    const alice = await openTab(browser, site.url, { ...TALL, user: 'alice' });
+    const bob = await openTab(second, site.url, { ...TALL, user: 'bob' });
     await apart(alice, bob);
     await find(alice.page, 'bob');
     await alice.page.locator('.conversation-head').getByText('Online').waitFor();
@@ -175,6 +175,18 @@ describe('chatting in the browser', () => {
     grace.send({ type: 'message', to: 'frank', message: 'you are back' });
     await bubble(frank.page, 'you are back').waitFor();
     assert.equal(await row.getByText('New messages').count(), 1, 'the line stays where it was');
+
+    await lookAway(frank.page, true);
+    for (let i = 1; i <= 40; i++)
+      grace.send({ type: 'message', to: 'frank', message: `a long absence ${i}` });
+    await frank.page.waitForFunction(() => document.title === '(40) Parley');
+    await lookAway(frank.page, false);
+    const first = frank.page.locator('.row').filter({ has: frank.page.getByText('New messages') });
+    await first.getByText('a long absence 1', { exact: true }).waitFor();
+    assert.ok(await bubble(frank.page, 'a long absence 1').isVisible());
+    await frank.page.getByRole('button', { name: /new messages: go to the end$/ }).click();
+    await bubble(frank.page, 'a long absence 40').waitFor();
+    await frank.page.waitForFunction(() => document.title === 'Parley');
     grace.close();
     await frank.page.context().close();
   });

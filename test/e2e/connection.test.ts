@@ -4,7 +4,7 @@ import type { Browser } from 'playwright-core';
 import { connect } from '../support/client.ts';
 import { mintToken, queryDatabase } from '../support/database.ts';
 import { signalPid, waitFor } from '../support/server.ts';
-import { launchBrowser, openTab, screenshot } from './support/browser.ts';
+import { launchBrowser, openTab, screenshot, TALL } from './support/browser.ts';
 import { suiteCleanups } from './support/cleanups.ts';
 import { bubble, entry, find, mark, say, texts } from './support/screen.ts';
 import { pidOfGateway, type Site, startSite } from './support/site.ts';
@@ -27,8 +27,8 @@ describe('a connection that breaks, in the browser', () => {
     ).map(({ message }) => message);
 
   test('G2, G3, G4: the gateway is killed mid-conversation, and nobody misses or repeats a line', async () => {
-    const alice = await openTab(browser, site.url, { user: 'alice' });
-    const bob = await openTab(browser, site.url, { user: 'bob' });
+    const alice = await openTab(browser, site.url, { ...TALL, user: 'alice' });
+    const bob = await openTab(browser, site.url, { ...TALL, user: 'bob' });
     await find(alice.page, 'bob');
     await find(bob.page, 'alice');
     const said: string[] = [];

@@ -8,6 +8,7 @@ import { bubble, entry } from './support/screen.ts';
 import { type Site, startSite } from './support/site.ts';
 
 const BEGINNING_S = Date.UTC(2026, 0, 1) / 1_000;
+const PEERS = Array.from({ length: 130 }, (_, i) => `peer ${i}`);
 const WORDS = 'a few words more so that the rows differ in height and wrap at some widths';
 
 /** Writes a conversation as if it had been held, one message a minute. */
@@ -77,11 +78,12 @@ describe('long histories in the browser', () => {
 
   before(async () => {
     site = await startSite(cleanups, {
-      users: ['reader', 'short', 'middle', 'long'],
+      users: ['reader', 'short', 'middle', 'long', 'popular', ...PEERS],
       prepare: (path) => {
         writeHistory(path, 'reader', 'short', 100);
         writeHistory(path, 'reader', 'middle', 5_000);
         writeHistory(path, 'reader', 'long', 100_000);
+        for (const peer of PEERS) writeHistory(path, 'popular', peer, 1);
       },
     });
     browser = await launchBrowser(cleanups);
@@ -171,6 +173,19 @@ describe('long histories in the browser', () => {
     await page.getByRole('button', { name: 'Go to the newest message' }).click();
     await bubble(page, textOf(4_999)).waitFor();
     assert.deepEqual(problems, []);
+    await page.context().close();
+  });
+
+  test('the conversation list goes on as one scrolls down', async () => {
+    const { page } = await openTab(browser, site.url, { user: 'popular' });
+    await entry(page, 'peer 129').waitFor();
+    await page.locator('.list').hover();
+    while ((await page.locator('.item').count()) < PEERS.length) {
+      await page.mouse.wheel(0, 2_000);
+      await page.waitForTimeout(50);
+    }
+    const names = await page.locator('.item bdi').allTextContents();
+    assert.deepEqual(names, PEERS.toReversed());
     await page.context().close();
   });
 

@@ -108,6 +108,7 @@ describe('a server with AUTH=open, in the browser', () => {
     await dave.page.getByRole('button', { name: 'Settings' }).click();
     await dave.page.getByRole('button', { name: 'Log out' }).click();
     await logIn(dave.page, 'dave');
+    await entry(dave.page, 'carol').click();
     await bubble(dave.page, 'No token needed').waitFor();
     assert.deepEqual([...carol.problems, ...dave.problems], []);
     await carol.page.context().close();

@@ -95,7 +95,7 @@ describe('every screen, in light and dark', () => {
         await keep(page, 'unread');
       }
       await entry(page, 'Amelie Laurent').click();
-      await bubble(page, 'See you at twelve?').waitFor();
+      await bubble(page, 'See you on Thursday, then!').waitFor();
       await page.locator('.conversation-head').getByText('Online').waitFor();
       await keep(page, `${device}-conversation`);
       amelie.send({ type: 'typing', to: 'Nora' });
@@ -151,6 +151,9 @@ describe('every screen, in light and dark', () => {
     assert.ok(bytes > 0 && bytes <= SCRIPT_BUDGET, `${bytes} bytes of scripts`);
 
     const { page } = await openTab(browser, site.url);
+    const policy = (await fetch(site.url)).headers.get('content-security-policy') ?? '';
+    assert.match(policy, /default-src 'none'/);
+    assert.doesNotMatch(policy, /unsafe|\*/);
     await logIn(page, 'Nora');
     await entry(page, 'Amelie Laurent').click();
     for (let i = 0; i < 5; i++) await say(page, 'Amelie Laurent', `Measured ${i}`);

@@ -174,6 +174,26 @@ test('a network that goes ends the socket, and one that comes back ends the wait
   assert.equal(client.state.name, 'connecting');
 });
 
+test('a network that comes back forgives the attempts that failed without it', () => {
+  const { client, clock, transport, states } = start({ random: () => 0.999 });
+  const retry = () => {
+    const { state } = client;
+    assert.ok(state.name === 'waiting');
+    const wait = state.retryAt - clock.now();
+    clock.advance(wait);
+    return wait;
+  };
+  client.connect();
+  for (let attempt = 0; attempt < 4; attempt++) {
+    transport.last.events.closed(1006, '');
+    retry();
+  }
+  assert.equal(states.at(-1), 'connecting');
+  transport.network(true);
+  transport.last.events.closed(1006, '');
+  assert.ok(retry() <= 1_000);
+});
+
 test('what a dropped socket still says is not heard', () => {
   const { client, clock, transport } = start();
   const messages: number[] = [];

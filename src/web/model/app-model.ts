@@ -1,9 +1,12 @@
 import { ClientError, createClient, type Session } from '../../client/index.ts';
 import { ChatStore } from './chat-store.ts';
 import { Listenable } from './listenable.ts';
-import { read, shared, write } from './storage.ts';
+import { go } from './route.ts';
+import { ownTab, read, shared, write } from './storage.ts';
 
 const KEY = 'parley:session';
+/** The token that this tab knows to be dead. */
+const ENDED = 'parley:ended';
 
 export type View =
   | { readonly name: 'welcome'; readonly notice: string | null }
@@ -45,6 +48,8 @@ export class AppModel {
     const view = this.view.value;
     if (view.name !== 'chat') return;
     const { client } = view.store;
+    // Who logs in next may be somebody else.
+    go(null);
     try {
       await client.logout(options);
     } catch (error) {
@@ -70,15 +75,19 @@ export class AppModel {
   #ended(store: ChatStore, because: ClientError | undefined): void {
     const view = this.view.value;
     if (view.name !== 'chat' || view.store !== store) return;
-    const stored = load();
-    // Another tab has renewed it meanwhile (a new password ends all sessions but that one).
-    if (because !== undefined && stored !== null && !same(stored, this.#session)) {
-      this.#show(this.#chat(stored));
+    if (because === undefined) {
+      write(shared, KEY, null);
+      this.#show({ name: 'welcome', notice: null });
       return;
     }
-    // Not what another user of this browser has just logged in with.
-    if (same(this.#session!, stored)) write(shared, KEY, null);
-    this.#show({ name: 'welcome', notice: because === undefined ? null : because.message });
+    const stored = load();
+    // Another tab has renewed it meanwhile (a new password ends all sessions but that one). Or it is just about to:
+    // so what lies in the shared storage is left alone, and this tab remembers for itself what it is worth.
+    if (stored !== null && !same(stored, this.#session)) this.#show(this.#chat(stored));
+    else {
+      write(ownTab, ENDED, this.#session?.token ?? null);
+      this.#show({ name: 'welcome', notice: because.message });
+    }
   }
 
   #follow(stored: Session | null): void {
@@ -106,6 +115,7 @@ function load(): Session | null {
     if (typeof value !== 'object' || value === null) return null;
     const { user_id, token, expires_at } = value as Record<string, unknown>;
     if (typeof user_id !== 'string') return null;
+    if (typeof token === 'string' && token === read(ownTab, ENDED)) return null;
     return {
       user_id,
       ...(typeof token === 'string' && { token }),

@@ -37,7 +37,7 @@ export function OfflineNotice({ store }: OfflineNoticeProps) {
   }
   return (
     <p className="strip-notice" role="status">
-      <span>You are offline. What you write is kept, and sent when you are back.</span>{' '}
+      <span>You are offline. Messages wait until you are back.</span>{' '}
       {navigator.onLine && connection.name === 'waiting' && (
         <button type="button" className="link-button" onClick={tryNow}>
           Try now

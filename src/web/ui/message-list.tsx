@@ -13,7 +13,7 @@ import { Virtualizer, type VirtualizerHandle } from 'virtua';
 import type { Conversation } from '../model/chat-state.ts';
 import type { ChatStore } from '../model/chat-store.ts';
 import { plural } from '../model/format.ts';
-import { timeline } from '../model/timeline.ts';
+import { type Row, timeline } from '../model/timeline.ts';
 import { useToday } from './hooks.ts';
 import { DownIcon } from './icons.tsx';
 import { MessageRow } from './message-row.tsx';
@@ -36,6 +36,13 @@ type MessageListProps = {
   readonly conversation: Conversation;
   readonly me: string;
 };
+
+/** Whether the end, in view, would leave no room for the line above the first new message. */
+function wouldHideLine(list: VirtualizerHandle | null, rows: readonly Row[]): boolean {
+  const marked = rows.findIndex(({ newMark }) => newMark);
+  if (list === null || marked < 0) return false;
+  return list.scrollSize - list.getItemOffset(marked) > list.viewportSize - LINE_FROM_TOP;
+}
 
 export function MessageList({ ref, store, conversation, me }: MessageListProps) {
   const { peer, unread, nextBefore, history, older } = conversation;
@@ -113,8 +120,16 @@ export function MessageList({ ref, store, conversation, me }: MessageListProps) 
 
   const last = rows.at(-1)?.key;
   useLayoutEffect(() => {
-    if (last !== undefined && following.current) showEnd();
-  }, [last, showEnd]);
+    if (last === undefined || !following.current) return;
+    if (!store.attention.present && wouldHideLine(list.current, latest.current)) {
+      // Nobody is looking: who comes back finds the first new message, not the last.
+      following.current = false;
+      store.atEnd = false;
+      setAtEnd(false);
+      return;
+    }
+    showEnd();
+  }, [last, showEnd, store]);
 
   useEffect(() => {
     reportSeen();

@@ -70,7 +70,7 @@ export function Settings({ model, store, onClose }: SettingsProps) {
 }
 
 const THEMES: readonly { readonly theme: Theme; readonly label: string }[] = [
-  { theme: 'system', label: 'As the system' },
+  { theme: 'system', label: 'System' },
   { theme: 'light', label: 'Light' },
   { theme: 'dark', label: 'Dark' },
 ];
@@ -114,7 +114,7 @@ function Notifications() {
     <section className="settings-section">
       <h3>Notifications</h3>
       <label className="switch">
-        <span>Show new messages on the desktop</span>
+        <span>Desktop notifications</span>
         <input
           type="checkbox"
           role="switch"

@@ -10,6 +10,8 @@ import { sessionOf } from './site.ts';
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const ARTIFACTS = path.join(import.meta.dirname, '../../../artifacts/e2e');
 
+/** All of a short conversation is in view, and so in the page. */
+export const TALL = { viewport: { width: 1280, height: 1600 } } as const;
 export const DESKTOP = { viewport: { width: 1280, height: 800 } } as const;
 export const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true } as const;
 
@@ -55,7 +57,7 @@ export async function openTab(browser: Browser, url: string, options: TabOptions
     ...(user !== undefined && { storageState: await sessionOf(url, user) }),
     ...context,
   });
-  profile.setDefaultTimeout(10_000);
+  profile.setDefaultTimeout(20_000);
   const page = await profile.newPage();
   const tab = await watch(page);
   await page.goto(url);
