@@ -85,7 +85,12 @@ export class RedisBus implements Bus {
   #flushSubscribes(): void {
     while (this.#wanted.length > 0) {
       const some = this.#wanted.splice(0, SUBSCRIBE_MAX);
-      this.#subscriber.subscribe(...some.map(({ channel }) => this.#prefix + channel)).then(
+      const channels = some.map(({ channel }) => channel).filter((channel) => this.#listeners.has(channel));
+      const subscribed =
+        channels.length === 0
+          ? Promise.resolve()
+          : this.#subscriber.subscribe(...channels.map((channel) => this.#prefix + channel));
+      subscribed.then(
         () => {
           for (const { resolve } of some) resolve();
         },

@@ -1,0 +1,232 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { type Bus, type LogEntry, type Position, RequestTimeout } from '../../src/core/bus.ts';
+import { waitFor } from '../support/server.ts';
+
+/** One process's end of the bus under test; `die` ends it without a word, as a killed process does. */
+export type Member = { readonly bus: Bus; die(): Promise<void> };
+/** A bus of its own for each test. */
+export type BusBench = {
+  member(): Promise<Member>;
+  /** Whether a request that a dead server had is given to another; otherwise it times out. */
+  readonly dispatchesAgain: boolean;
+};
+
+const until = (condition: () => boolean, what: string): Promise<void> =>
+  waitFor(condition, 5_000, () => `never: ${what}`);
+
+/** Everything in the log after a position. */
+async function readAll(bus: Bus, after_?: Position): Promise<LogEntry[]> {
+  const all: LogEntry[] = [];
+  for (let position = after_; ; ) {
+    const entries = await bus.read(position, 7, 50);
+    if (entries.length === 0) return all;
+    all.push(...entries);
+    position = entries.at(-1)?.position;
+  }
+}
+const payloads = (entries: readonly LogEntry[]): string[] => entries.map(({ payload }) => payload);
+const numbers = (count: number, from = 0): string[] =>
+  Array.from({ length: count }, (_, i) => `entry ${from + i}`);
+
+/** What every bus promises (src/core/bus.ts). */
+export function busSuite(name: string, createBench: () => Promise<BusBench>): void {
+  const benchTest = (title: string, body: (bench: BusBench) => Promise<void>): void => {
+    test(`${name}: ${title}`, async () => body(await createBench()));
+  };
+
+  benchTest(
+    'publications come in order per channel, whole, to every listener, and to no other channel',
+    async (bench) => {
+      const [one, two, three] = await Promise.all([bench.member(), bench.member(), bench.member()]);
+      const heard: string[][] = [[], [], []];
+      await two.bus.subscribe('a', (payload) => heard[0]?.push(payload));
+      await three.bus.subscribe('a', (payload) => heard[1]?.push(payload));
+      await three.bus.subscribe('b', (payload) => heard[2]?.push(payload));
+      const sent = ['', 'x', '\n', '😀\0\u2028', 'x'.repeat(200_000), ...numbers(1_200)];
+      for (const payload of sent.slice(0, 5)) await one.bus.publish([{ channel: 'a', payload }]);
+      await one.bus.publish(sent.slice(5).map((payload) => ({ channel: 'a', payload })));
+      await one.bus.publish([{ channel: 'b', payload: 'last' }]);
+      await until(() => heard[0]?.length === sent.length && heard[2]?.length === 1, 'all was heard');
+      assert.deepEqual(heard, [sent, sent, ['last']]);
+    },
+  );
+
+  benchTest('what is published after subscribe resolves is heard, by oneself too', async (bench) => {
+    const { bus } = await bench.member();
+    const other = await bench.member();
+    for (let i = 0; i < 20; i++) {
+      const heard: string[] = [];
+      await bus.subscribe(`c${i}`, (payload) => heard.push(payload));
+      await (i % 2 ? bus : other.bus).publish([{ channel: `c${i}`, payload: 'now' }]);
+      await until(() => heard.length === 1, 'the publication was heard');
+    }
+  });
+
+  benchTest('after unsubscribe nothing is heard, and subscribing again works, at once too', async (bench) => {
+    const { bus } = await bench.member();
+    const heard: string[] = [];
+    const marks: string[] = [];
+    await bus.subscribe('mark', (payload) => marks.push(payload));
+    const listen = (): Promise<void> => bus.subscribe('a', (payload) => heard.push(payload));
+    await listen();
+    bus.unsubscribe('a');
+    await bus.publish([
+      { channel: 'a', payload: 'unheard' },
+      { channel: 'mark', payload: '1' },
+    ]);
+    await until(() => marks.length === 1, 'the mark came');
+    await listen();
+    bus.unsubscribe('a');
+    await listen();
+    await bus.publish([{ channel: 'a', payload: 'heard' }]);
+    await until(() => heard.length > 0, 'the second subscription works');
+    assert.deepEqual(heard, ['heard']);
+  });
+
+  benchTest(
+    'the log gives entries in the order they were appended, in pages, from any position',
+    async (bench) => {
+      const writer = await bench.member();
+      const reader = await bench.member();
+      await Promise.all(numbers(40).map((payload) => writer.bus.append(payload)));
+      const all = await readAll(reader.bus);
+      assert.deepEqual(payloads(all), numbers(40));
+      assert.equal((await reader.bus.read(undefined, 7, 50)).length, 7);
+      assert.deepEqual(payloads(await readAll(reader.bus, all[29]?.position)), numbers(10, 30));
+      assert.equal(new Set(all.map(({ position }) => position)).size, 40);
+    },
+  );
+
+  benchTest('a read waits for the first entry, and answers with nothing if there is none', async (bench) => {
+    const writer = await bench.member();
+    const reader = await bench.member();
+    await writer.bus.append('first');
+    const [first] = await reader.bus.read(undefined, 10, 1_000);
+    assert.deepEqual(await reader.bus.read(first?.position, 10, 60), []);
+    const waiting = reader.bus.read(first?.position, 10, 4_000);
+    await writer.bus.append('second');
+    const began = Date.now();
+    assert.deepEqual(payloads(await waiting), ['second']);
+    assert.ok(Date.now() - began < 2_000);
+  });
+
+  benchTest(
+    'G1 offset: a reader that comes back reads on from its position; what was not trimmed is read again',
+    async (bench) => {
+      const writer = await bench.member();
+      const first = await bench.member();
+      await Promise.all(numbers(10).map((payload) => writer.bus.append(payload)));
+      const seen = await first.bus.read(undefined, 4, 1_000);
+      await first.die();
+      const second = await bench.member();
+      assert.deepEqual(payloads(await readAll(second.bus, seen.at(-1)?.position)), numbers(6, 4));
+      assert.deepEqual(payloads(await readAll(second.bus)), numbers(10), 'nothing was trimmed');
+    },
+  );
+
+  benchTest('trim forgets up to and including the position, and positions stay good', async (bench) => {
+    const { bus } = await bench.member();
+    for (const payload of numbers(10)) await bus.append(payload);
+    const all = await readAll(bus);
+    await bus.trim(all[5]?.position as Position);
+    assert.deepEqual(payloads(await readAll(bus)), numbers(4, 6));
+    assert.deepEqual(
+      payloads(await readAll(bus, all[2]?.position)),
+      numbers(4, 6),
+      'from within what was trimmed',
+    );
+    assert.deepEqual(payloads(await readAll(bus, all[7]?.position)), numbers(2, 8));
+    await bus.trim(all[2]?.position as Position);
+    assert.deepEqual(
+      payloads(await readAll(bus)),
+      numbers(4, 6),
+      'a trim to an older position forgets nothing',
+    );
+    await bus.trim(all[9]?.position as Position);
+    assert.deepEqual(await readAll(bus), []);
+    await bus.append('more');
+    assert.deepEqual(payloads(await readAll(bus, all[9]?.position)), ['more']);
+  });
+
+  benchTest(
+    'a request is answered once, by one of those who serve, each of whom gets some',
+    async (bench) => {
+      const asker = await bench.member();
+      const counts = [0, 0];
+      for (const i of [0, 1]) {
+        const server = await bench.member();
+        await server.bus.serve((payload) => {
+          counts[i] = (counts[i] ?? 0) + 1;
+          return `${payload}!`;
+        });
+      }
+      const asked = ['', '\n', '😀', 'x'.repeat(100_000), ...numbers(200)];
+      const answers: string[] = [];
+      for (let i = 0; i < asked.length; i += 20) {
+        answers.push(
+          ...(await Promise.all(asked.slice(i, i + 20).map((payload) => asker.bus.request(payload, 5_000)))),
+        );
+      }
+      assert.deepEqual(
+        answers,
+        asked.map((payload) => `${payload}!`),
+      );
+      assert.equal((counts[0] ?? 0) + (counts[1] ?? 0), asked.length);
+      assert.ok(Math.min(...counts) > 0, `${counts}`);
+    },
+  );
+
+  benchTest('requests of several askers are not mixed up', async (bench) => {
+    const server = await bench.member();
+    await server.bus.serve((payload) => payload);
+    const askers = await Promise.all([bench.member(), bench.member(), bench.member()]);
+    await Promise.all(
+      askers.map(async ({ bus }, i) => {
+        for (let n = 0; n < 20; n++) assert.equal(await bus.request(`${i}-${n}`, 5_000), `${i}-${n}`);
+      }),
+    );
+  });
+
+  benchTest(
+    'a request that nobody serves is a time-out; one that waits is answered when somebody comes to serve',
+    async (bench) => {
+      const asker = await bench.member();
+      await assert.rejects(asker.bus.request('lost', 60), RequestTimeout);
+      const waiting = asker.bus.request('found', 5_000);
+      const server = await bench.member();
+      await server.bus.serve((payload) => payload);
+      assert.equal(await waiting, 'found');
+    },
+  );
+
+  benchTest(
+    'a server that dies loses nobody but its own requests, and none where they can be given to another',
+    async (bench) => {
+      const asker = await bench.member();
+      const doomed = await bench.member();
+      await doomed.bus.serve((payload) => payload);
+      assert.equal(await asker.bus.request('before', 5_000), 'before');
+      await doomed.die();
+      const successor = await bench.member();
+      const waiting = asker.bus.request('after', bench.dispatchesAgain ? 5_000 : 3_000);
+      await successor.bus.serve((payload) => payload);
+      assert.equal(await waiting, 'after');
+    },
+  );
+
+  benchTest('after close nothing is delivered', async (bench) => {
+    const one = await bench.member();
+    const two = await bench.member();
+    const heard: string[] = [];
+    await one.bus.subscribe('a', (payload) => heard.push(payload));
+    const marks: string[] = [];
+    await two.bus.subscribe('a', (payload) => marks.push(payload));
+    await one.bus.close();
+    await two.bus.publish([{ channel: 'a', payload: 'x' }]);
+    await until(() => marks.length === 1, 'the other one hears it');
+    assert.deepEqual(heard, []);
+  });
+}
+
+export { after, payloads, readAll, until };
