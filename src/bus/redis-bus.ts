@@ -226,6 +226,7 @@ export class RedisBus implements Bus {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#listeners.clear();
     for (const unwatch of this.#unwatch) unwatch();
     await Promise.race([
       this.#commands.quit().catch(() => {}),

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { DatabaseIdentity, Leaser } from '../../src/core/lease.ts';
+
+export type LeaserBench = {
+  /** A store of its own, as another process would be. */
+  leaser(holder: string): Leaser;
+};
+
+export const identity = (more: Partial<DatabaseIdentity> = {}): DatabaseIdentity => ({
+  databaseId: 'db',
+  epoch: 'e',
+  generation: 1,
+  ...more,
+});
+export const kindOf = async (answer: Promise<{ kind: string }>): Promise<string> => (await answer).kind;
+
+/** What every lease promises (src/core/lease.ts). */
+export function leaserSuite(name: string, createBench: () => Promise<LeaserBench>): void {
+  const benchTest = (title: string, body: (bench: LeaserBench) => Promise<void>): void => {
+    test(`${name}: ${title}`, async () => body(await createBench()));
+  };
+
+  benchTest(
+    'G7 one writer: the first who asks holds it, the others are told that it is taken, and by whom',
+    async (bench) => {
+      const [one, two] = [bench.leaser('one'), bench.leaser('two')];
+      assert.equal(await kindOf(one.acquire(undefined)), 'held');
+      assert.equal(await kindOf(one.acquire(identity())), 'held', 'asking again is harmless');
+      assert.equal(await kindOf(one.renew(identity())), 'held');
+      const answer = await two.acquire(identity());
+      assert.equal(answer.kind, 'taken');
+      assert.ok(answer.kind === 'taken' && answer.holder.length > 0);
+      await two.release();
+      assert.equal(
+        await kindOf(two.acquire(identity())),
+        'taken',
+        "releasing what one has not is not releasing another's",
+      );
+      await one.release();
+    },
+  );
+
+  benchTest(
+    'G7 one writer: released, it goes to who asks next, and then it is taken for the first',
+    async (bench) => {
+      const [one, two] = [bench.leaser('one'), bench.leaser('two')];
+      await one.acquire(identity());
+      await one.release();
+      await one.release();
+      assert.equal(await kindOf(two.acquire(identity())), 'held');
+      assert.equal(await kindOf(one.acquire(identity())), 'taken');
+      await two.release();
+    },
+  );
+
+  benchTest('G7 one writer: of many who ask at once, one holds it', async (bench) => {
+    const leasers = Array.from({ length: 8 }, (_, i) => bench.leaser(`${i}`));
+    const kinds = await Promise.all(leasers.map((leaser) => kindOf(leaser.acquire(identity()))));
+    assert.equal(kinds.filter((kind) => kind === 'held').length, 1);
+    assert.equal(kinds.filter((kind) => kind === 'taken').length, 7);
+    for (const leaser of leasers) await leaser.release();
+  });
+}
