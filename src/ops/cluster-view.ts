@@ -14,6 +14,8 @@ const FORGET_MS = 60_000;
 /** What the page can look back on. */
 const SAMPLES_MAX = 600;
 const EVENTS_MAX = 60;
+/** Rates are taken over this many summaries: workers count into them once a second, each in its own rhythm. */
+const RATE_OVER = 3;
 
 /** One second of the cluster, or of a node. Rates are per second, latencies in milliseconds (null: nothing to measure). */
 export type Sample = {
@@ -64,7 +66,14 @@ type Change = {
   readonly commit: Buckets;
   readonly lag: Buckets;
 };
-type Known = { summary: NodeSummary; heardAt: number; change: Change; lost: boolean };
+type Known = {
+  summary: NodeSummary;
+  heardAt: number;
+  /** What it had counted before, oldest first. */
+  past: readonly { readonly at: number; readonly counts: Counts }[];
+  change: Change;
+  lost: boolean;
+};
 
 /** What the nodes of a cluster say of themselves, put together. Pure but for its clock. */
 export class ClusterView {
@@ -83,8 +92,16 @@ export class ClusterView {
     const known = this.#known.get(summary.node);
     if (known === undefined || known.lost) this.#say('info', `${summary.node} joined`);
     else this.#compare(known.summary, summary);
-    const change = changeOf(known?.summary.counts, summary.counts, now, now - (known?.heardAt ?? now));
-    this.#known.set(summary.node, { summary, heardAt: now, change, lost: false });
+    const past = known?.past ?? [];
+    const since = past[0];
+    const change = changeOf(since?.counts, summary.counts, now, now - (since?.at ?? now));
+    this.#known.set(summary.node, {
+      summary,
+      heardAt: now,
+      past: [...past, { at: now, counts: summary.counts }].slice(-RATE_OVER),
+      change,
+      lost: false,
+    });
     if (summary.writer === 'leader' && this.#leader !== summary.node) {
       if (this.#leader !== undefined || this.#samples.length > 0)
         this.#say('info', `${summary.node} writes the database now`);
@@ -143,7 +160,7 @@ export class ClusterView {
       this.#say('warn', `${now.node}: ${again.map(({ name }) => name).join(', ')} restarted`);
     }
     if (now.trouble !== before.trouble)
-      this.#say(now.trouble ? 'warn' : 'info', `${now.node}: ${now.trouble ?? 'all well again'}`);
+      this.#say(now.trouble ? 'warn' : 'info', `${now.node}: ${now.trouble ?? 'ready'}`);
     const failures = now.counts.commitFailures - before.counts.commitFailures;
     if (failures > 0 && before.counts.commitFailures === 0) this.#say('warn', `${now.node}: commits fail`);
   }

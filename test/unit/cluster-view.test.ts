@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ClusterView } from '../../src/ops/cluster-view.ts';
+import { type Counts, countsOf, type NodeSummary, quantile } from '../../src/ops/node-summary.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+
+const IDLE: Counts = countsOf([]);
+
+const summary = (
+  node: string,
+  counts: Partial<Counts> = {},
+  more: Partial<NodeSummary> = {},
+): NodeSummary => ({
+  node,
+  version: '1.0.0',
+  role: 'gateway',
+  upMs: 1_000,
+  writer: 'none',
+  workers: [],
+  counts: { ...IDLE, ...counts },
+  ...more,
+});
+
+function view(): { clock: ManualClock; view: ClusterView; second(...summaries: NodeSummary[]): void } {
+  const clock = new ManualClock();
+  const it = new ClusterView(clock);
+  return {
+    clock,
+    view: it,
+    second(...summaries) {
+      for (const one of summaries) it.hear(one);
+      it.tick();
+      clock.advance(1_000);
+    },
+  };
+}
+
+test('rates and sockets of the cluster are the sums over its nodes', () => {
+  const { view: it, second } = view();
+  for (let s = 0; s < 5; s++) {
+    second(summary('a', { sockets: 3, delivered: 100 * s }), summary('b', { sockets: 4, delivered: 50 * s }));
+  }
+  const { samples, nodes, problems } = it.answer([], 0);
+  assert.equal(samples.at(-1)?.sockets, 7);
+  assert.equal(samples.at(-1)?.delivered, 150);
+  assert.deepEqual(
+    nodes.map(({ node, now }) => [node, now.delivered]),
+    [
+      ['a', 100],
+      ['b', 50],
+    ],
+  );
+  assert.deepEqual(problems, []);
+});
+
+test('a node that falls silent is a problem, no longer counts, and is forgotten in the end', () => {
+  const { clock, view: it, second } = view();
+  second(summary('a', { sockets: 1 }), summary('b', { sockets: 1 }));
+  for (let s = 0; s < 5; s++) second(summary('a', { sockets: 1 }));
+  assert.deepEqual(it.answer([], 0).problems, ['b is not heard any more']);
+  assert.equal(it.answer([], 0).samples.at(-1)?.sockets, 1);
+  clock.advance(60_000);
+  second(summary('a', { sockets: 1 }));
+  assert.deepEqual(
+    it.answer([], 0).nodes.map(({ node }) => node),
+    ['a'],
+  );
+});
+
+test('a node that says it shuts down leaves without alarm', () => {
+  const { view: it, second } = view();
+  second(summary('a'), summary('b'));
+  second(summary('a'), summary('b', {}, { trouble: 'this node is shutting down' }));
+  for (let s = 0; s < 5; s++) second(summary('a'));
+  assert.deepEqual(it.answer([], 0).problems, []);
+  assert.ok(it.answer([], 0).events.some(({ level, text }) => level === 'info' && text === 'b has left'));
+});
+
+test('a restarted worker and a new writer are told as events', () => {
+  const { view: it, second } = view();
+  const worker = { name: 'writer', pid: 1, upMs: 5, restarts: 0, sockets: 0 };
+  second(summary('a', {}, { writer: 'leader', workers: [worker] }), summary('b'));
+  second(summary('a', { restarts: 1 }, { writer: 'standby', workers: [{ ...worker, restarts: 1 }] }));
+  second(summary('b', {}, { writer: 'leader' }));
+  const texts = it.answer([], 0).events.map(({ text }) => text);
+  assert.ok(texts.includes('a: writer restarted'), texts.join('; '));
+  assert.ok(texts.includes('b writes the database now'), texts.join('; '));
+});
+
+test('quantiles are taken within the bucket, and above the last bound there is nothing to say', () => {
+  const bounds = [1, 2, 4];
+  assert.equal(quantile({ bounds, counts: [0, 10, 0, 0] }, 0.5), 1.5);
+  assert.equal(quantile({ bounds, counts: [0, 0, 0, 3] }, 0.99), 4);
+  assert.equal(quantile({ bounds, counts: [0, 0, 0, 0] }, 0.99), null);
+  assert.equal(quantile({ bounds: [], counts: [] }, 0.5), null);
+});
