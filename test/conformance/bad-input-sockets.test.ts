@@ -25,7 +25,10 @@ let sends = 0;
 /** Begun first and awaited last. */
 const silent = Array.from({ length: 4 }, (_, i) => new TestSocket(url, { full: i > 0 }));
 const silentSince = Date.now();
-const silentClosed = silent.map(async ({ closed }) => ({ ...(await closed), after: Date.now() - silentSince }));
+const silentClosed = silent.map(async ({ closed }) => ({
+  ...(await closed),
+  after: Date.now() - silentSince,
+}));
 
 async function assertWell(): Promise<void> {
   assert.equal((await call(url, 'GET', '/readyz')).status, 200, node.output);

@@ -112,11 +112,7 @@ export class Session implements FeedMember, Watcher {
     let frame: ClientFrame;
     try {
       frame = parseFrame(data.toString(), this.#full);
-      if (budget === 'over')
-        throw new FrameError(
-          new ParleyError('rate_limited'),
-          frame,
-        );
+      if (budget === 'over') throw new FrameError(new ParleyError('rate_limited'), frame);
     } catch (error) {
       const refused = error as FrameError;
       if (refused.type === 'connect' && this.#state.name === 'waiting')
