@@ -125,14 +125,16 @@ test('nothing is lost, doubled, reordered or misdelivered whatever befalls the c
     );
   };
   const spread = async (gateways: number): Promise<void> => {
-    for (const device of load.devices) device.reconnect();
-    await sleep(1_500);
-    await wellAgain(load);
+    for (const device of load.devices) {
+      device.reconnect();
+      await sleep(30);
+    }
+    await until(20_000, () => load.devices.every(({ ready }) => ready));
     const counts = socketsByGateway(history);
     const mean = load.devices.length / gateways;
     t.diagnostic(`${gateways} gateways: ${counts.join(' + ')} sockets`);
-    assert.equal(counts.length, gateways);
-    for (const count of counts) assert.ok(Math.abs(count - mean) <= Math.max(1, mean * 0.2), `${counts}`);
+    const even = counts.every((count) => Math.abs(count - mean) <= Math.max(1, mean * 0.2));
+    if (counts.length !== gateways || !even) complaints.push(`sockets are not spread evenly: ${counts}`);
   };
   const scale = async (gateways: number): Promise<void> => {
     await stack.compose(
