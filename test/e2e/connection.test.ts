@@ -62,7 +62,7 @@ describe('a connection that breaks, in the browser', () => {
     await say(carol.page, 'dave', 'from the tunnel 1');
     await say(carol.page, 'dave', 'from the tunnel 2');
     await mark(carol.page, 'from the tunnel 2', 'Sending').waitFor();
-    await carol.page.getByText('You are offline.').waitFor();
+    await carol.page.getByText('You are offline. Messages wait').waitFor();
     await carol.page.locator('.conversation-head').getByText('No network').waitFor();
     await screenshot(carol.page, 'offline-pending');
     dave.send({ type: 'message', to: 'carol', message: 'meanwhile' });
@@ -75,7 +75,7 @@ describe('a connection that breaks, in the browser', () => {
     await carol.page.context().setOffline(false);
     await bubble(carol.page, 'meanwhile').waitFor();
     await mark(carol.page, 'from the tunnel 2', 'Sent').waitFor();
-    await carol.page.getByText('You are offline.').waitFor({ state: 'detached' });
+    await carol.page.getByText('You are offline. Messages wait').waitFor({ state: 'detached' });
     assert.deepEqual(stored('carol'), ['online', 'from the tunnel 1', 'from the tunnel 2']);
     assert.deepEqual(await texts(carol.page), [
       'online',

@@ -104,7 +104,7 @@ describe('every screen, in light and dark', () => {
       await page.context().setOffline(true);
       await say(page, 'Amelie Laurent', `On the train now (${device})`);
       await mark(page, `On the train now (${device})`, 'Sending').waitFor();
-      await page.getByText('You are offline.').waitFor();
+      await page.getByText('You are offline. Messages wait').waitFor();
       await keep(page, `${device}-offline`);
       await page.context().setOffline(false);
       await mark(page, `On the train now (${device})`, 'Sent').waitFor();

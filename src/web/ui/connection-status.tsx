@@ -36,7 +36,7 @@ export function OfflineNotice({ store }: OfflineNoticeProps) {
     );
   }
   return (
-    <p className="strip-notice" role="status">
+    <p className="strip-notice">
       <span>You are offline. Messages wait until you are back.</span>{' '}
       {navigator.onLine && connection.name === 'waiting' && (
         <button type="button" className="link-button" onClick={tryNow}>

@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'react';
 import type { ChatStore } from '../model/chat-store.ts';
+import { useConnectionTrouble } from './connection-status.tsx';
 
 type LiveRegionProps = { readonly store: ChatStore; readonly open: string | null };
 
@@ -16,9 +17,16 @@ export function LiveRegion({ store, open }: LiveRegionProps) {
       }),
     [store, open],
   );
+  const troubled = useConnectionTrouble(store) !== null;
   return (
-    <div className="unseen" role="log" aria-live="polite" aria-label="New messages">
-      {text}
-    </div>
+    <>
+      <div className="unseen" role="log" aria-live="polite" aria-label="New messages">
+        {text}
+      </div>
+      {/* Without the seconds that count down beside the name: nobody wants to listen to those. */}
+      <div className="unseen" role="status">
+        {troubled ? 'You are offline' : ''}
+      </div>
+    </>
   );
 }

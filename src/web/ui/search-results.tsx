@@ -1,7 +1,8 @@
-import { useEffect, useState } from 'react';
+import { useEffect, useEffectEvent, useState } from 'react';
 import { inOrder } from '../model/chat-state.ts';
 import type { ChatStore } from '../model/chat-store.ts';
 import { plural } from '../model/format.ts';
+import { go } from '../model/route.ts';
 import { PersonList } from './person-list.tsx';
 
 /** Long enough for the next key stroke, short enough to seem at once. */
@@ -16,11 +17,13 @@ type SearchResultsProps = {
   readonly store: ChatStore;
   readonly query: string;
   readonly open: string | null;
+  /** Enter was pressed before there was anything to choose: the first one that comes is meant. */
+  readonly eager: boolean;
   readonly onChosen: () => void;
 };
 
 /** Conversations whose name has the words in it, then everybody whose name begins with them. */
-export function SearchResults({ store, query, open, onChosen }: SearchResultsProps) {
+export function SearchResults({ store, query, open, eager, onChosen }: SearchResultsProps) {
   const [found, setFound] = useState<Found>({ status: 'searching' });
 
   useEffect(() => {
@@ -42,10 +45,24 @@ export function SearchResults({ store, query, open, onChosen }: SearchResultsPro
   const known = inOrder(store.state.value)
     .map(({ peer }) => peer)
     .filter((peer) => peer.toLowerCase().includes(needle));
-  const others = found.status === 'found' ? found.users.filter((user) => !known.includes(user)) : [];
+  // Until the answer comes, that to the last query stands in for it, but for those who no longer fit: Enter must not
+  // open a conversation with somebody else than was typed.
+  const others =
+    found.status === 'found'
+      ? found.users.filter((user) => user.toLowerCase().startsWith(needle) && !known.includes(user))
+      : [];
   if (me.toLowerCase() === needle && !known.includes(me)) others.push(me);
   const total = known.length + others.length;
   const settled = found.status === 'found' && found.query === query;
+
+  const first = known[0] ?? others[0];
+  const choose = useEffectEvent((person: string) => {
+    go(person);
+    onChosen();
+  });
+  useEffect(() => {
+    if (eager && settled && first !== undefined) choose(first);
+  }, [eager, settled, first]);
 
   return (
     <nav className="list" aria-label="Search results">

@@ -19,9 +19,15 @@ export function Sidebar({ store, open, search, onSettings }: SidebarProps) {
   const me = usePart(store.state, (state) => state.me);
   const trouble = useConnectionTrouble(store);
   const [query, setQuery] = useState('');
+  const [eager, setEager] = useState(false);
+
+  const change = (next: string) => {
+    setQuery(next);
+    setEager(false);
+  };
 
   const clear = () => {
-    setQuery('');
+    change('');
     search.current?.focus();
   };
 
@@ -33,9 +39,7 @@ export function Sidebar({ store, open, search, onSettings }: SidebarProps) {
           <p className="head-name">
             <bdi>{me}</bdi>
           </p>
-          <p className={trouble === null ? 'head-state' : 'head-state is-trouble'} role="status">
-            {trouble ?? 'Online'}
-          </p>
+          <p className={trouble === null ? 'head-state' : 'head-state is-trouble'}>{trouble ?? 'Online'}</p>
         </div>
         <button
           type="button"
@@ -61,11 +65,13 @@ export function Sidebar({ store, open, search, onSettings }: SidebarProps) {
           aria-label="Find people and conversations"
           aria-keyshortcuts="Control+K"
           value={query}
-          onChange={(event) => setQuery(event.target.value)}
+          onChange={(event) => change(event.target.value)}
           onKeyDown={(event) => {
-            if (event.key === 'Escape') setQuery('');
-            if (event.key === 'Enter')
-              event.currentTarget.closest('.sidebar')?.querySelector<HTMLElement>(ITEMS)?.click();
+            if (event.key === 'Escape') change('');
+            if (event.key !== 'Enter' || event.nativeEvent.isComposing || query.trim() === '') return;
+            const first = event.currentTarget.closest('.sidebar')?.querySelector<HTMLElement>(ITEMS);
+            if (first != null) first.click();
+            else setEager(true);
           }}
         />
         {query !== '' && (
@@ -77,7 +83,13 @@ export function Sidebar({ store, open, search, onSettings }: SidebarProps) {
       {query.trim() === '' ? (
         <ConversationList store={store} open={open} />
       ) : (
-        <SearchResults store={store} query={query.trim()} open={open} onChosen={() => setQuery('')} />
+        <SearchResults
+          store={store}
+          query={query.trim()}
+          open={open}
+          eager={eager}
+          onChosen={() => change('')}
+        />
       )}
       <NotificationOffer />
     </section>
