@@ -23,7 +23,7 @@ export type ClusterOptions = {
 };
 
 const VOLUME_MB = 384;
-const START_MS = 30_000;
+const START_MS = 60_000;
 
 /** The system under test, as it runs in earnest: real processes, a real Redis, each node with its own way to Redis. */
 export class Cluster {

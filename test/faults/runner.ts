@@ -18,7 +18,8 @@ export type Plan = {
 
 export type Say = (line: string) => void;
 
-const WELL_AGAIN_MS = 20_000;
+/** Far more than any recovery takes on an idle machine: what takes longer hangs. */
+const WELL_AGAIN_MS = 40_000;
 /** Before the first fault. */
 const WARM_UP_MS = 2_000;
 const SAMPLE_EVERY_MS = 500;
