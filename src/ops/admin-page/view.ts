@@ -20,7 +20,10 @@ export function showState({ problems, nodes }: ClusterAnswer): void {
   document.title = well ? 'Parley cluster' : `(${problems.length}) Parley cluster`;
   const list = element('problems');
   list.hidden = well;
-  list.replaceChildren(...problems.map((problem) => make('li', '', sentence(problem))));
+  const named = (problem: string): boolean => nodes.some(({ node }) => problem.startsWith(node));
+  list.replaceChildren(
+    ...problems.map((problem) => make('li', '', named(problem) ? problem : sentence(problem))),
+  );
   const leader = nodes.find(({ writer, lost }) => writer === 'leader' && !lost);
   element('writer').replaceChildren(
     make('span', 'soft', 'Writer '),
