@@ -1,0 +1,152 @@
+import { EventEmitter } from 'node:events';
+import { Duplex } from 'node:stream';
+import type { WebSocket } from 'ws';
+import { CHANNELS } from '../../src/bus/channels.ts';
+import { CommandSender } from '../../src/bus/command-sender.ts';
+import { ParleyError } from '../../src/contract/errors.ts';
+import type { MessageFrame } from '../../src/contract/frames.ts';
+import type { Beat } from '../../src/core/events.ts';
+import type { QueryName, QueryPort } from '../../src/core/queries.ts';
+import { BeatMonitor } from '../../src/gateway/beat-monitor.ts';
+import { Feeds } from '../../src/gateway/feeds.ts';
+import { Identities } from '../../src/gateway/identities.ts';
+import { Session } from '../../src/gateway/ws/session.ts';
+import type { SessionContext } from '../../src/gateway/ws/session-context.ts';
+import type { Reader } from '../../src/reader/reader.ts';
+import type { ManualClock } from './manual-clock.ts';
+import type { ScriptedPort } from './scripted-bus.ts';
+
+type Frame = { readonly type: string } & Record<string, unknown>;
+
+/** A WebSocket whose other end is the test. */
+class FakeWebSocket extends EventEmitter {
+  readonly frames: Frame[] = [];
+  readonly bufferedAmount = 0;
+  readonly _socket = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+  closed: number | undefined;
+
+  send(text: string, done?: () => void): void {
+    if (this.closed === undefined) this.frames.push(JSON.parse(text));
+    if (done) setImmediate(done);
+  }
+  ping(): void {}
+  close(code: number): void {
+    this.closed ??= code;
+    setImmediate(() => this.emit('close'));
+  }
+  terminate(): void {
+    this.close(1006);
+  }
+}
+
+/** One socket of a user, seen from the client. */
+export class FakeClient {
+  readonly user: string;
+  readonly ws = new FakeWebSocket();
+  /** Where the stream of this socket begins; undefined until it is connected. */
+  start: number | undefined;
+  readonly #since: number | undefined;
+
+  constructor(user: string, since: number | undefined) {
+    this.user = user;
+    this.#since = since;
+  }
+
+  get open(): boolean {
+    return this.ws.closed === undefined;
+  }
+
+  send(frame: unknown): void {
+    this.ws.emit('message', Buffer.from(JSON.stringify(frame)), false);
+  }
+
+  connect(): void {
+    this.send({
+      type: 'connect',
+      user_id: this.user,
+      ...(this.#since !== undefined && { since: this.#since }),
+    });
+  }
+
+  /** Messages delivered, live and in pages. */
+  get messages(): MessageFrame[] {
+    const connected = this.ws.frames.find(({ type }) => type === 'connected');
+    if (connected !== undefined) this.start = this.#since ?? (connected['head'] as number);
+    return this.ws.frames.flatMap((frame) => {
+      if (frame.type === 'page') return frame['messages'] as MessageFrame[];
+      return frame.type === 'message' && frame['repeat'] === undefined
+        ? [frame as unknown as MessageFrame]
+        : [];
+    });
+  }
+}
+
+/** A gateway's own parts (feeds, sessions, command sender, beats) on a scripted bus. */
+export class BenchGateway {
+  readonly port: ScriptedPort;
+  readonly commands: CommandSender;
+  readonly feeds: Feeds;
+  readonly #beats: BeatMonitor;
+  readonly #context: SessionContext;
+  /** While the store does not answer. */
+  storeDown = false;
+  readonly failures: unknown[] = [];
+
+  constructor(name: string, port: ScriptedPort, clock: ManualClock, reader: Reader) {
+    this.port = port;
+    this.commands = new CommandSender(port, clock, name);
+    const queries: QueryPort = {
+      ask: (async (query: QueryName, params: never) => {
+        await null;
+        if (this.storeDown) throw new ParleyError('unavailable');
+        return JSON.parse(JSON.stringify(reader[query](params)));
+      }) as QueryPort['ask'],
+    };
+    this.feeds = new Feeds(port, queries, { event() {}, repaired() {} });
+    this.#beats = new BeatMonitor(clock);
+    let ids = 0;
+    this.#context = {
+      clock,
+      identities: new Identities({ mode: 'open' }, queries),
+      feeds: this.feeds,
+      queries,
+      commands: this.commands,
+      presence: { sockets: () => 0, change() {}, unwatch() {}, isOnline: () => true } as never,
+      writes: { hold() {} } as never,
+      rateLimits: false,
+      draining: false,
+      nextClientId: () => `${name}-${++ids}`,
+      signal() {},
+      unexpected: (error: unknown) => {
+        this.failures.push(error);
+        return new ParleyError('internal');
+      },
+      opened() {},
+      accepted() {},
+      delivered() {},
+      refused() {},
+      overflowed() {},
+      ended() {},
+    } as SessionContext;
+  }
+
+  async start(): Promise<void> {
+    await this.commands.start();
+    await this.port.subscribe(CHANNELS.beat, (payload) => this.#hear(JSON.parse(payload)));
+    this.port.onGap(() => this.feeds.resync());
+  }
+
+  open(user: string, since?: number): FakeClient {
+    const client = new FakeClient(user, since);
+    new Session(client.ws as unknown as WebSocket, client.ws._socket, true, undefined, this.#context);
+    client.connect();
+    return client;
+  }
+
+  /** As the gateway does (src/gateway/gateway.ts). */
+  #hear(beat: Beat): void {
+    const { resync } = this.#beats.hear(beat);
+    if (resync) this.feeds.resync();
+    this.feeds.check(beat);
+  }
+}
