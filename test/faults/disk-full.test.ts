@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { resolve } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { check } from './checker.ts';
+import { Cluster } from './cluster.ts';
+import { DatabaseView } from './database.ts';
+import { History } from './history.ts';
+import { Load } from './load.ts';
+import { createRandom } from './random.ts';
+import { Volume } from './volume.ts';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const FULL_MS = 8_000;
+
+const ready = async (port: number): Promise<{ ready: boolean; text: string }> => {
+  const answer = await fetch(`http://127.0.0.1:${port}/readyz`);
+  return { ready: answer.status === 200, text: await answer.text() };
+};
+
+async function within(ms: number, what: string, holds: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + ms;
+  while (!(await holds())) {
+    assert.ok(performance.now() < end, what);
+    await sleep(50);
+  }
+}
+
+for (const embedded of [true, false]) {
+  const mode = embedded ? 'embedded' : 'redis';
+  test(`G1, G10: a full disk acknowledges nothing, shows in /readyz, and passes without a restart: ${mode}`, async (t) => {
+    if (!Volume.available) return t.skip('a small file system in memory needs root on Linux');
+    const artefacts = resolve('artifacts/faults', `disk-full-${mode}`);
+    const cluster = new Cluster({
+      embedded,
+      nodes: 1,
+      standby: false,
+      root: ROOT,
+      artefacts,
+      smallDisk: true,
+    });
+    const database = new DatabaseView(cluster.databasePath);
+    const history = new History();
+    let load: Load | undefined;
+    t.after(async () => {
+      load?.stop();
+      database.close();
+      await cluster.close();
+    });
+    await cluster.start();
+    const [node] = cluster.nodes;
+    assert.ok(node);
+    const accounts = await cluster.accounts(6);
+    const ports = (): ReadonlyMap<number, number> => cluster.ports;
+    load = new Load({ accounts, random: createRandom(mode), history, ports });
+    load.start();
+    load.aim(100, Number.POSITIVE_INFINITY);
+    const acknowledged = (): number => history.events.filter(({ kind }) => kind === 'acknowledged').length;
+    await within(10_000, 'the load runs', async () => acknowledged() > 100);
+    const processes = node.processes().map(({ pid }) => pid);
+
+    cluster.volume.fill();
+    let said = '';
+    await within(10_000, '/readyz says that the disk is full', async () => {
+      const answer = await ready(node.port);
+      said = answer.text;
+      return !answer.ready;
+    });
+    assert.match(said, /disk|full|space/i);
+    const before = acknowledged();
+    await sleep(FULL_MS);
+    assert.equal(acknowledged(), before, 'something was acknowledged while nothing could be stored');
+    assert.equal((await ready(node.port)).ready, false);
+
+    cluster.volume.free();
+    await within(10_000, 'ready again', async () => (await ready(node.port)).ready);
+    await within(10_000, 'sends go on', async () => acknowledged() > before + 100);
+    assert.deepEqual(
+      node.processes().map(({ pid }) => pid),
+      processes,
+      'nothing was restarted',
+    );
+
+    await load.quiesce(60_000, () => database.newest());
+    load.stop();
+    const verdict = check(history.events, database.rows());
+    assert.deepEqual(database.damage(), []);
+    assert.ok(verdict.ok, JSON.stringify({ counts: verdict.counts, samples: verdict.samples }, null, 1));
+  });
+}
