@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import type { ClusterAnswer } from '../../src/ops/cluster-view.ts';
+import { freePort, startRedis } from '../support/redis.ts';
+import { startNode, temporaryFolder, waitFor } from '../support/server.ts';
+
+const folder = temporaryFolder({ after });
+
+test('the cluster page of any node shows every node, who writes, and that a dead one is missed', async (t) => {
+  const redis = await startRedis(t);
+  const ports = [await freePort(), await freePort()] as const;
+  const env = { REDIS_URL: redis.url, DATABASE_PATH: `${folder}/chat.db`, WORKERS: '1' };
+  await startNode(t, { ...env, ADMIN_PORT: String(ports[0]) });
+  const second = await startNode(t, { ...env, ROLE: 'gateway', ADMIN_PORT: String(ports[1]) });
+  const ask = async (port: number): Promise<ClusterAnswer> =>
+    (await fetch(`http://127.0.0.1:${port}/admin/cluster.json`)).json() as Promise<ClusterAnswer>;
+  for (const port of ports) {
+    let last: ClusterAnswer | undefined;
+    await waitFor(
+      async () => {
+        last = await ask(port);
+        return last.nodes.length === 2 && last.problems.length === 0;
+      },
+      10_000,
+      () => `not two nodes in good health: ${JSON.stringify(last)}`,
+    );
+    const { nodes } = await ask(port);
+    assert.deepEqual(
+      nodes.map(({ role, writer }) => [role, writer]),
+      [
+        ['all', 'leader'],
+        ['gateway', 'none'],
+      ],
+    );
+  }
+  await second.node.kill();
+  await waitFor(
+    async () => (await ask(ports[0])).problems.some((problem) => problem.endsWith('is not heard any more')),
+    10_000,
+    () => 'nobody missed the dead node',
+  );
+});
+
+test('the admin port: ready when the node is, a strict policy, nothing done for pages of other sites', async (t) => {
+  const port = await freePort();
+  await startNode(t, { DATABASE_PATH: `${folder}/alone.db`, WORKERS: '1', ADMIN_PORT: String(port) });
+  const url = `http://127.0.0.1:${port}`;
+  const ready = await fetch(`${url}/readyz`);
+  assert.equal(ready.status, 200);
+  assert.match(String(ready.headers.get('content-security-policy')), /default-src 'none'; script-src 'self'/);
+  const foreign = await fetch(`${url}/backup?file=${folder}/stolen.db`, {
+    method: 'POST',
+    headers: { Origin: 'https://elsewhere.example' },
+  });
+  assert.equal(foreign.status, 403);
+  const answer = (await (await fetch(`${url}/admin/cluster.json`)).json()) as ClusterAnswer;
+  assert.deepEqual(
+    answer.nodes.map(({ writer, workers }) => [writer, workers.map(({ name }) => name).sort()]),
+    [['leader', ['gateway 1', 'reader', 'writer']]],
+  );
+});
