@@ -5,6 +5,7 @@ import { go } from './route.ts';
 import { ownTab, read, shared, write } from './storage.ts';
 
 const KEY = 'parley:session';
+const LOGGED_OUT_ELSEWHERE = 'You logged out in another tab.';
 /** The token that this tab knows to be dead. */
 const ENDED = 'parley:ended';
 
@@ -86,14 +87,17 @@ export class AppModel {
     if (stored !== null && !same(stored, this.#session)) this.#show(this.#chat(stored));
     else {
       write(ownTab, ENDED, this.#session?.token ?? null);
-      this.#show({ name: 'welcome', notice: because.message });
+      this.#show({ name: 'welcome', notice: stored === null ? LOGGED_OUT_ELSEWHERE : because.message });
     }
   }
 
   #follow(stored: Session | null): void {
     if (stored === null) {
-      if (this.view.value.name === 'chat')
-        this.#show({ name: 'welcome', notice: 'You logged out in another tab.' });
+      const view = this.view.value;
+      // The server's word about the dead token may have been quicker than the other tab's.
+      if (view.name === 'chat' || view.notice !== null) {
+        this.#show({ name: 'welcome', notice: LOGGED_OUT_ELSEWHERE });
+      }
     } else if (!same(stored, this.#session)) {
       this.#show(this.#chat(stored));
     }

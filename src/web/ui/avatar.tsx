@@ -3,7 +3,8 @@ const TONES = 6;
 function toneOf(name: string): number {
   let hash = 0;
   for (const char of name) hash = (Math.imul(hash, 31) + char.codePointAt(0)!) >>> 0;
-  return hash % TONES;
+  // The low bits alone would give short names much the same tone.
+  return ((hash ^ (hash >>> 15)) >>> 2) % TONES;
 }
 
 function initialOf(name: string): string {
