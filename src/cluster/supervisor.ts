@@ -207,11 +207,19 @@ export class Supervisor {
   }
 
   #ping(): void {
+    const asked = this.#clock.now();
+    const due = this.#clock.now() + PING_EVERY_MS;
     this.#cancelPing = this.#clock.after(PING_EVERY_MS, () => {
+      const late = this.#clock.now() - due;
       this.#ping();
+      // The primary itself stood still: what its workers said meanwhile has not been read yet.
+      if (late > PING_EVERY_MS) for (const { life } of this.#slots.values()) if (life) life.heardAt += late;
+      const now = this.#clock.now();
+      // This process was stopped itself (a paused container, a laptop asleep): the silence says nothing of its workers.
+      const slept = now - asked > PING_EVERY_MS + SILENCE_MS / 2;
       for (const { life, name, looping } of this.#slots.values()) {
         if (life === undefined || life.worker.isDead()) continue;
-        const now = this.#clock.now();
+        if (slept) life.heardAt = now;
         if (life.readyAt !== undefined && now - life.heardAt > SILENCE_MS) {
           this.#log.error(
             { event: 'worker_stuck', worker: name, pid: life.worker.process.pid },
