@@ -9,6 +9,7 @@ import { History } from '../faults/history.ts';
 import { Load, until } from '../faults/load.ts';
 import { createRandom } from '../faults/random.ts';
 import { call, connect, newUser, register, type TestSocket } from '../support/client.ts';
+import { waitFor } from '../support/server.ts';
 import { docker, feed, quietPort, ROOT, SERVICES, Stack } from './engine.ts';
 import { allFaults, rollingReplacement, rollingRestart, untilHealthy } from './faults.ts';
 import { during, type Stretch, table } from './recovery.ts';
@@ -147,6 +148,11 @@ test('nothing is lost, doubled, reordered or misdelivered whatever befalls the c
       'gateway',
     );
     await untilHealthy(stack, 'gateway');
+    await waitFor(
+      async () => (await gatewaysInService().catch(() => 0)) === gateways,
+      20_000,
+      () => `the load balancer has not found ${gateways} gateways`,
+    );
   };
 
   load.start();
@@ -202,6 +208,15 @@ async function wellAgain(load: Load): Promise<void> {
   const well = await until(WELL_AGAIN_MS, () => load.open < SENDS_PER_S && back());
   const away = load.devices.filter((device) => !device.paused && !(device.ready && device.caughtUp));
   if (!well) throw new Error(`${load.open} sends wait, ${away.length} devices are away`);
+}
+
+/** How many gateways the load balancer sends clients to. */
+async function gatewaysInService(): Promise<number> {
+  const script = "fetch('http://lb:8405/metrics').then((r) => r.text()).then(console.log)";
+  const metrics = await docker('exec', await stack.container('gateway'), 'node', '-e', script);
+  return (
+    metrics.match(/^haproxy_server_status\{proxy="gateways",server="[^"]+",state="UP"\} 1$/gm)?.length ?? 0
+  );
 }
 
 /** How many of the open sockets each gateway has. */
