@@ -58,8 +58,10 @@ describe('accounts in the browser', () => {
     const second = await openSibling(first, site.url);
     await logIn(first.page, 'cleo');
     await search(second.page).waitFor();
+    await first.page.bringToFront();
     await entry(first.page, 'anna').click();
     await say(first.page, 'anna', 'from the first tab');
+    await second.page.bringToFront();
     await entry(second.page, 'anna').click();
     await bubble(second.page, 'from the first tab').waitFor();
     await second.page.getByRole('button', { name: 'Settings' }).click();
@@ -76,6 +78,7 @@ describe('accounts in the browser', () => {
     const elsewhere = await openTab(browser, site.url);
     await logIn(elsewhere.page, 'dora');
     await search(elsewhere.page).waitFor();
+    await here.page.bringToFront();
     await here.page.getByRole('button', { name: 'Settings' }).click();
     const dialog = here.page.getByRole('dialog');
     await dialog.getByLabel('Current password').fill('wrong');
@@ -87,6 +90,7 @@ describe('accounts in the browser', () => {
     await dialog.getByText('Other sessions have ended').waitFor();
     await elsewhere.page.getByText('The token is no longer valid: log in again.').waitFor();
     await dialog.getByRole('button', { name: 'Close' }).click();
+    await sibling.page.bringToFront();
     await entry(sibling.page, 'anna').click();
     await say(sibling.page, 'anna', 'still here');
     await bubble(sibling.page, 'still here').getByText('Sent').waitFor();
