@@ -63,11 +63,14 @@ export class ParleyNode {
   async restart(boundMs: number): Promise<{ tookMs: number; code: number | null }> {
     const child = this.#child;
     if (child === undefined) return { tookMs: 0, code: null };
+    // Before it listens there is nothing to drain: then it may just end.
+    const serving = (await this.ready()) !== undefined;
     const began = performance.now();
     this.#expected = true;
     child.kill('SIGTERM');
     if (!(await exited(child, boundMs))) for (const p of processTree(child.pid!)) signal(p, 'SIGKILL');
-    return { tookMs: performance.now() - began, code: child.exitCode };
+    const code = !serving && child.signalCode === 'SIGTERM' ? 0 : child.exitCode;
+    return { tookMs: performance.now() - began, code };
   }
 
   /** What `/readyz` says; undefined when it does not answer in time. */
