@@ -16,6 +16,7 @@ export class WorkerProcess {
   #onBackup: (file: string) => void = (file) =>
     this.#post({ kind: 'backup', file, error: 'this node is not the writer' });
   #onTrouble: (trouble: string | undefined) => void = () => {};
+  #tellMetrics: () => Promise<void> = async () => {};
   #nodeDraining = false;
   #draining = false;
 
@@ -54,10 +55,12 @@ export class WorkerProcess {
 
   /** Keeps the primary told of what the worker counts. */
   report(metrics: { snapshot(): Promise<MetricsSnapshot> }): void {
-    const timer = setInterval(
-      async () => this.#post({ kind: 'metrics', metrics: await metrics.snapshot() }),
-      METRICS_EVERY_MS,
-    );
+    this.#tellMetrics = async () => {
+      const message: ToPrimary = { kind: 'metrics', metrics: await metrics.snapshot() };
+      if (!process.connected) return;
+      await new Promise<void>((sent) => process.send?.(message, undefined, undefined, () => sent()));
+    };
+    const timer = setInterval(() => void this.#tellMetrics(), METRICS_EVERY_MS);
     timer.unref();
   }
 
@@ -123,6 +126,8 @@ export class WorkerProcess {
     } catch (err) {
       this.#log.error({ err }, 'shutdown was not clean');
     }
+    // What it counted in its last second is not lost with it.
+    await this.#tellMetrics();
     process.exit(0);
   }
 }

@@ -78,3 +78,29 @@ test('counters never go down, whichever worker is killed, and keep what the dead
   assert.equal(before.get('parley_worker_restarts_total{role="writer"}'), 2);
   t.diagnostic(`${before.size} series, ${scrapes} scrapes`);
 });
+
+test('a worker that finishes tells what it counted in its last second', async (t) => {
+  const adminPort = await freePort();
+  const { node, url } = await startNode(t, {
+    DATABASE_PATH: `${folder}/finish.db`,
+    ADMIN_PORT: String(adminPort),
+    WORKERS: '1',
+  });
+  const token = await newUser(url, 'bob');
+  for (let round = 1; round <= 3; round++) {
+    const socket = await connect(url, 'bob', token);
+    for (const pid of node.workers('gateway')) signalPid(pid, 'SIGTERM');
+    // It waits half a second for word from its primary before it goes: these are counted after its last regular report.
+    await new Promise((resolve) => setTimeout(resolve, 450));
+    for (let i = 0; i < 10; i++) socket.send({ type: 'message', to: 'bob', message: `message ${i}` });
+    await socket.closed;
+    await waitFor(
+      () => node.events('worker_ended').length === round,
+      10_000,
+      () => 'the worker did not finish',
+    );
+    await waitReady(url);
+    const counts = countersOf(await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text());
+    assert.equal(counts.get('parley_messages_accepted_total'), 10 * round);
+  }
+});
