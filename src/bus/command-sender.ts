@@ -7,8 +7,9 @@ import { CHANNELS } from './channels.ts';
 const BATCH_MAX = 500;
 /** Appends under way at once: the next batch collects while one is. */
 const APPENDS_MAX = 2;
-/** Commands handed in and not settled, before more are refused. */
+/** Commands handed in and not settled, and the text in them in UTF-16 units, before more are refused. */
 const PENDING_MAX = 20_000;
+const PENDING_UNITS_MAX = 32 * 1024 * 1024;
 /**
  * A batch without a result is appended again after this (then after twice as long, so that a slow writer is not buried),
  * and given up after that, in milliseconds.
@@ -48,6 +49,7 @@ export class CommandSender implements CommandSink {
   #firstAt = 0;
   #settle: Settle[] = [];
   #unsettled = 0;
+  #units = 0;
   #appending = 0;
   #scheduled = false;
   #nextSeq = 1;
@@ -95,8 +97,9 @@ export class CommandSender implements CommandSink {
 
   submit(command: Command, settle: Settle): void {
     if (this.#refusing) return settle(UNAVAILABLE);
-    if (this.#unsettled >= PENDING_MAX) return settle(OVERLOADED);
+    if (this.#unsettled >= PENDING_MAX || this.#units >= PENDING_UNITS_MAX) return settle(OVERLOADED);
     this.#unsettled++;
+    this.#units += unitsOf(command);
     if (this.#commands.length === 0) this.#firstAt = this.#clock.now();
     this.#commands.push(command);
     this.#settle.push(settle);
@@ -143,7 +146,7 @@ export class CommandSender implements CommandSink {
     this.#pending.delete(seq);
     this.#settledAt = this.#clock.now();
     const exceptions = new Map(outcomes);
-    this.#unsettled -= pending.settle.length;
+    this.#release(pending.batch.commands);
     for (const [i, settle] of pending.settle.entries()) settle(exceptions.get(i) ?? DONE);
   }
 
@@ -158,15 +161,14 @@ export class CommandSender implements CommandSink {
     const now = this.#clock.now();
     if (this.#commands.length > 0 && now - this.#firstAt >= GIVE_UP_AFTER_MS) {
       // The bus has been away all the time: these did not even get into a batch.
-      this.#commands = [];
-      this.#giveUp(this.#settle.splice(0));
+      this.#giveUp(this.#commands.splice(0), this.#settle.splice(0));
     }
     // Nothing was sent: a batch of nothing takes the same way, through the log, a commit and the result's publication.
     if (this.#pending.size === 0 && now - this.#settledAt >= CANARY_EVERY_MS) this.#begin(now, [], []);
     for (const [seq, pending] of this.#pending) {
       if (now - pending.batch.at >= GIVE_UP_AFTER_MS) {
         this.#pending.delete(seq);
-        this.#giveUp(pending.settle);
+        this.#giveUp(pending.batch.commands, pending.settle);
       } else if (
         pending.sentAt !== undefined &&
         now - pending.sentAt >= RESEND_AFTER_MS * 2 ** (pending.tries - 1)
@@ -176,8 +178,15 @@ export class CommandSender implements CommandSink {
     }
   }
 
-  #giveUp(settlers: readonly Settle[]): void {
-    this.#unsettled -= settlers.length;
+  #giveUp(commands: readonly Command[], settlers: readonly Settle[]): void {
+    this.#release(commands);
     for (const settle of settlers) settle(UNAVAILABLE);
   }
+
+  #release(commands: readonly Command[]): void {
+    this.#unsettled -= commands.length;
+    for (const command of commands) this.#units -= unitsOf(command);
+  }
 }
+
+const unitsOf = (command: Command): number => (command.kind === 'send' ? command.text.length : 0);

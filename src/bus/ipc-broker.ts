@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { type BrokerItem, type BusItem, ItemBatcher, type Link } from './ipc-items.ts';
 
-/** Entries the log holds, and requests that wait for somebody to serve, before more are refused. */
+/** Entries the log holds, the text in them in UTF-16 units, and requests that wait for somebody to serve, before more are refused. */
 const LOG_MAX = 100_000;
+const LOG_UNITS_MAX = 256 * 1024 * 1024;
 const WAITING_MAX = 20_000;
+/** Workers that may die of a request before it is taken for the cause. */
+const REQUEST_TRIES = 2;
 
 type Member = { readonly out: ItemBatcher<BrokerItem>; serves: boolean };
 type Request = {
@@ -11,6 +14,7 @@ type Request = {
   readonly ref: number;
   readonly payload: string;
   server: Member | undefined;
+  tries: number;
 };
 type Reader = {
   readonly member: Member;
@@ -32,6 +36,7 @@ export class IpcBroker {
   readonly #requests = new Map<number, Request>();
   readonly #waiting: number[] = [];
   readonly #log: string[] = [];
+  #logUnits = 0;
   /** Number of the log's first entry. */
   #logStart = 1;
   #reader: Reader | undefined;
@@ -65,11 +70,12 @@ export class IpcBroker {
         this.#leave(member, item.channel);
         return;
       case 'append':
-        if (this.#log.length >= LOG_MAX) {
+        if (this.#log.length >= LOG_MAX || this.#logUnits + item.payload.length > LOG_UNITS_MAX) {
           member.out.add({ on: 'failed', ref: item.ref, error: 'the command log is full' });
           return;
         }
         this.#log.push(item.payload);
+        this.#logUnits += item.payload.length;
         member.out.add({ on: 'done', ref: item.ref });
         this.#feedReader();
         return;
@@ -79,14 +85,20 @@ export class IpcBroker {
       case 'trim': {
         const upTo = this.#numberOf(item.position);
         const count = Math.max(0, upTo - this.#logStart + 1);
-        this.#log.splice(0, count);
+        for (const entry of this.#log.splice(0, count)) this.#logUnits -= entry.length;
         this.#logStart += count;
         return;
       }
       case 'request': {
         const id = this.#nextRequest++;
         if (this.#waiting.length >= WAITING_MAX) return;
-        this.#requests.set(id, { from: member, ref: item.ref, payload: item.payload, server: undefined });
+        this.#requests.set(id, {
+          from: member,
+          ref: item.ref,
+          payload: item.payload,
+          server: undefined,
+          tries: 0,
+        });
         this.#dispatch(id);
         return;
       }
@@ -138,11 +150,18 @@ export class IpcBroker {
   #dispatch(id: number): void {
     const request = this.#requests.get(id);
     if (request === undefined) return;
+    if (request.tries === REQUEST_TRIES) {
+      this.#requests.delete(id);
+      return;
+    }
     const servers = [...this.#members].filter((member) => member.serves);
     const server = servers[this.#turn++ % servers.length];
     request.server = server;
     if (server === undefined) this.#waiting.push(id);
-    else server.out.add({ on: 'request', request: id, payload: request.payload });
+    else {
+      request.tries++;
+      server.out.add({ on: 'request', request: id, payload: request.payload });
+    }
   }
 
   #leave(member: Member, channel: string): void {

@@ -36,8 +36,10 @@ export class RedisLeaser implements Leaser {
   readonly #redis: Redis & LeaseCommands;
   readonly #keys: readonly [lease: string, database: string];
   readonly #holder: string;
-  /** Once refused, refused until restart: after a FLUSHALL the cluster can't tell whose database it had. */
+  /** Once refused for another database, refused until restart: after a FLUSHALL the cluster can't tell whose it had. */
   #refused: LeaseAnswer | undefined;
+  /** The cluster was heard to have a database, while this node has no file: it never makes one. */
+  #absent = false;
   /** The newest state of the database that was ever heard of, for the same reason. */
   #newest: { epoch: string; generation: number } | undefined;
 
@@ -64,6 +66,7 @@ export class RedisLeaser implements Leaser {
 
   async #lease(action: 'acquire' | 'renew', identity: DatabaseIdentity | undefined): Promise<LeaseAnswer> {
     if (this.#refused) return this.#refused;
+    if (this.#absent && identity === undefined) return refused('absent', undefined, identity);
     if (identity && identity.epoch === this.#newest?.epoch && identity.generation < this.#newest.generation) {
       return refused('older', String(this.#newest.generation), identity);
     }
@@ -79,8 +82,10 @@ export class RedisLeaser implements Leaser {
     if (kind === 'held') return { kind };
     if (kind === 'taken') return { kind, holder: detail ?? '?' };
     const answer = refused(detail, more, identity);
-    // A database on a shared volume may have grown since it was read here: 'older' may pass, the others can't.
-    if (detail === 'older' && identity) this.#newest = { epoch: identity.epoch, generation: Number(more) };
+    // On a shared volume the file may appear, or have grown since it was read here: those refusals may pass.
+    if (detail === 'absent') this.#absent = true;
+    else if (detail === 'older' && identity)
+      this.#newest = { epoch: identity.epoch, generation: Number(more) };
     else this.#refused = answer;
     return answer;
   }

@@ -20,7 +20,12 @@ export const envSchema = z.object({
   TOKEN_SECRET: text.optional(),
   TOKEN_TTL: z.coerce
     .number()
-    .pipe(z.int().min(1))
+    .pipe(
+      z
+        .int()
+        .min(1)
+        .max(10 * 365 * 24 * 3600),
+    )
     .default(7 * 24 * 3600),
   CORS_ORIGINS: text.default('*'),
   TRUST_PROXY: z.stringbool().default(false),

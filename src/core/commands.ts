@@ -13,10 +13,18 @@ export type SendCommand = {
   readonly clientId: string;
 };
 
+export type ChangePasswordCommand = {
+  readonly kind: 'change-password';
+  readonly user: string;
+  readonly passwordHash: string;
+  /** The token version at which the current password was checked: a later change makes this one void. */
+  readonly version: number;
+};
+
 export type Command =
   | SendCommand
   | { readonly kind: 'register'; readonly user: string; readonly passwordHash: string }
-  | { readonly kind: 'change-password'; readonly user: string; readonly passwordHash: string }
+  | ChangePasswordCommand
   | { readonly kind: 'logout'; readonly user: string; readonly tokenId: string; readonly expiresAt: number }
   | { readonly kind: 'logout-everywhere'; readonly user: string; readonly version: number }
   | { readonly kind: 'mark-read'; readonly user: string; readonly peer: string; readonly id: number };

@@ -1,6 +1,7 @@
 import Database from 'better-sqlite3';
+import type { ErrorCode } from '../contract/errors.ts';
 import type { Position } from '../core/bus.ts';
-import type { Command, Outcome, SendCommand } from '../core/commands.ts';
+import type { ChangePasswordCommand, Command, Outcome, SendCommand } from '../core/commands.ts';
 import { asRepeat, messageFrameText } from '../core/message-frame.ts';
 import { mayPost } from '../core/rules.ts';
 import type { Db } from '../db/open.ts';
@@ -38,7 +39,7 @@ export type Committed = {
   }[];
 };
 
-const refused = (code: 'unknown_user' | 'user_exists' | 'client_id_conflict' | 'internal'): Outcome => ({
+const refused = (code: ErrorCode): Outcome => ({
   kind: 'refused',
   code,
 });
@@ -142,7 +143,7 @@ export class Ledger {
         case 'register':
           return this.#register(command.user, command.passwordHash);
         case 'change-password':
-          return this.#changePassword(command.user, command.passwordHash, committed);
+          return this.#changePassword(command, committed);
         case 'logout':
           this.#sql.endToken.run(command.tokenId, command.expiresAt);
           committed.ended.push({ user: command.user, version: 0, tokenId: command.tokenId });
@@ -231,10 +232,15 @@ export class Ledger {
     return password === passwordHash ? DONE : refused('user_exists');
   }
 
-  #changePassword(user: string, passwordHash: string, committed: Committed): Outcome {
+  #changePassword(
+    { user, passwordHash, version: checked }: ChangePasswordCommand,
+    committed: Committed,
+  ): Outcome {
     const before = this.#sql.user.get(user) as { password: string; version: number } | undefined;
     if (before === undefined) return refused('unknown_user');
     if (before.password === passwordHash) return { kind: 'version', version: before.version };
+    // Changed since the current password was checked, perhaps by a later command than this repeat.
+    if (before.version !== checked) return refused('invalid_credentials');
     this.#sql.setPassword.run(passwordHash, user);
     const version = before.version + 1;
     committed.ended.push({ user, version, tokenId: undefined });

@@ -81,7 +81,10 @@ test('H1, H7: JSON is read whatever the Content-Type; what is not JSON is told s
 });
 
 test('H3: OPTIONS answers 204 with the old headers, preflight or not; every answer names the origin', async () => {
-  for (const headers of [{} as Record<string, string>, { Origin: 'http://localhost:3000', 'Access-Control-Request-Method': 'POST' }]) {
+  for (const headers of [
+    {} as Record<string, string>,
+    { Origin: 'http://localhost:3000', 'Access-Control-Request-Method': 'POST' },
+  ]) {
     for (const path of ['/register', '/login', '/get-messages', '/anything']) {
       const response = await fetch(open + path, { method: 'OPTIONS', headers });
       assert.equal(response.status, 204);

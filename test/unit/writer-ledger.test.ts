@@ -126,7 +126,7 @@ test('register: the same command twice is done twice, another one for the same i
 
 test('A5 change-password: the same command twice raises the version once', async () => {
   const { ledger, path } = await bench();
-  const change = { kind: 'change-password', user: 'ann', passwordHash: 'new' } as const;
+  const change = { kind: 'change-password', user: 'ann', passwordHash: 'new', version: 0 } as const;
   const { outcomes, committed } = commit(ledger, [change, change]);
   assert.deepEqual(outcomes, [
     { kind: 'version', version: 1 },
@@ -142,6 +142,18 @@ test('A5 change-password: the same command twice raises the version once', async
     onDisk(path, (reader) => reader.tokenState({ ...token, version: 1 })),
     'valid',
   );
+});
+
+test('A5 change-password: an older command that comes again does not undo a newer one', async () => {
+  const { ledger } = await bench();
+  const first = { kind: 'change-password', user: 'ann', passwordHash: 'first', version: 0 } as const;
+  const second = { kind: 'change-password', user: 'ann', passwordHash: 'second', version: 1 } as const;
+  const { outcomes } = commit(ledger, [first, second, first]);
+  assert.deepEqual(outcomes, [
+    { kind: 'version', version: 1 },
+    { kind: 'version', version: 2 },
+    { kind: 'refused', code: 'invalid_credentials' },
+  ]);
 });
 
 test('A5 logout: ends that token, or all of them, and a repeat changes nothing', async () => {

@@ -19,7 +19,9 @@ async function bench(name: string, onCommit: (ledger: Ledger, group: Group) => R
   for (let i = 1; i <= 3; i++) {
     bus.add(JSON.stringify(batch(Array(COMMANDS_MAX).fill(register(`user ${i}`)), i)));
   }
-  const ledger = new Ledger(await openMigrated(`${folder}/${name}.db`), (error) => assert.fail(String(error)));
+  const ledger = new Ledger(await openMigrated(`${folder}/${name}.db`), (error) =>
+    assert.fail(String(error)),
+  );
   const tried: string[] = [];
   const watched: Ledger = Object.create(ledger, {
     identity: { value: ledger.identity },

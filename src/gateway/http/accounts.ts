@@ -34,7 +34,7 @@ export async function login(
   body: Body,
   address: string,
 ): Promise<z.infer<typeof http.loginAnswer>> {
-  const parsed = http.credentials.safeParse(body);
+  const parsed = http.loginRequest.safeParse(body);
   if (!parsed.success) throw new ParleyError('invalid_credentials');
   const { user_id: user, password } = parsed.data;
   await context.limits.login(user, address);
@@ -80,12 +80,13 @@ export async function changePassword(
   // The current password is asked for, so it can be guessed at: the same limits as for a login.
   await context.limits.login(user, address);
   const known = await context.queries.ask('credentials', { user });
-  if (!(await context.passwords.matches(request.current_password, known?.passwordHash))) {
+  if (!(await context.passwords.matches(request.current_password, known?.passwordHash)) || known === null) {
     throw new ParleyError('invalid_credentials');
   }
   await context.limits.loginSucceeded(user, address);
   const passwordHash = await context.passwords.hash(request.new_password);
-  const outcome = await context.command({ kind: 'change-password', user, passwordHash });
+  const { version } = known;
+  const outcome = await context.command({ kind: 'change-password', user, passwordHash, version });
   const issued =
     outcome.kind === 'version' ? await context.identities.issue(user, outcome.version) : undefined;
   context.log.info({ event: 'password_changed' }, 'password changed');

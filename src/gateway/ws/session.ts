@@ -45,6 +45,8 @@ const CONNECT_CLOSES: Partial<Record<ErrorCode, CloseReason>> = {
 };
 
 const INVALID_FRAMES_MAX = 100;
+/** What may be written to one socket within one turn of the event loop. */
+const UNSENT_IN_TURN_BYTES = 16 * LIMITS.unsentBytes;
 
 /** One socket, from its upgrade to its end (SPEC.md, part B). */
 export class Session implements FeedMember, Watcher {
@@ -331,7 +333,9 @@ export class Session implements FeedMember, Watcher {
   }
 
   #write(text: string): void {
-    if (this.#ws.bufferedAmount > LIMITS.unsentBytes) {
+    // What is held back until the end of this turn has had no chance to leave yet: only its own, larger bound counts.
+    const bound = this.#socket.writableCorked === 0 ? LIMITS.unsentBytes : UNSENT_IN_TURN_BYTES;
+    if (this.#ws.bufferedAmount > bound) {
       this.#context.overflowed('unsent');
       return this.close('slowConsumer', new ParleyError('slow_consumer'));
     }
