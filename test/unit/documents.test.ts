@@ -67,7 +67,7 @@ test('documents: AsyncAPI has every frame of frames.ts, client to server and ser
   const types = (schemas: readonly { shape: { type: { value: string } } }[]): string[] =>
     schemas.map(({ shape }) => shape.type.value).sort();
   const documented = (action: string): string[] =>
-    ((at(asyncApi, 'operations', action) as Json)['messages'] as Json[])
+    (at(asyncApi, 'operations', action, 'messages') as unknown as Json[])
       .map(({ $ref }) => String($ref).split('/').at(-1) as string)
       .map((id) =>
         String(at(asyncApi, 'components', 'messages', id, 'payload', 'properties', 'type', 'const')),
