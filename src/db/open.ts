@@ -77,7 +77,8 @@ export function cannotOpen(path: string, error: unknown): DatabaseError {
 export function reason(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const code = 'code' in error ? String(error.code) : '';
-  if (code.startsWith('SQLITE_FULL'))
+  // A file that cannot grow says so in this way, too.
+  if (code.startsWith('SQLITE_FULL') || code === 'SQLITE_IOERR_SHMSIZE')
     return 'the disk is full (free some space; nothing that was acknowledged is lost)';
   if (code.startsWith('SQLITE_IOERR')) return `the disk answers with an I/O error (${code})`;
   if (code.startsWith('SQLITE_CORRUPT')) return 'the file is corrupt (stop, keep the file, restore a backup)';

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
-import { resolve } from 'node:path';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { TestNode } from '../support/server.ts';
 import { check } from './checker.ts';
 import { Cluster } from './cluster.ts';
 import { DatabaseView } from './database.ts';
@@ -88,3 +91,31 @@ for (const embedded of [true, false]) {
     assert.ok(verdict.ok, JSON.stringify({ counts: verdict.counts, samples: verdict.samples }, null, 1));
   });
 }
+
+test('a node that starts on a full disk says so, and starts when there is space', async (t) => {
+  if (!Volume.available) return t.skip('a small file system in memory needs root on Linux');
+  const folder = mkdtempSync(join(tmpdir(), 'parley-full-'));
+  const volume = new Volume(folder);
+  volume.mount(8);
+  t.after(() => {
+    volume.unmount();
+    rmSync(folder, { recursive: true });
+  });
+  const start = (): TestNode => {
+    const node = new TestNode({ DATABASE_PATH: join(folder, 'chat.db') });
+    t.after(() => node.kill());
+    return node;
+  };
+  const first = start();
+  await first.waitForEvent('started');
+  first.signal('SIGTERM');
+  assert.deepEqual(await first.exited, { code: 0, signal: null });
+
+  volume.fill();
+  const refused = start();
+  assert.deepEqual(await refused.exited, { code: 1, signal: null });
+  assert.match(refused.output, /parley: the database .*chat\.db can't be (used|opened): the disk is full/i);
+
+  volume.free();
+  await start().waitForEvent('started');
+});

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { exited, hasRole, type Process, processTree, type Role, signal } from './processes.ts';
 
@@ -27,6 +27,8 @@ export class ParleyNode {
   /** Every process it ever had: none may outlive it. */
   readonly #seen = new Map<string, Process>();
   #expected = false;
+  /** Where the present process's part of the log begins. */
+  #logStart = 0;
   /** What a service manager would complain about: it ended by itself, or left processes behind. */
   readonly complaints: string[] = [];
 
@@ -63,13 +65,13 @@ export class ParleyNode {
   async restart(boundMs: number): Promise<{ tookMs: number; code: number | null }> {
     const child = this.#child;
     if (child === undefined) return { tookMs: 0, code: null };
-    // Before it listens there is nothing to drain: then it may just end.
-    const serving = (await this.ready()) !== undefined;
+    // Before it is up there is nothing to drain: then it may just end.
+    const up = this.#up();
     const began = performance.now();
     this.#expected = true;
     child.kill('SIGTERM');
     if (!(await exited(child, boundMs))) for (const p of processTree(child.pid!)) signal(p, 'SIGKILL');
-    const code = !serving && child.signalCode === 'SIGTERM' ? 0 : child.exitCode;
+    const code = !up && child.signalCode === 'SIGTERM' ? 0 : child.exitCode;
     return { tookMs: performance.now() - began, code };
   }
 
@@ -117,6 +119,11 @@ export class ParleyNode {
     }
   }
 
+  /** Whether the present process has said that it is up. */
+  #up(): boolean {
+    return readFileSync(this.#options.logFile).subarray(this.#logStart).includes('"event":"started"');
+  }
+
   #census(): void {
     for (const process of this.processes()) this.#seen.set(`${process.pid}/${process.startTime}`, process);
   }
@@ -124,6 +131,7 @@ export class ParleyNode {
   async #supervise(): Promise<void> {
     while (this.#wanted) {
       const log = openSync(this.#options.logFile, 'a');
+      this.#logStart = fstatSync(log).size;
       const child = spawn(process.execPath, ['src/main.ts'], {
         cwd: this.#options.root,
         env: { PATH: process.env.PATH ?? '', ...this.#options.env },
@@ -137,7 +145,8 @@ export class ParleyNode {
         child.once('error', () => gone());
       });
       clearInterval(census);
-      if (!this.#expected)
+      // One that cannot start, without Redis or space, ends with a word to the operator, and is started again.
+      if (!this.#expected && this.#up())
         this.complaints.push(`node ${this.number} ended by itself: ${child.signalCode ?? child.exitCode}`);
       this.#expected = false;
       if (this.#wanted) await sleep(RESTART_AFTER_MS);
