@@ -97,13 +97,15 @@ test('a node that starts on a full disk says so, and starts when there is space'
   const folder = mkdtempSync(join(tmpdir(), 'parley-full-'));
   const volume = new Volume(folder);
   volume.mount(8);
-  t.after(() => {
+  const nodes: TestNode[] = [];
+  t.after(async () => {
+    for (const node of nodes) await node.kill();
     volume.unmount();
     rmSync(folder, { recursive: true });
   });
   const start = (): TestNode => {
     const node = new TestNode({ DATABASE_PATH: join(folder, 'chat.db') });
-    t.after(() => node.kill());
+    nodes.push(node);
     return node;
   };
   const first = start();
