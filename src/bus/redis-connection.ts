@@ -59,7 +59,7 @@ export function watchConnection(redis: Redis): () => void {
 
 /**
  * Whether Redis answers, for the one check at start.
- * @throws Error with the reason in a few words
+ * @throws Error with the reason in a few words, without a full stop
  */
 export async function probeRedis(url: string): Promise<void> {
   const redis = new Redis(url, {
@@ -72,12 +72,18 @@ export async function probeRedis(url: string): Promise<void> {
   redis.on('error', (error: Error) => {
     reason ??= error;
   });
+  // One that takes the connection and says nothing must not hold up the start for ever.
+  const patience = setTimeout(() => {
+    reason ??= new Error(`no answer within ${SILENCE_MS / 1000} s`);
+    redis.disconnect();
+  }, SILENCE_MS);
   try {
     await redis.connect();
     await redis.ping();
   } catch (error) {
-    throw reason ?? error;
+    throw new Error((reason ?? (error as Error)).message.replace(/\.$/, ''), { cause: error });
   } finally {
+    clearTimeout(patience);
     redis.disconnect();
   }
 }
