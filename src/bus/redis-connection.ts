@@ -66,6 +66,7 @@ export async function probeRedis(url: string): Promise<void> {
     lazyConnect: true,
     retryStrategy: null,
     connectTimeout: SILENCE_MS,
+    disconnectTimeout: 100,
     maxRetriesPerRequest: 0,
   });
   let reason: Error | undefined;
