@@ -17,7 +17,7 @@ const SUITES = [
   { name: 'conformance', seconds: 180, atOnce: 2 },
   { name: 'cluster', seconds: 300, atOnce: 1 },
   { name: 'e2e', seconds: 300, atOnce: 1 },
-  { name: 'faults', seconds: 300, atOnce: 1 },
+  { name: 'faults', seconds: 420, atOnce: 2 },
 ] as const;
 
 /** Programs the tests need, and the Debian package that has each. */
