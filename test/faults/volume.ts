@@ -38,7 +38,8 @@ export class Volume {
 
   unmount(): void {
     if (!this.#mounted) return;
-    execFileSync('umount', [this.directory]);
+    // Lazily: a process that was just killed, or a stranger who looks in, may keep it busy for a moment.
+    execFileSync('umount', ['--lazy', this.directory]);
     this.#mounted = false;
   }
 }
