@@ -81,7 +81,7 @@ describe('long histories in the browser', () => {
       users: ['reader', 'short', 'middle', 'long', 'popular', ...PEERS],
       prepare: (path) => {
         writeHistory(path, 'reader', 'short', 100);
-        writeHistory(path, 'reader', 'middle', 5_000);
+        writeHistory(path, 'reader', 'middle', 10_000);
         writeHistory(path, 'reader', 'long', 100_000);
         for (const peer of PEERS) writeHistory(path, 'popular', peer, 1);
       },
@@ -92,7 +92,7 @@ describe('long histories in the browser', () => {
   test('a page of history that arrives in front moves nothing on the screen', async () => {
     const { page } = await openTab(browser, site.url, { user: 'reader' });
     await entry(page, 'middle').click();
-    await bubble(page, textOf(4_999)).waitFor();
+    await bubble(page, textOf(9_999)).waitFor();
     await page.route('**/history?**before=**', async (route) => {
       await new Promise((resolve) => setTimeout(resolve, 250));
       await route.continue();
@@ -128,7 +128,7 @@ describe('long histories in the browser', () => {
     await page.context().close();
   });
 
-  test('5,000 messages scroll by in order, to the first one and back, in flat memory', async (t) => {
+  test('10,000 messages scroll by in order, to the first one and back, in flat memory', async (t) => {
     const { page, problems } = await openTab(browser, site.url, { user: 'reader' });
     const devtools = await page.context().newCDPSession(page);
     const heap = async (): Promise<number> => {
@@ -136,7 +136,7 @@ describe('long histories in the browser', () => {
       return (await devtools.send('Runtime.getHeapUsage')).usedSize / 1e6;
     };
     await entry(page, 'middle').click();
-    await bubble(page, textOf(4_999)).waitFor();
+    await bubble(page, textOf(9_999)).waitFor();
     const before = await heap();
     const report = await page.evaluate(async () => {
       const view = document.querySelector('.messages')!;
@@ -163,15 +163,15 @@ describe('long histories in the browser', () => {
       return { seen: seen.size, mostRows, disorder, beginning };
     });
     assert.equal(report.disorder, '');
-    assert.equal(report.seen, 5_000);
+    assert.equal(report.seen, 10_000);
     assert.equal(report.beginning, 'The beginning of your conversation with middle');
     assert.ok(report.mostRows < 120, `${report.mostRows} rows at once`);
     await screenshot(page, 'history-beginning');
     const after = await heap();
-    t.diagnostic(`heap: ${before.toFixed(1)} MB before, ${after.toFixed(1)} MB after 5,000 messages`);
+    t.diagnostic(`heap: ${before.toFixed(1)} MB before, ${after.toFixed(1)} MB after 10,000 messages`);
     assert.ok(after - before < 12, `the heap grew from ${before} to ${after} MB`);
     await page.getByRole('button', { name: 'Go to the newest message' }).click();
-    await bubble(page, textOf(4_999)).waitFor();
+    await bubble(page, textOf(9_999)).waitFor();
     assert.deepEqual(problems, []);
     await page.context().close();
   });

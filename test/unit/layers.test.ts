@@ -119,7 +119,7 @@ test('layers: only the composition root knows the adapters', () => {
 });
 
 /** Run by Node when the web app and the client are built, not by what they build. */
-const BUILD = /^(client|web)\/(vite\.config|ensure-built|precompress)\.ts$|\/examples\//;
+const BUILD = /^(client|web)\/(vite\.config|ensure-built|precompress|write-package)\.ts$|\/examples\//;
 
 test('layers: contract, client and web have no Node imports', () => {
   const wrong = imports.filter(
