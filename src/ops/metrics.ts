@@ -163,6 +163,12 @@ export class PrimaryMetrics extends ProcessMetrics {
   }
 }
 
+/**
+ * A sum of fractions depends on the order of its terms in the last digit, and a counter that falls by one such digit counts
+ * as restarted. What is counted has nine decimals at most, so the sum has no more.
+ */
+const LONG_FRACTION = / (\d+\.\d{10,}(?:e-?\d+)?)$/gm;
+
 /** The sum over all workers a node has had: what a dead one counted stays in it, so that counters never go down. */
 export class MetricsSum<Worker extends object> {
   readonly #living = new Map<Worker, MetricsSnapshot>();
@@ -200,6 +206,7 @@ export class MetricsSum<Worker extends object> {
 
   /** Everything as Prometheus reads it. */
   async text(own: MetricsSnapshot): Promise<string> {
-    return AggregatorRegistry.aggregate([...this.snapshots(), own]).metrics();
+    const sum = await AggregatorRegistry.aggregate([...this.snapshots(), own]).metrics();
+    return sum.replace(LONG_FRACTION, (_, value: string) => ` ${Number(Number(value).toFixed(9))}`);
   }
 }

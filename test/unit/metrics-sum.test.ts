@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Counter, Registry } from 'prom-client';
+import { MetricsSum } from '../../src/ops/metrics.ts';
+
+/** What a worker that counted so many seconds tells. */
+async function worker(seconds: number) {
+  const registry = new Registry();
+  new Counter({ name: 'seconds_total', help: 'seconds', registers: [registry] }).inc(seconds);
+  return registry.getMetricsAsJSON();
+}
+
+const secondsIn = (text: string): number => Number(text.match(/^seconds_total (\S+)$/m)?.[1]);
+
+test('a counter does not fall by the last digit of a sum when a worker departs', async () => {
+  // 0.1 + 0.2 + 0.3 and 0.2 + 0.3 + 0.1 are not the same number.
+  const sum = new MetricsSum();
+  const workers = [{}, {}, {}];
+  for (const [i, seconds] of [0.1, 0.2, 0.3].entries())
+    sum.update(workers[i] as object, await worker(seconds));
+  const before = await sum.text([]);
+  for (const gone of workers) {
+    await sum.departed(gone);
+    assert.equal(secondsIn(await sum.text([])), secondsIn(before));
+  }
+  assert.equal(secondsIn(before), 0.6);
+});
