@@ -32,8 +32,11 @@ export function ChatScreen({ model, store }: ChatScreenProps) {
     if (settings) return;
     if ((event.ctrlKey || event.metaKey) && event.key === 'k') {
       event.preventDefault();
-      if (peer !== null && search.current?.offsetParent === null) go(null);
-      requestAnimationFrame(() => search.current?.focus());
+      const hidden = peer !== null && search.current?.offsetParent === null;
+      if (hidden) go(null);
+      // At once where it can be: the next key may come before the next frame.
+      if (hidden) requestAnimationFrame(() => search.current?.focus());
+      else search.current?.focus();
     } else if (event.altKey && (event.key === 'ArrowDown' || event.key === 'ArrowUp')) {
       event.preventDefault();
       const next = neighbour(store, peer, event.key === 'ArrowDown' ? 1 : -1);
