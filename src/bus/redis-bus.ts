@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import { sleep } from '../base/clock.ts';
 import { type Bus, type LogEntry, type Position, type Publication, RequestTimeout } from '../core/bus.ts';
 import { connectRedis, keyPrefix, watchConnection } from './redis-connection.ts';
 
@@ -218,7 +219,7 @@ export class RedisBus implements Bus {
         }
         if (answers.length > 0) void this.publish(answers).catch(() => {});
       } catch {
-        if (!this.#closed) await new Promise((resolve) => setTimeout(resolve, 100));
+        if (!this.#closed) await sleep(100);
       }
     }
   }
@@ -228,10 +229,7 @@ export class RedisBus implements Bus {
     this.#closed = true;
     this.#listeners.clear();
     for (const unwatch of this.#unwatch) unwatch();
-    await Promise.race([
-      this.#commands.quit().catch(() => {}),
-      new Promise((resolve) => setTimeout(resolve, 500)),
-    ]);
+    await Promise.race([this.#commands.quit().catch(() => {}), sleep(500)]);
     for (const redis of [this.#commands, this.#subscriber, ...this.#blocking]) redis.disconnect();
   }
 

@@ -74,9 +74,6 @@ export const CLOSE = {
 
 export type CloseReason = keyof typeof CLOSE;
 
-/** The body of every HTTP error, and the fields every `error` frame has beside `type`. */
-export type ErrorBody = { error: string; code: ErrorCode; retryable?: boolean };
-
 /** An error on its way to a client. `message` may tell more than the code's own sentence. */
 export class ParleyError extends Error {
   readonly code: ErrorCode;
