@@ -12,6 +12,7 @@ import { DatabaseError, openForReading, openForWriting, reason } from '../db/ope
 import { readIdentity } from '../db/store-row.ts';
 import type { Logger } from '../ops/logger.ts';
 import { WriterMetrics } from '../ops/metrics.ts';
+import { Checkpointer } from '../writer/checkpointer.ts';
 import { Ledger } from '../writer/ledger.ts';
 import { Writer } from '../writer/writer.ts';
 
@@ -42,6 +43,7 @@ export class StoreWriter implements Service {
   readonly #events: StoreWriterEvents;
   readonly metrics = new WriterMetrics();
   #ledger: Ledger | undefined;
+  #checkpointer: Checkpointer | undefined;
   readonly #stopping = new AbortController();
   #writer: Writer | undefined;
   #identity: DatabaseIdentity | undefined;
@@ -100,6 +102,7 @@ export class StoreWriter implements Service {
   async stop(): Promise<void> {
     this.#stopping.abort();
     clearInterval(this.#renewal);
+    await this.#checkpointer?.stop();
     await this.#writer?.stop();
     await Promise.race([this.#leaser.release(), sleep(500)]);
   }
@@ -117,6 +120,9 @@ export class StoreWriter implements Service {
     this.#identity = ledger.identity;
     this.#claimed = true;
     await this.#renew();
+    this.#checkpointer = new Checkpointer(this.#path, ledger, (err) =>
+      this.#log.error({ err }, 'the checkpoint thread ended: commits do checkpoints themselves'),
+    );
     this.#writer = new Writer(this.#bus, ledger, this.#log, this.metrics, (fenced) =>
       this.#events.lost(fenced.message),
     );

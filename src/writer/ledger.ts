@@ -6,6 +6,7 @@ import { asRepeat, messageFrameText } from '../core/message-frame.ts';
 import { mayPost } from '../core/rules.ts';
 import type { Db } from '../db/open.ts';
 import { claimGeneration, generationCheck } from '../db/store-row.ts';
+import type { Checkpointed } from './checkpointer.ts';
 import type { Group } from './group-commit.ts';
 import { prepareStatements, type Statements } from './statements.ts';
 
@@ -46,7 +47,7 @@ const refused = (code: ErrorCode): Outcome => ({
 const DONE: Outcome = { kind: 'done' };
 
 /** The database as the writer sees it: applies groups of commands, one transaction each, behind the fence. */
-export class Ledger {
+export class Ledger implements Checkpointed {
   readonly #db: Db;
   readonly #sql: Statements;
   readonly #assertMine: () => void;
@@ -104,6 +105,18 @@ export class Ledger {
         this.#sql.forgetTokens.run(Math.floor(Date.now() / 1000));
       })
       .immediate();
+  }
+
+  autoCheckpoint(pages: number): void {
+    this.#db.pragma(`wal_autocheckpoint = ${pages}`);
+  }
+
+  finishCheckpoint(): void {
+    try {
+      this.#db.pragma('wal_checkpoint(PASSIVE)');
+    } catch {
+      // As within a commit, a checkpoint that fails costs nothing but a longer log.
+    }
   }
 
   /**

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
+import { after, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { Checkpointer } from '../../src/writer/checkpointer.ts';
+import type { Ledger } from '../../src/writer/ledger.ts';
+import { commit, openLedger, register, send } from '../support/ledger.ts';
+import { temporaryFolder, waitFor } from '../support/server.ts';
+
+const folder = temporaryFolder({ after });
+const PAGE_BYTES = 4_096 + 24;
+const PAGES = 2_000;
+
+let sent = 0;
+
+/** Fifty transactions of fifty messages, some ten pages each. */
+async function writeMessages(ledger: Ledger): Promise<void> {
+  for (let i = 0; i < 50; i++) {
+    const commands = Array.from({ length: 50 }, () => send('a', 'b', 'x'.repeat(500), `id-${++sent}`));
+    commit(ledger, commands);
+    await turn();
+  }
+}
+
+async function ledgerWithUsers(path: string): Promise<Ledger> {
+  const ledger = await openLedger(path);
+  commit(ledger, [register('a'), register('b')]);
+  return ledger;
+}
+
+test('G6 the write-ahead log stays short while commits go on without a pause, and none of them does a checkpoint', async () => {
+  const path = `${folder}/short.db`;
+  const ledger = await ledgerWithUsers(path);
+  const failures: unknown[] = [];
+  let finished = 0;
+  const database = {
+    autoCheckpoint: (pages: number) => ledger.autoCheckpoint(pages),
+    finishCheckpoint: () => {
+      finished++;
+      ledger.finishCheckpoint();
+    },
+  };
+  const checkpointer = new Checkpointer(path, database, (error) => failures.push(error), PAGES);
+  const started = Date.now();
+  while (finished < 5) {
+    assert.ok(Date.now() - started < 20_000, `${finished} checkpoints in 20 s`);
+    await writeMessages(ledger);
+  }
+  await checkpointer.stop();
+  const inLog = statSync(`${path}-wal`).size / PAGE_BYTES;
+  const inDatabase = statSync(path).size / 4_096;
+  assert.deepEqual(failures, []);
+  // Every checkpoint was worth PAGES; without them the log would hold them all.
+  assert.ok(inLog < 4 * PAGES, `the log has room for ${inLog} pages after ${finished} checkpoints`);
+  assert.ok(inDatabase > 500, `${inDatabase} pages are in the database`);
+  ledger.close();
+  const reopened = await openLedger(path);
+  assert.equal(reopened.head, sent);
+  reopened.close();
+});
+
+test('a thread that can not do its work is told of once, and commits do the checkpoints from then on', async () => {
+  const path = `${folder}/falls-back.db`;
+  const ledger = await ledgerWithUsers(path);
+  const failures: unknown[] = [];
+  const asked: number[] = [];
+  const database = {
+    autoCheckpoint: (pages: number) => {
+      asked.push(pages);
+      ledger.autoCheckpoint(pages);
+    },
+    finishCheckpoint: () => assert.fail('nothing was copied'),
+  };
+  // A file that is no database: the thread can't open it.
+  const other = `${import.meta.dirname}/writer-checkpointer.test.ts`;
+  const checkpointer = new Checkpointer(other, database, (error) => failures.push(error), PAGES);
+  await waitFor(
+    () => failures.length > 0,
+    5_000,
+    () => 'the failure was not told of',
+  );
+  assert.equal(failures.length, 1);
+  assert.match(String(failures[0]), /not an SQLite database/);
+  assert.deepEqual(asked, [0, PAGES]);
+  await checkpointer.stop();
+  ledger.close();
+});
