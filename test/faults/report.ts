@@ -10,7 +10,7 @@ import type { Readiness } from './truthful.ts';
 export type Report = {
   command: string;
   seed: string;
-  mode: 'redis' | 'embedded';
+  mode: string;
   startedAt: string;
   durationMs: number;
   ok: boolean;

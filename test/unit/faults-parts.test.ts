@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../faults/cluster.ts';
 import type { FaultKind } from '../faults/fault-kind.ts';
 import { FAULT_KINDS } from '../faults/fault-kinds.ts';
 import { History } from '../faults/history.ts';
@@ -15,11 +14,12 @@ import { commandOf, parseOptions } from '../faults/options.ts';
 import { exited, isAlive, processTree, signal } from '../faults/processes.ts';
 import { createRandom } from '../faults/random.ts';
 import { type FaultRecord, measureRecovery, percentile, summarise } from '../faults/recovery.ts';
-import { RedisServer } from '../faults/redis-server.ts';
 import { Relay } from '../faults/relay.ts';
 import { applicable, schedule } from '../faults/schedule.ts';
 import { timeline } from '../faults/timeline.ts';
 import { Volume } from '../faults/volume.ts';
+import { freePort } from '../support/redis.ts';
+import { RedisServer } from '../support/redis-server.ts';
 
 function scratch(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'parley-faults-test-'));
@@ -29,7 +29,7 @@ function scratch(t: TestContext): string {
 
 // ---- schedule and seed -----------------------------------------------------------------------------------------
 
-const ALL = new Set(['redis', 'small-disk'] as const);
+const ALL = new Set(['redis', 'redis-replicas', 'small-disk'] as const);
 const take = (seed: string, kinds: readonly FaultKind[], count: number): string[] => {
   const slots = schedule(kinds, createRandom(seed));
   return Array.from({ length: count }, () =>
@@ -281,7 +281,10 @@ test('processes are found below their parent by the title they give themselves',
 
 test('a killed Redis comes back on its port, with its data or without', async (t) => {
   const directory = scratch(t);
-  const redis = new RedisServer(await freePort(), join(directory, 'data'), join(directory, 'log'));
+  const redis = new RedisServer({
+    port: await freePort(),
+    directory: join(directory, 'data'),
+  });
   t.after(() => redis.kill());
   await redis.start();
   await redis.command('SET', 'a', '1');
