@@ -18,7 +18,7 @@ export type RedisHome = RedisTopology & {
 
 /** Servers for the tests of one file, or for one test: gone with it. */
 export async function startHome(
-  start: (options: TopologyOptions) => Promise<RedisTopology & { ca?: string }>,
+  start: (options: TopologyOptions) => Promise<RedisTopology>,
   cleanups: { after(task: () => Promise<void>): void },
 ): Promise<RedisHome> {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'parley-redis-'));

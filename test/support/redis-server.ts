@@ -107,8 +107,7 @@ export class RedisServer {
   #lines(): string[] {
     const { port, sentinel = false, config = [] } = this.#options;
     const data = sentinel ? [] : ['appendonly yes', 'appendfsync everysec', 'save ""'];
-    const tls = config.some((line) => line.startsWith('tls-port'));
-    return [...(tls ? [] : [`port ${port}`]), 'bind 127.0.0.1', `dir ${this.directory}`, ...data, ...config];
+    return [`port ${port}`, 'bind 127.0.0.1', `dir ${this.directory}`, ...data, ...config];
   }
 
   #client(timeoutMs: number): Redis {

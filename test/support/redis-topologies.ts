@@ -13,6 +13,8 @@ import { waitFor } from './server.ts';
 
 export type RedisTopology = {
   readonly url: string;
+  /** With TLS, the file that NODE_EXTRA_CA_CERTS is to name. */
+  readonly ca?: string;
   /** The servers that hold data, whatever they are at the moment. */
   readonly servers: readonly RedisServer[];
   /** Those that take writes now. */
@@ -30,6 +32,8 @@ export type TopologyOptions = {
   logs?: string;
   /** Puts something in front of a server's port; answers the port that clients and other servers are to use. */
   front?: (port: number) => Promise<number>;
+  /** Only TLS gets in, from clients and other servers. */
+  tls?: boolean;
 };
 
 const PASSWORD = 'a pass/word@with:all?of#it%';
@@ -89,30 +93,46 @@ export async function startSingle(options: TopologyOptions): Promise<RedisTopolo
   return topology(`redis://127.0.0.1:${front}`, [redis], [], theOnly);
 }
 
-/** A user of the access list, with a password, over TLS. `ca` is the file that NODE_EXTRA_CA_CERTS is to name. */
-export async function startSecured(
-  options: TopologyOptions,
-): Promise<RedisTopology & { readonly ca: string }> {
+/** A user of the access list, with a password, over TLS. */
+export async function startSecured(options: TopologyOptions): Promise<RedisTopology> {
   const [port = 0] = await freePorts(1);
-  const { ca, cert, key } = makeCertificates(join(options.directory, 'tls'));
+  const tls = secure({ ...options, tls: true });
   const redis = server(options, 'redis', port, {
     config: [
-      'port 0',
-      `tls-port ${port}`,
-      `tls-cert-file ${cert}`,
-      `tls-key-file ${key}`,
-      `tls-ca-cert-file ${ca}`,
-      'tls-auth-clients no',
+      ...tls.config(port),
       'user default off',
       `user parley on ">${PASSWORD}" ~parley:* ~{parley:* &parley:* +@all`,
-      `user tests on nopass ~* &* +@all`,
+      'user tests on nopass ~* &* +@all',
     ],
-    // Whoever looks after a server in a test is let in without being able to check who that is.
-    login: { username: 'tests', password: 'any', tls: { rejectUnauthorized: false } },
+    login: { ...tls.login, username: 'tests', password: 'any' },
   });
   await redis.start();
   const url = `rediss://parley:${encodeURIComponent(PASSWORD)}@localhost:${port}`;
-  return { ...topology(url, [redis], [], theOnly), ca };
+  return { ...topology(url, [redis], [], theOnly), ...tls.trust };
+}
+
+type Security = {
+  readonly scheme: 'redis' | 'rediss';
+  config(port: number): string[];
+  readonly login: RedisOptions;
+  readonly trust: { readonly ca?: string };
+};
+
+/** What a server is told for TLS, and how tests and clients get in. */
+function secure({ directory, tls = false }: TopologyOptions): Security {
+  if (!tls) return { scheme: 'redis', config: (port) => [`port ${port}`], login: {}, trust: {} };
+  const { ca, cert, key } = makeCertificates(join(directory, 'tls'));
+  const config = (port: number): string[] => [
+    'port 0',
+    `tls-port ${port}`,
+    `tls-cert-file ${cert}`,
+    `tls-key-file ${key}`,
+    `tls-ca-cert-file ${ca}`,
+    'tls-auth-clients no',
+    'tls-replication yes',
+  ];
+  // Whoever looks after a server in a test is let in without checking who that is.
+  return { scheme: 'rediss', config, login: { tls: { rejectUnauthorized: false } }, trust: { ca } };
 }
 
 /** A certificate for localhost, and the authority that signed it; made anew each time. */
@@ -162,18 +182,20 @@ export async function startSentinel(options: TopologyOptions): Promise<RedisTopo
   const front = options.front ?? (async (port: number) => port);
   const [oneFront, twoFront] = [await front(one), await front(two)];
   const secret = JSON.stringify(PASSWORD);
-  const config = (announced: number): string[] => [
+  const tls = secure(options);
+  const config = (port: number, announced: number): string[] => [
+    ...tls.config(port),
     `requirepass ${secret}`,
     `masterauth ${secret}`,
     'repl-diskless-sync-delay 0',
     'replica-announce-ip 127.0.0.1',
     `replica-announce-port ${announced}`,
   ];
-  const login = { password: PASSWORD };
+  const login = { ...tls.login, password: PASSWORD };
   const servers = [
-    server(options, 'redis-1', one, { config: config(oneFront), login }),
+    server(options, 'redis-1', one, { config: config(one, oneFront), login }),
     server(options, 'redis-2', two, {
-      config: [...config(twoFront), `replicaof 127.0.0.1 ${oneFront}`],
+      config: [...config(two, twoFront), `replicaof 127.0.0.1 ${oneFront}`],
       login,
     }),
   ];
@@ -187,6 +209,7 @@ export async function startSentinel(options: TopologyOptions): Promise<RedisTopo
     server(options, `sentinel-${i + 1}`, port, {
       sentinel: true,
       config: [
+        ...tls.config(port),
         'requirepass sentinel-secret',
         'sentinel sentinel-pass sentinel-secret',
         `sentinel monitor ${MASTER} 127.0.0.1 ${oneFront} 2`,
@@ -194,7 +217,7 @@ export async function startSentinel(options: TopologyOptions): Promise<RedisTopo
         `sentinel down-after-milliseconds ${MASTER} ${DOWN_AFTER_MS}`,
         `sentinel failover-timeout ${MASTER} 4000`,
       ],
-      login: { password: 'sentinel-secret' },
+      login: { ...tls.login, password: 'sentinel-secret' },
     }),
   );
   for (const it of sentinels) await it.start();
@@ -209,7 +232,7 @@ export async function startSentinel(options: TopologyOptions): Promise<RedisTopo
     () => 'the Sentinels never found each other',
   );
   const addresses = sentinelPorts.map((port) => `127.0.0.1:${port}`).join(',');
-  const url = `redis+sentinel://:${encodeURIComponent(PASSWORD)}@${addresses}/${MASTER}?sentinel_password=sentinel-secret`;
+  const url = `${tls.scheme}+sentinel://:${encodeURIComponent(PASSWORD)}@${addresses}/${MASTER}?sentinel_password=sentinel-secret`;
   const ask = (...args: string[]): Promise<unknown> =>
     (sentinels[0] as RedisServer).command('SENTINEL', ...args);
   const masterOf = async (): Promise<RedisServer> => {
@@ -218,6 +241,7 @@ export async function startSentinel(options: TopologyOptions): Promise<RedisTopo
   };
   return {
     ...topology(url, servers, sentinels, masterOf),
+    ...tls.trust,
     failOver: async () => void (await ask('FAILOVER', MASTER)),
   };
 }
@@ -232,21 +256,24 @@ export async function startCluster(options: TopologyOptions, replicas = 0): Prom
   const count = 3 * (1 + replicas);
   const ports = await freePorts(2 * count);
   const front = options.front ?? (async (port: number) => port);
+  const tls = secure(options);
   const members = await Promise.all(
     ports.slice(0, count).map(async (port, i) => {
       const bus = ports[count + i] as number;
       const announced = await front(port);
       const config = [
+        ...tls.config(port),
+        ...(options.tls ? ['tls-cluster yes'] : []),
         'cluster-enabled yes',
         `cluster-port ${bus}`,
         `cluster-node-timeout ${DOWN_AFTER_MS}`,
         'cluster-allow-replica-migration no',
         'cluster-announce-ip 127.0.0.1',
-        `cluster-announce-port ${announced}`,
+        `cluster-announce-${options.tls ? 'tls-port' : 'port'} ${announced}`,
         `cluster-announce-bus-port ${bus}`,
         'repl-diskless-sync-delay 0',
       ];
-      return { bus, announced, redis: server(options, `redis-${i + 1}`, port, { config }) };
+      return { bus, announced, redis: server(options, `redis-${i + 1}`, port, { config, login: tls.login }) };
     }),
   );
   const servers = members.map(({ redis }) => redis);
@@ -283,14 +310,15 @@ export async function startCluster(options: TopologyOptions, replicas = 0): Prom
     15_000,
     () => 'the cluster was never well',
   );
-  const url = `redis+cluster://${members.map(({ announced }) => `127.0.0.1:${announced}`).join(',')}`;
-  const cluster = topology(url, servers, [], async (masters, key) => {
+  const url = `${tls.scheme}+cluster://${members.map(({ announced }) => `127.0.0.1:${announced}`).join(',')}`;
+  const masterOf = async (masters: RedisServer[], key: string): Promise<RedisServer> => {
     const ranges = (await masters[0]?.command('CLUSTER', 'SLOTS')) as [number, number, [string, number]][];
     const port = ranges.find(([from, to]) => from <= slotOf(key) && slotOf(key) <= to)?.[2][1];
     const found = members.find(({ announced }) => announced === port);
     if (found === undefined) throw new Error(`no master has ${key}`);
     return found.redis;
-  });
+  };
+  const cluster = { ...topology(url, servers, [], masterOf), ...tls.trust };
   if (replicas === 0) return cluster;
   const failOver = async (): Promise<void> => {
     const masters = await cluster.masters();

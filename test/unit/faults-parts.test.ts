@@ -103,6 +103,7 @@ const fault = (path: FaultRecord['path'], more: Partial<FaultRecord> = {}): Faul
   path,
   combined: false,
   recoveryMs: null,
+  servedMs: null,
   replacedMs: null,
   ...more,
 });
@@ -135,6 +136,15 @@ test('recovery counts to the next delivery of a message sent after the fault', (
   assert.deepEqual(times, [300]);
 });
 
+test('everybody is served when the last of those with a socket has had such a delivery', () => {
+  const { events } = story();
+  assert.equal(measureRecovery(events, [fault({ kind: 'all' })])[0]!.servedMs, 300);
+  const carol = { kind: 'opened', device: 'carol/1', user: 'carol', worker: '', protocol: 'full' } as const;
+  const more = [...events, { ...carol, socket: 3, node: 1, since: null, at: 400 }];
+  assert.equal(measureRecovery(more, [fault({ kind: 'all' })])[0]!.servedMs, null);
+  assert.equal(measureRecovery(events, [fault({ kind: 'node', node: 2 })])[0]!.servedMs, null);
+});
+
 test('recovery of a gateway counts to the next message for a device that lost its socket', () => {
   const { events } = story();
   assert.equal(measureRecovery(events, [fault({ kind: 'dropped', node: 1 })])[0]!.recoveryMs, 210);
@@ -155,7 +165,7 @@ test('recovery of a node, of catch-up, from the heal, and not beyond the next fa
 
 test('recovery times are summed up by kind', () => {
   const times = Array.from({ length: 100 }, (_, i) =>
-    fault({ kind: 'all' }, { recoveryMs: i + 1, replacedMs: i }),
+    fault({ kind: 'all' }, { recoveryMs: i + 1, servedMs: i + 2, replacedMs: i }),
   );
   const [summary] = summarise([...times, fault({ kind: 'all' })]);
   assert.deepEqual(summary, {
@@ -165,6 +175,7 @@ test('recovery times are summed up by kind', () => {
     p50: 50,
     p99: 99,
     max: 100,
+    servedMax: 101,
     replacedMax: 99,
   });
   assert.ok(Number.isNaN(percentile([], 0.5)));
