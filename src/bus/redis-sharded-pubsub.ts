@@ -9,6 +9,8 @@ import { addressOf, type NodeKey, ownerOf, slotOf } from './redis-slots.ts';
 const SUBSCRIBE_MAX = 1_000;
 /** Between two looks at the slots that something has asked for, in milliseconds. */
 const REFRESH_AFTER_MS = 100;
+/** Gaps are told this often at most, in milliseconds: each is a look into the store, and thousands of slots may move. */
+const GAP_EVERY_MS = 1_000;
 /** What passes when the slots are looked up again. Other answers, such as NOPERM, are for whoever subscribes. */
 const PASSING = /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN)\b|connection|timed out/i;
 
@@ -46,6 +48,8 @@ export class ShardedPubSub implements RedisPubSub {
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #shards = new Map<NodeKey, Shard>();
   #refresh: NodeJS.Timeout | undefined;
+  #gapToldAt = Number.NEGATIVE_INFINITY;
+  #gap: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(connections: RedisConnections, cluster: Cluster, listener: PubSubListener) {
@@ -96,6 +100,7 @@ export class ShardedPubSub implements RedisPubSub {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#refresh);
+    clearTimeout(this.#gap);
     this.#publisher.close();
     for (const { waiters } of this.#subscriptions.values())
       for (const { reject } of waiters) reject(new Error('The bus is closed.'));
@@ -214,7 +219,14 @@ export class ShardedPubSub implements RedisPubSub {
   #tellGap(shard: Shard): void {
     if (!shard.gap || shard.lost.size > 0 || this.#closed) return;
     shard.gap = false;
-    this.#listener.gap();
+    this.#gap ??= setTimeout(
+      () => {
+        this.#gap = undefined;
+        this.#gapToldAt = Date.now();
+        this.#listener.gap();
+      },
+      Math.max(0, this.#gapToldAt + GAP_EVERY_MS - Date.now()),
+    ).unref();
   }
 
   #refreshSoon(): void {
