@@ -6,6 +6,7 @@ import { CHANNELS } from '../../src/bus/channels.ts';
 import { CommandSender } from '../../src/bus/command-sender.ts';
 import { RedisLeaser } from '../../src/bus/redis-lease.ts';
 import type { Position } from '../../src/core/bus.ts';
+import { Relay } from '../faults/relay.ts';
 import type { RedisServer } from '../support/redis-server.ts';
 import { startCluster, startSentinel } from '../support/redis-topologies.ts';
 import { waitFor } from '../support/server.ts';
@@ -133,6 +134,39 @@ test('G5 Redis Cluster: a master is killed and its replica takes over: subscript
   await two.bus.publish([{ channel: 'mark', payload: 'marked' }]);
   await until(() => heard.includes('marked'), 'heard with the old master back');
 });
+
+for (const which of ['subscribers', 'others'] as const) {
+  test(`G5 Redis Cluster: ${which === 'others' ? 'connections for commands' : 'subscriptions'} at a master that go silent are noticed within 5 s`, async (t) => {
+    const relays = new Map<number, Relay>();
+    t.after(() => Promise.all([...relays.values()].map((relay) => relay.stop())));
+    const front = async (port: number): Promise<number> => {
+      const relay = new Relay(port);
+      relays.set(port, relay);
+      await relay.start();
+      return relay.port;
+    };
+    const { home, member } = await stage(t, (options) => startCluster({ ...options, front }));
+    const [one, two] = [await member(), await member()];
+    const heard: string[] = [];
+    let gaps = 0;
+    one.bus.onGap(() => gaps++);
+    await one.bus.subscribe('a', (payload) => heard.push(payload));
+    await two.bus.publish([{ channel: 'a', payload: 'before' }]);
+    await until(() => heard.includes('before'), 'heard before');
+    relays.get((await home.masterOf(`${home.prefix}a`)).port)?.silence(which);
+    if (which === 'subscribers')
+      await waitFor(
+        () => gaps > 0,
+        5_000,
+        () => 'the gap is not told',
+      );
+    // Resolves when it was handed over on another connection.
+    const began = Date.now();
+    await two.bus.publish([{ channel: 'a', payload: 'again' }]);
+    assert.ok(Date.now() - began < 5_500, `${Date.now() - began} ms`);
+    await until(() => heard.includes('again'), 'heard again');
+  });
+}
 
 test('G5, G7 Redis Sentinel: the master is killed with an entry that only it had: all works again, and the gateway sends it again', {
   timeout: 60_000,
