@@ -1,8 +1,7 @@
-import type { Redis } from 'ioredis';
 import { IpcBus } from '../bus/ipc-bus.ts';
 import type { BrokerItem, BusItem, Link } from '../bus/ipc-items.ts';
 import { RedisBus } from '../bus/redis-bus.ts';
-import { keyPrefix } from '../bus/redis-connection.ts';
+import { keyPrefix, type RedisClient } from '../bus/redis-connection.ts';
 import { RedisLeaser } from '../bus/redis-lease.ts';
 import type { Config } from '../config/config.ts';
 import type { Bus } from '../core/bus.ts';
@@ -12,7 +11,7 @@ import { FileLeaser, FileLock } from '../db/file-lock.ts';
 export type ConnectedBus = {
   readonly bus: Bus;
   /** Where login limits are counted: in Redis, or (empty) in the worker's memory. */
-  readonly limitsStore: { redis?: Redis; keyPrefix?: string };
+  readonly limitsStore: { redis?: RedisClient; keyPrefix?: string };
   leaser(databasePath: string, holder: string): Leaser;
   /** What keeps a database from being restored, or used alone, while stores share it; where the lease does not. */
   lock(databasePath: string): FileLock | undefined;
@@ -31,12 +30,12 @@ export function connectBus(config: Config, name: string, link: Link<BusItem, Bro
       close: () => bus.close(),
     };
   }
-  const { url } = config.bus;
-  const bus = new RedisBus(url, name);
+  const target = config.bus.redis;
+  const bus = new RedisBus(target, name);
   return {
     bus,
-    limitsStore: { redis: bus.redis, keyPrefix: keyPrefix(url) },
-    leaser: (_, holder) => new RedisLeaser(bus.redis, keyPrefix(url), holder),
+    limitsStore: { redis: bus.redis, keyPrefix: keyPrefix(target) },
+    leaser: (_, holder) => new RedisLeaser(bus.redis, keyPrefix(target), holder),
     lock: (path) => new FileLock(path, 'shared'),
     close: () => bus.close(),
   };

@@ -7,11 +7,12 @@ import { systemClock } from '../base/clock.ts';
 import { IpcBroker } from '../bus/ipc-broker.ts';
 import type { BrokerItem, BusItem } from '../bus/ipc-items.ts';
 import { localLink } from '../bus/local-link.ts';
-import { probeRedis, redactUrl } from '../bus/redis-connection.ts';
+import { probeRedis } from '../bus/redis-probe.ts';
 import { reservePort } from '../cluster/listen-address.ts';
 import type { WriterStatus } from '../cluster/messages.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
 import { type Config, ConfigError, readConfig } from '../config/config.ts';
+import { redactedUrl } from '../config/redis-url.ts';
 import { workerEnvironment } from '../config/worker.ts';
 import { createLogger, type Logger } from '../ops/logger.ts';
 import { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
@@ -42,9 +43,9 @@ export async function startNode(environment: Readonly<Record<string, string | un
   }
   process.title = 'parley: primary';
   if (config.bus.kind === 'redis') {
-    const { url } = config.bus;
-    await probeRedis(url).catch((error: Error) =>
-      fail(`Redis at ${redactUrl(url)} can't be reached: ${error.message}.`),
+    const { redis } = config.bus;
+    await probeRedis(redis).catch((error: Error) =>
+      fail(`Redis at ${redactedUrl(redis)} can't be reached: ${error.message}.`),
     );
   }
   const node = `${os.hostname().slice(0, 32)}-${randomUUID().slice(0, 4)}`;
@@ -265,7 +266,7 @@ class Node {
     const url =
       this.#address &&
       `http://${this.#address.host === '0.0.0.0' ? 'localhost' : this.#address.host}:${this.#address.port}`;
-    const mode = bus.kind === 'ipc' ? 'embedded' : `cluster over ${redactUrl(bus.url)}`;
+    const mode = bus.kind === 'ipc' ? 'embedded' : `cluster over ${redactedUrl(bus.redis)}`;
     this.#log.info(
       {
         event: 'started',

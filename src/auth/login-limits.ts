@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import { ParleyError } from '../contract/errors.ts';
 
@@ -17,7 +17,7 @@ export class LoginLimits {
   readonly #limiters: Record<keyof typeof LIMITS, Limiter> | undefined;
 
   /** `undefined` options: no limits. */
-  constructor(options: { redis?: Redis; keyPrefix?: string } | undefined) {
+  constructor(options: { redis?: Redis | Cluster; keyPrefix?: string } | undefined) {
     if (options === undefined) return;
     const make = (name: keyof typeof LIMITS): Limiter => {
       const memory = new RateLimiterMemory({ ...LIMITS[name], keyPrefix: name });

@@ -67,6 +67,7 @@ export class CommandSender implements CommandSink {
     await this.#bus.subscribe(CHANNELS.gateway(this.#gateway), (payload) =>
       this.#settleBatch(JSON.parse(payload)),
     );
+    this.#bus.onGap(() => this.#askAgain());
     this.#scheduleCheck();
   }
 
@@ -148,6 +149,14 @@ export class CommandSender implements CommandSink {
     const exceptions = new Map(outcomes);
     this.#release(pending.batch.commands);
     for (const [i, settle] of pending.settle.entries()) settle(exceptions.get(i) ?? DONE);
+  }
+
+  /** Results may have been missed: whatever waits for one is appended again, and does not pay for earlier tries. */
+  #askAgain(): void {
+    for (const pending of this.#pending.values()) {
+      pending.tries = 0;
+      if (pending.sentAt !== undefined) this.#append(pending);
+    }
   }
 
   #scheduleCheck(): void {

@@ -1,31 +1,26 @@
 import { randomUUID } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import { Cluster } from 'ioredis';
 import { sleep } from '../base/clock.ts';
+import type { RedisTarget } from '../config/redis-url.ts';
 import { type Bus, type LogEntry, type Position, type Publication, RequestTimeout } from '../core/bus.ts';
-import { connectRedis, keyPrefix, watchConnection } from './redis-connection.ts';
+import { keyPrefix, type RedisClient, RedisConnections } from './redis-connection.ts';
+import { PlainPubSub } from './redis-plain-pubsub.ts';
+import type { PubSubListener, RedisPubSub } from './redis-pubsub.ts';
+import { ShardedPubSub } from './redis-sharded-pubsub.ts';
 
-/** One call publishes a whole batch: 3–5 µs each, against 8 for a PUBLISH of its own. */
-const PUBLISH_SCRIPT = `for i = 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[i], ARGV[i + 1]) end`;
-/** Publications in one call of the script: Redis serves nobody else meanwhile. */
-const PUBLISH_MAX = 500;
 /** Entries the log keeps if nobody reads it, and requests if nobody serves them. Gateways ask again for what was cut off. */
 const LOG_MAX = 1_000_000;
 const REQUESTS_MAX = 20_000;
 const REQUESTS_AT_ONCE = 32;
-const SUBSCRIBE_MAX = 1_000;
 
-type PublishCommand = { parleyPublish(...args: string[]): Promise<unknown> };
 type Pending = { resolve(payload: string): void; reject(error: Error): void };
 
 /** The bus over Redis: streams for the log, pub/sub for publications and answers, a list for requests. */
 export class RedisBus implements Bus {
-  readonly #url: string;
   readonly #prefix: string;
-  readonly #name: string;
-  readonly #commands: Redis & PublishCommand;
-  readonly #subscriber: Redis;
-  readonly #blocking: Redis[] = [];
-  readonly #unwatch: (() => void)[] = [];
+  readonly #connections: RedisConnections;
+  readonly #commands: RedisClient;
+  readonly #pubSub: RedisPubSub;
   readonly #listeners = new Map<string, (payload: string) => void>();
   readonly #gapListeners: (() => void)[] = [];
   readonly #pending = new Map<string, Pending>();
@@ -33,45 +28,38 @@ export class RedisBus implements Bus {
   #wanted: { channel: string; resolve(): void; reject(error: Error): void }[] = [];
   #requests: string[] = [];
   #answersReady: Promise<void> | undefined;
-  #reader: Redis | undefined;
+  #reader: RedisClient | undefined;
   #lostPosition: Position | undefined;
   #nextRequest = 1;
   #closed = false;
 
-  constructor(url: string, name: string) {
-    this.#url = url;
-    this.#prefix = keyPrefix(url);
-    this.#name = name;
+  constructor(target: RedisTarget, name: string) {
+    this.#prefix = keyPrefix(target);
     this.#answers = `answers:${randomUUID()}`;
-    const commands = this.#connect('commands');
-    commands.defineCommand('parleyPublish', { numberOfKeys: 0, lua: PUBLISH_SCRIPT });
-    this.#commands = commands as Redis & PublishCommand;
-    this.#subscriber = this.#connect('subscriber');
-    this.#subscriber.on('message', (channel: string, payload: string) => {
-      this.#listeners.get(channel.slice(this.#prefix.length))?.(payload);
-    });
-    let first = true;
-    this.#subscriber.on('ready', () => {
-      if (first) first = false;
-      else void this.#resubscribe();
-    });
+    this.#connections = new RedisConnections(target, name);
+    this.#commands = this.#connections.open('commands');
+    const listener: PubSubListener = {
+      message: (channel, payload) => this.#listeners.get(channel.slice(this.#prefix.length))?.(payload),
+      gap: () => {
+        for (const listener of this.#gapListeners) listener();
+      },
+    };
+    // In a cluster, plain pub/sub would carry everything to every node.
+    this.#pubSub =
+      this.#commands instanceof Cluster
+        ? new ShardedPubSub(this.#connections, this.#commands, listener)
+        : new PlainPubSub(this.#connections, this.#commands, listener);
   }
 
   /** The connection for commands, for those who keep other state in the same Redis. */
-  get redis(): Redis {
+  get redis(): RedisClient {
     return this.#commands;
   }
 
-  async publish(publications: readonly Publication[]): Promise<void> {
-    const calls: Promise<unknown>[] = [];
-    for (let start = 0; start < publications.length; start += PUBLISH_MAX) {
-      const args: string[] = [];
-      for (const { channel, payload } of publications.slice(start, start + PUBLISH_MAX)) {
-        args.push(this.#prefix + channel, payload);
-      }
-      calls.push(this.#commands.parleyPublish(...args));
-    }
-    await Promise.all(calls);
+  publish(publications: readonly Publication[]): Promise<void> {
+    return this.#pubSub.publish(
+      publications.map(({ channel, payload }) => ({ channel: this.#key(channel), payload })),
+    );
   }
 
   subscribe(channel: string, listener: (payload: string) => void): Promise<void> {
@@ -82,45 +70,28 @@ export class RedisBus implements Bus {
     });
   }
 
-  /** Those who subscribe in the same turn share one command. */
+  /** Those who subscribe in the same turn share one call. */
   #flushSubscribes(): void {
-    while (this.#wanted.length > 0) {
-      const some = this.#wanted.splice(0, SUBSCRIBE_MAX);
-      const channels = some.map(({ channel }) => channel).filter((channel) => this.#listeners.has(channel));
-      const subscribed =
-        channels.length === 0
-          ? Promise.resolve()
-          : this.#subscriber.subscribe(...channels.map((channel) => this.#prefix + channel));
-      subscribed.then(
-        () => {
-          for (const { resolve } of some) resolve();
-        },
-        (error: Error) => {
-          for (const { reject } of some) reject(error);
-        },
-      );
-    }
+    const wanted = this.#wanted.splice(0);
+    // One that left again in the same turn leaves no subscription behind.
+    const channels = wanted.map(({ channel }) => channel).filter((channel) => this.#listeners.has(channel));
+    this.#pubSub.subscribe(channels.map((channel) => this.#key(channel))).then(
+      () => {
+        for (const { resolve } of wanted) resolve();
+      },
+      (error: Error) => {
+        for (const { reject } of wanted) reject(error);
+      },
+    );
   }
 
   unsubscribe(channel: string): void {
     this.#listeners.delete(channel);
-    this.#subscriber.unsubscribe(this.#prefix + channel).catch(() => {});
+    this.#pubSub.unsubscribe(this.#key(channel));
   }
 
   onGap(listener: () => void): void {
     this.#gapListeners.push(listener);
-  }
-
-  async #resubscribe(): Promise<void> {
-    const channels = [...this.#listeners.keys()].map((channel) => this.#prefix + channel);
-    try {
-      for (let start = 0; start < channels.length; start += SUBSCRIBE_MAX) {
-        await this.#subscriber.subscribe(...channels.slice(start, start + SUBSCRIBE_MAX));
-      }
-    } catch {
-      return; // The connection was lost again; the next 'ready' does it all once more.
-    }
-    for (const listener of this.#gapListeners) listener();
   }
 
   async append(payload: string): Promise<void> {
@@ -128,7 +99,7 @@ export class RedisBus implements Bus {
   }
 
   async read(after: Position | undefined, limit: number, waitMs: number): Promise<readonly LogEntry[]> {
-    this.#reader ??= this.#connect('log');
+    this.#reader ??= this.#connections.open('log');
     const from = after === undefined || after === this.#lostPosition ? '0' : after;
     const answer = (await this.#reader.xread(
       'COUNT',
@@ -200,12 +171,12 @@ export class RedisBus implements Bus {
   }
 
   async serve(handler: (payload: string) => string): Promise<void> {
-    const queue = this.#connect('requests');
+    const queue = this.#connections.open('requests');
     await queue.ping();
     void this.#serveLoop(queue, handler);
   }
 
-  async #serveLoop(queue: Redis, handler: (payload: string) => string): Promise<void> {
+  async #serveLoop(queue: RedisClient, handler: (payload: string) => string): Promise<void> {
     while (!this.#closed) {
       try {
         const popped = await queue.blmpop(1, 1, this.#key('requests'), 'LEFT', 'COUNT', REQUESTS_AT_ONCE);
@@ -228,20 +199,13 @@ export class RedisBus implements Bus {
     if (this.#closed) return;
     this.#closed = true;
     this.#listeners.clear();
-    for (const unwatch of this.#unwatch) unwatch();
+    this.#pubSub.close();
     await Promise.race([this.#commands.quit().catch(() => {}), sleep(500)]);
-    for (const redis of [this.#commands, this.#subscriber, ...this.#blocking]) redis.disconnect();
+    this.#connections.close();
   }
 
   #key(name: string): string {
     return this.#prefix + name;
-  }
-
-  #connect(purpose: string): Redis {
-    const redis = connectRedis(this.#url, `parley:${this.#name}:${purpose}`);
-    this.#unwatch.push(watchConnection(redis));
-    if (purpose === 'log' || purpose === 'requests') this.#blocking.push(redis);
-    return redis;
   }
 }
 

@@ -1,12 +1,99 @@
-import { Redis } from 'ioredis';
+import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
+import type { RedisAddress, RedisCredentials, RedisTarget } from '../config/redis-url.ts';
+import { SILENCE_MS, watchCluster, watchConnection, watchMaster } from './redis-watch.ts';
 
-/** A connection that has not answered for this long is dead, whatever TCP says, in milliseconds. */
-const SILENCE_MS = 3_000;
-const CHECK_EVERY_MS = 1_000;
+/** Connections of a cluster are its nodes'; it has the same commands. */
+export type RedisClient = Redis | Cluster;
 
-/** Opens a connection that comes back by itself, for ever, and notices by itself when it is dead. */
-export function connectRedis(url: string, name: string): Redis {
-  const redis = new Redis(url, {
+/** A cluster's slots are looked up this often even if nothing fails, in milliseconds: a cut-off master says nothing. */
+const SLOTS_EVERY_MS = 5_000;
+/** Before a command follows its slot, or is tried again while a slot has no master, in milliseconds. */
+const FOLLOW_AFTER_MS = 20;
+const RETRY_AFTER_MS = 100;
+
+const backOff = (attempt: number): number =>
+  Math.min(50 * 2 ** Math.min(attempt, 5), 500) * (0.5 + Math.random() / 2);
+
+/** The connections of one bus: each comes back by itself, for ever, and notices by itself when it is dead. */
+export class RedisConnections {
+  readonly #target: RedisTarget;
+  readonly #name: string;
+  readonly #open = new Set<RedisClient>();
+  readonly #unwatch = new Map<RedisClient, () => void>();
+  #unwatchMaster: (() => void) | undefined;
+
+  /** @param name what Redis lists the connections as */
+  constructor(target: RedisTarget, name: string) {
+    this.#target = target;
+    this.#name = name;
+    if (target.kind === 'sentinel') {
+      this.#unwatchMaster = watchMaster(
+        sentinelsOf(target).map((sentinel) => ({ ...sentinel, connectionName: this.#nameOf('sentinel') })),
+        target.master,
+        () => this.#reconnect(),
+      );
+    }
+  }
+
+  /** Opens a connection to what the URL names. */
+  open(purpose: string): RedisClient {
+    const options = optionsOf(this.#target, this.#nameOf(purpose));
+    if (this.#target.kind === 'cluster') {
+      const cluster = new Cluster([...this.#target.nodes], { ...CLUSTER_OPTIONS, redisOptions: options });
+      watchCluster(cluster);
+      return this.#keep(cluster, () => {});
+    }
+    const redis = new Redis({ ...options, retryStrategy: backOff });
+    return this.#keep(redis, watchConnection(redis));
+  }
+
+  /** Opens a connection to one node of a cluster. What it was asked and had not answered when it is lost, is dropped. */
+  openNode(purpose: string, address: RedisAddress): Redis {
+    const redis = new Redis({
+      ...optionsOf(this.#target, this.#nameOf(purpose)),
+      ...address,
+      retryStrategy: backOff,
+      autoResendUnfulfilledCommands: false,
+    });
+    return this.#keep(redis, watchConnection(redis));
+  }
+
+  release(client: RedisClient): void {
+    this.#unwatch.get(client)?.();
+    this.#unwatch.delete(client);
+    this.#open.delete(client);
+    client.disconnect();
+  }
+
+  close(): void {
+    this.#unwatchMaster?.();
+    for (const client of this.#open) this.release(client);
+  }
+
+  #keep<Client extends RedisClient>(client: Client, unwatch: () => void): Client {
+    // Connection errors show as reconnects and, if they last, in /readyz.
+    client.on('error', () => {});
+    this.#open.add(client);
+    this.#unwatch.set(client, unwatch);
+    return client;
+  }
+
+  #reconnect(): void {
+    for (const client of this.#open) {
+      // One that is connecting just now asks a Sentinel anyway.
+      if (client.status === 'connect' || client.status === 'ready') client.disconnect(true);
+    }
+  }
+
+  #nameOf(purpose: string): string {
+    return `parley:${this.#name}:${purpose}`;
+  }
+}
+
+/** Options for a connection to a server; to whichever is the master, if Sentinels are asked. */
+export function optionsOf(target: RedisTarget, name: string): RedisOptions {
+  const options: RedisOptions = {
+    ...target.credentials,
     connectionName: name,
     // Commands wait for the connection to come back; how long is for their callers to bound.
     maxRetriesPerRequest: null,
@@ -15,92 +102,59 @@ export function connectRedis(url: string, name: string): Redis {
     connectTimeout: SILENCE_MS,
     // A dead peer does not answer our FIN either: don't wait for it.
     disconnectTimeout: 100,
-    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 5), 500) * (0.5 + Math.random() / 2),
-  });
-  // Connection errors show as reconnects and, if they last, in /readyz.
-  redis.on('error', () => {});
-  return redis;
-}
-
-/**
- * Watches a connection: a half-open one is silent for some 15 minutes before TCP gives up on it, and one whose peer
- * accepts but never greets would wait for ever.
- * @returns a function that ends the watch
- */
-export function watchConnection(redis: Redis): () => void {
-  let silentSince: number | undefined;
-  const timer = setInterval(() => {
-    const connected = redis.status === 'connect' || redis.status === 'ready';
-    if (!connected) {
-      silentSince = undefined;
-    } else if (silentSince === undefined) {
-      silentSince = Date.now();
-      // Before it is ready, its own greeting is what must be answered.
-      if (redis.status === 'ready')
-        redis.ping().then(
-          () => (silentSince = undefined),
-          () => {},
-        );
-    } else if (Date.now() - silentSince > SILENCE_MS) {
-      silentSince = undefined;
-      redis.disconnect(true);
+    ...(target.tls && { tls: {} }),
+  };
+  switch (target.kind) {
+    case 'single':
+      return { ...options, ...target.address, db: target.database };
+    case 'sentinel': {
+      const { username, password } = target.sentinelCredentials;
+      return {
+        ...options,
+        db: target.database,
+        sentinels: [...target.sentinels],
+        name: target.master,
+        sentinelCommandTimeout: SILENCE_MS,
+        sentinelRetryStrategy: backOff,
+        ...(username !== undefined && { sentinelUsername: username }),
+        ...(password !== undefined && { sentinelPassword: password }),
+        ...(target.tls && { sentinelTLS: {}, enableTLSForSentinelMode: true }),
+      };
     }
-  }, CHECK_EVERY_MS);
-  const heard = (): void => {
-    silentSince = undefined;
-  };
-  redis.on('ready', heard);
-  timer.unref();
-  return () => {
-    clearInterval(timer);
-    redis.off('ready', heard);
-  };
+    case 'cluster':
+      return options;
+  }
 }
 
-/**
- * Whether Redis answers, for the one check at start.
- * @throws Error with the reason in a few words, without a full stop
- */
-export async function probeRedis(url: string): Promise<void> {
-  const redis = new Redis(url, {
-    lazyConnect: true,
-    retryStrategy: null,
+export const CLUSTER_OPTIONS: ClusterOptions = {
+  clusterRetryStrategy: backOff,
+  // As with one server, commands wait until somebody serves their slot again.
+  maxRedirections: Number.POSITIVE_INFINITY,
+  retryDelayOnMoved: FOLLOW_AFTER_MS,
+  retryDelayOnFailover: RETRY_AFTER_MS,
+  retryDelayOnClusterDown: RETRY_AFTER_MS,
+  retryDelayOnTryAgain: RETRY_AFTER_MS,
+  slotsRefreshInterval: SLOTS_EVERY_MS,
+  // The names as they were given: a certificate is for a name, not for what it resolves to.
+  dnsLookup: (host, callback) => callback(null, host),
+};
+
+function sentinelsOf(target: Extract<RedisTarget, { kind: 'sentinel' }>): RedisOptions[] {
+  const credentials: RedisCredentials = target.sentinelCredentials;
+  return target.sentinels.map((address) => ({
+    ...address,
+    ...credentials,
+    maxRetriesPerRequest: null,
     connectTimeout: SILENCE_MS,
     disconnectTimeout: 100,
-    maxRetriesPerRequest: 0,
-  });
-  let reason: Error | undefined;
-  redis.on('error', (error: Error) => {
-    reason ??= error;
-  });
-  // One that takes the connection and says nothing must not hold up the start for ever.
-  const patience = setTimeout(() => {
-    reason ??= new Error(`no answer within ${SILENCE_MS / 1000} s`);
-    redis.disconnect();
-  }, SILENCE_MS);
-  try {
-    await redis.connect();
-    await redis.ping();
-  } catch (error) {
-    throw new Error((reason ?? (error as Error)).message.replace(/\.$/, ''), { cause: error });
-  } finally {
-    clearTimeout(patience);
-    redis.disconnect();
-  }
+    ...(target.tls && { tls: {} }),
+  }));
 }
 
 /**
  * What every key and channel of a cluster begins with. Pub/sub does not know database numbers, so the number is part
  * of it: two clusters on two numbers of one Redis stay apart.
  */
-export function keyPrefix(url: string): string {
-  const database = new URL(url).pathname.slice(1) || '0';
-  return `parley:${database}:`;
-}
-
-/** The URL without its password, for logs. */
-export function redactUrl(url: string): string {
-  const redacted = new URL(url);
-  if (redacted.password) redacted.password = '***';
-  return redacted.href;
+export function keyPrefix(target: RedisTarget): string {
+  return `parley:${target.kind === 'cluster' ? 0 : target.database}:`;
 }

@@ -1,5 +1,5 @@
-import type { Redis } from 'ioredis';
 import type { DatabaseIdentity, LeaseAnswer, Leaser } from '../core/lease.ts';
+import type { RedisClient } from './redis-connection.ts';
 
 /** How long a lease lives without being renewed, in milliseconds. A dead node's writer is replaced after this. */
 export const LEASE_MS = 2_000;
@@ -33,7 +33,7 @@ type LeaseCommands = {
 
 /** The writer's lease of a cluster, in Redis. `holder` names the node, so that its next writer need not wait. */
 export class RedisLeaser implements Leaser {
-  readonly #redis: Redis & LeaseCommands;
+  readonly #redis: RedisClient & LeaseCommands;
   readonly #keys: readonly [lease: string, database: string];
   readonly #holder: string;
   /** Once refused for another database, refused until restart: after a FLUSHALL the cluster can't tell whose it had. */
@@ -43,10 +43,10 @@ export class RedisLeaser implements Leaser {
   /** The newest state of the database that was ever heard of, for the same reason. */
   #newest: { epoch: string; generation: number } | undefined;
 
-  constructor(redis: Redis, prefix: string, holder: string) {
+  constructor(redis: RedisClient, prefix: string, holder: string) {
     redis.defineCommand('parleyLease', { numberOfKeys: 2, lua: LEASE_SCRIPT });
     redis.defineCommand('parleyRelease', { numberOfKeys: 1, lua: RELEASE_SCRIPT });
-    this.#redis = redis as Redis & LeaseCommands;
+    this.#redis = redis as RedisClient & LeaseCommands;
     // One hash slot for both, so that the script runs on Redis Cluster too.
     this.#keys = [`{${prefix}writer}`, `{${prefix}writer}:database`];
     this.#holder = holder;

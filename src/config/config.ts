@@ -2,6 +2,7 @@ import os from 'node:os';
 import path from 'node:path';
 import type { z } from 'zod';
 import { type Env, envSchema } from './env.ts';
+import type { RedisTarget } from './redis-url.ts';
 
 export type Role = Env['ROLE'];
 
@@ -20,7 +21,7 @@ export type Config = {
     readonly chosen: boolean;
   };
   readonly database: { readonly path: string };
-  readonly bus: { readonly kind: 'ipc' } | { readonly kind: 'redis'; readonly url: string };
+  readonly bus: { readonly kind: 'ipc' } | { readonly kind: 'redis'; readonly redis: RedisTarget };
   /** Gateway workers; 0 where the node has none. */
   readonly gateways: number;
   /** Reader workers; 0 where the node has no store. */
@@ -90,7 +91,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     },
     admin: { port: env.ADMIN_PORT, host: env.ADMIN_HOST, chosen: set['ADMIN_PORT'] !== undefined },
     database: { path: path.resolve(env.DATABASE_PATH) },
-    bus: env.REDIS_URL === undefined ? { kind: 'ipc' } : { kind: 'redis', url: env.REDIS_URL },
+    bus: env.REDIS_URL === undefined ? { kind: 'ipc' } : { kind: 'redis', redis: env.REDIS_URL },
     gateways: env.ROLE === 'store' ? 0 : (env.WORKERS ?? Math.max(1, cores - 1)),
     readers: env.ROLE === 'gateway' ? 0 : cores > 4 ? 2 : 1,
     auth: env.AUTH === 'open' ? { mode: 'open' } : { mode: 'required', secrets, tokenTtlS: env.TOKEN_TTL },

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseRedisUrl } from './redis-url.ts';
 
 const port = z.coerce.number().pipe(z.int().min(0).max(65_535));
 const text = z.string().trim().min(1);
@@ -11,8 +12,14 @@ export const envSchema = z.object({
   REDIS_URL: z
     .string()
     .trim()
-    .regex(/^rediss?:\/\//, 'must begin with redis:// or rediss://')
-    .refine((url) => URL.canParse(url), 'is not a URL')
+    .transform((url, { addIssue }) => {
+      try {
+        return parseRedisUrl(url);
+      } catch (error) {
+        addIssue((error as Error).message);
+        return z.NEVER;
+      }
+    })
     .optional(),
   ROLE: z.enum(['all', 'gateway', 'store']).default('all'),
   WORKERS: z.coerce.number().pipe(z.int().min(1).max(256)).optional(),

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import path from 'node:path';
-import { after, test } from 'node:test';
-import { Redis } from 'ioredis';
+import { after, before, describe, test } from 'node:test';
+import { type RedisClient, RedisConnections } from '../../src/bus/redis-connection.ts';
 import { LEASE_MS, RedisLeaser } from '../../src/bus/redis-lease.ts';
 import { FileLeaser } from '../../src/db/file-lock.ts';
-import { startRedis } from '../support/redis.ts';
+import { REDIS_FORMS } from '../support/redis-topologies.ts';
 import { temporaryFolder, waitFor } from '../support/server.ts';
 import { identity, kindOf, leaserSuite } from './leaser-suite.ts';
+import { type RedisHome, startHome } from './redis-bench.ts';
 
 const folder = temporaryFolder({ after });
 let files = 0;
@@ -47,93 +48,99 @@ test('file: a holder that was killed holds no more', async () => {
   await leaser.release();
 });
 
-const server = await startRedis({ after });
-const clients: Redis[] = [];
-after(() => {
-  for (const client of clients) client.disconnect();
-});
+const LEASE = '{parley:writer}';
 
-async function redisBench(): Promise<{ redis: Redis; leaser(holder: string): RedisLeaser }> {
-  const redis = new Redis(server.url);
-  clients.push(redis);
-  await redis.flushall();
-  return {
-    redis,
-    leaser: (holder) => {
-      const client = new Redis(server.url);
-      clients.push(client);
-      return new RedisLeaser(client, 'test:', holder);
-    },
-  };
-}
+for (const { name, start } of REDIS_FORMS) {
+  describe(name, () => {
+    const cleanups: (() => Promise<void>)[] = [];
+    let home: RedisHome;
+    before(async () => {
+      home = await startHome(start, { after: (task) => cleanups.unshift(task) });
+    });
+    after(async () => {
+      for (const task of cleanups) await task();
+    });
 
-leaserSuite('Redis', redisBench);
+    type Bench = { redis: RedisClient; flush(): Promise<void>; leaser(holder: string): RedisLeaser };
+    const bench = async (): Promise<Bench> => {
+      const connections = new RedisConnections(home.target, 'test');
+      cleanups.unshift(async () => connections.close());
+      await home.flush();
+      return {
+        redis: connections.open('test'),
+        flush: home.flush,
+        leaser: (holder) => new RedisLeaser(connections.open('commands'), 'parley:', holder),
+      };
+    };
+    leaserSuite(name, bench);
 
-test('Redis: a holder that renews no more is replaced, and told so when it comes back', async () => {
-  const { redis, leaser } = await redisBench();
-  const [one, two] = [leaser('one'), leaser('two')];
-  await one.acquire(identity());
-  const left = await redis.pttl('{test:writer}');
-  assert.ok(left > 0 && left <= LEASE_MS, `${left}`);
-  await redis.del('{test:writer}'); // As if its time were over.
-  assert.equal(await kindOf(two.acquire(identity())), 'held');
-  assert.equal(await kindOf(one.renew(identity())), 'taken');
-});
+    test(`${name}: a holder that renews no more is replaced, and told so when it comes back`, async () => {
+      const { redis, leaser } = await bench();
+      const [one, two] = [leaser('one'), leaser('two')];
+      await one.acquire(identity());
+      const left = await redis.pttl(LEASE);
+      assert.ok(left > 0 && left <= LEASE_MS, `${left}`);
+      await redis.del(LEASE); // As if its time were over.
+      assert.equal(await kindOf(two.acquire(identity())), 'held');
+      assert.equal(await kindOf(one.renew(identity())), 'taken');
+    });
 
-test('Redis: the next writer of the same node need not wait for the lease to end', async () => {
-  const { leaser } = await redisBench();
-  assert.equal(await kindOf(leaser('node 1').acquire(identity())), 'held');
-  assert.equal(await kindOf(leaser('node 1').acquire(identity())), 'held');
-});
+    test(`${name}: the next writer of the same node need not wait for the lease to end`, async () => {
+      const { leaser } = await bench();
+      assert.equal(await kindOf(leaser('node 1').acquire(identity())), 'held');
+      assert.equal(await kindOf(leaser('node 1').acquire(identity())), 'held');
+    });
 
-for (const [what, other] of [
-  ['with another database', identity({ databaseId: 'other', generation: 99 })],
-  ['without a database', undefined],
-] as const) {
-  test(`G7: a store ${what} is refused, while the lease is taken and when it is free, and after a FLUSHALL too`, async () => {
-    const { redis, leaser } = await redisBench();
-    const [one, two] = [leaser('one'), leaser('two')];
-    await one.acquire(identity());
-    await one.renew(identity({ generation: 5 }));
-    const answer = await two.acquire(other);
-    assert.equal(answer.kind, 'refused');
-    assert.ok(answer.kind === 'refused' && answer.reason.length > 10);
-    await one.release();
-    assert.equal(await kindOf(two.acquire(other)), 'refused');
-    await redis.flushall();
-    assert.equal(await kindOf(two.acquire(other)), 'refused', 'once refused, refused until restart');
+    for (const [what, other] of [
+      ['with another database', identity({ databaseId: 'other', generation: 99 })],
+      ['without a database', undefined],
+    ] as const) {
+      test(`G7 ${name}: a store ${what} is refused, while the lease is taken and when it is free, and after a FLUSHALL too`, async () => {
+        const { flush, leaser } = await bench();
+        const [one, two] = [leaser('one'), leaser('two')];
+        await one.acquire(identity());
+        await one.renew(identity({ generation: 5 }));
+        const answer = await two.acquire(other);
+        assert.equal(answer.kind, 'refused');
+        assert.ok(answer.kind === 'refused' && answer.reason.length > 10);
+        await one.release();
+        assert.equal(await kindOf(two.acquire(other)), 'refused');
+        await flush();
+        assert.equal(await kindOf(two.acquire(other)), 'refused', 'once refused, refused until restart');
+      });
+    }
+
+    test(`G7 ${name}: an older copy of the database is refused, after a FLUSHALL too, until it has caught up`, async () => {
+      const { flush, leaser } = await bench();
+      const [one, two] = [leaser('one'), leaser('two')];
+      await one.acquire(identity());
+      await one.renew(identity({ generation: 5 }));
+      await one.release();
+      assert.equal(await kindOf(two.acquire(identity({ generation: 4 }))), 'refused');
+      await flush();
+      assert.equal(await kindOf(two.acquire(identity({ generation: 4 }))), 'refused');
+      assert.equal(await kindOf(two.acquire(identity({ generation: 5 }))), 'held');
+    });
+
+    test(`G4, G7 ${name}: a restored database (another epoch, an older generation) may write, and is remembered`, async () => {
+      const { leaser } = await bench();
+      const [one, two] = [leaser('one'), leaser('two')];
+      await one.acquire(identity());
+      await one.renew(identity({ generation: 50 }));
+      await one.release();
+      const restored = identity({ epoch: 'f', generation: 3 });
+      assert.equal(await kindOf(two.acquire(restored)), 'held');
+      assert.equal(await kindOf(two.renew(restored)), 'held');
+    });
+
+    test(`G7 ${name}: after a FLUSHALL the leader goes on, and the cluster knows its database again`, async () => {
+      const { flush, leaser } = await bench();
+      const [one, two] = [leaser('one'), leaser('two')];
+      await one.acquire(identity());
+      await one.renew(identity({ generation: 5 }));
+      await flush();
+      assert.equal(await kindOf(one.renew(identity({ generation: 5 }))), 'held');
+      assert.equal(await kindOf(two.acquire(identity({ databaseId: 'other' }))), 'refused');
+    });
   });
 }
-
-test('G7: an older copy of the database is refused, after a FLUSHALL too, until it has caught up', async () => {
-  const { redis, leaser } = await redisBench();
-  const [one, two] = [leaser('one'), leaser('two')];
-  await one.acquire(identity());
-  await one.renew(identity({ generation: 5 }));
-  await one.release();
-  assert.equal(await kindOf(two.acquire(identity({ generation: 4 }))), 'refused');
-  await redis.flushall();
-  assert.equal(await kindOf(two.acquire(identity({ generation: 4 }))), 'refused');
-  assert.equal(await kindOf(two.acquire(identity({ generation: 5 }))), 'held');
-});
-
-test('G4, G7: a restored database (another epoch, an older generation) may write, and is remembered', async () => {
-  const { leaser } = await redisBench();
-  const [one, two] = [leaser('one'), leaser('two')];
-  await one.acquire(identity());
-  await one.renew(identity({ generation: 50 }));
-  await one.release();
-  const restored = identity({ epoch: 'f', generation: 3 });
-  assert.equal(await kindOf(two.acquire(restored)), 'held');
-  assert.equal(await kindOf(two.renew(restored)), 'held');
-});
-
-test('G7: after a FLUSHALL the leader goes on, and the cluster knows its database again', async () => {
-  const { redis, leaser } = await redisBench();
-  const [one, two] = [leaser('one'), leaser('two')];
-  await one.acquire(identity());
-  await one.renew(identity({ generation: 5 }));
-  await redis.flushall();
-  assert.equal(await kindOf(one.renew(identity({ generation: 5 }))), 'held');
-  assert.equal(await kindOf(two.acquire(identity({ databaseId: 'other' }))), 'refused');
-});

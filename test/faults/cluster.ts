@@ -1,15 +1,19 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../support/redis.ts';
+import type { RedisServer } from '../support/redis-server.ts';
+import { type RedisTopology, startCluster, startSentinel, startSingle } from '../support/redis-topologies.ts';
+import type { AffectedPath } from './fault-kind.ts';
 import type { Account } from './load.ts';
 import { ParleyNode } from './node.ts';
-import { RedisServer } from './redis-server.ts';
 import { Relay } from './relay.ts';
 import { Volume } from './volume.ts';
 
 export type ClusterOptions = {
   embedded: boolean;
+  /** What Redis is like; single by default. */
+  redis?: RedisForm;
   /** How many nodes; one when embedded. */
   nodes: number;
   /** Every node may hold the writer, all on the one database file; otherwise the first alone. */
@@ -22,16 +26,25 @@ export type ClusterOptions = {
   smallDisk: boolean;
 };
 
+/** One server; a master and a replica with three Sentinels; three masters and three replicas. */
+export type RedisForm = 'single' | 'sentinel' | 'cluster';
+
+/** A way to Redis that can go silent: a node's, or the way of everybody to one server. */
+export type RedisLink = { readonly name: string; readonly relay: Relay; readonly path: AffectedPath };
+
 const VOLUME_MB = 384;
+const CENSUS_EVERY_MS = 500;
 const START_MS = 60_000;
 
 /** The system under test, as it runs in earnest: real processes, a real Redis, each node with its own way to Redis. */
 export class Cluster {
   readonly nodes: ParleyNode[] = [];
-  readonly relays: Relay[] = [];
+  readonly links: RedisLink[] = [];
   readonly #options: ClusterOptions;
   readonly #directory: string;
-  #redis: RedisServer | undefined;
+  #redis: RedisTopology | undefined;
+  #masters: readonly RedisServer[] = [];
+  #census: NodeJS.Timeout | undefined;
   #volume: Volume | undefined;
 
   constructor(options: ClusterOptions) {
@@ -42,9 +55,13 @@ export class Cluster {
   get databasePath(): string {
     return join(this.#directory, 'data', 'chat.db');
   }
-  get redis(): RedisServer {
+  get redis(): RedisTopology {
     if (this.#redis === undefined) throw new Error('the embedded cluster has no Redis');
     return this.#redis;
+  }
+  /** The servers that were masters a moment ago. */
+  get redisMasters(): readonly RedisServer[] {
+    return this.#masters;
   }
   get volume(): Volume {
     if (this.#volume === undefined) throw new Error('the database is not on a small disk');
@@ -63,14 +80,7 @@ export class Cluster {
       this.#volume = new Volume(data);
       this.#volume.mount(VOLUME_MB);
     }
-    if (!embedded) {
-      this.#redis = new RedisServer(
-        await freePort(),
-        join(this.#directory, 'redis'),
-        join(artefacts, 'redis.log'),
-      );
-      await this.#redis.start();
-    }
+    if (!embedded) await this.#startRedis();
     for (let number = 1; number <= (embedded ? 1 : nodes); number++) {
       this.nodes.push(await this.#createNode(number, number === 1 || standby ? 'all' : 'gateway'));
     }
@@ -81,6 +91,28 @@ export class Cluster {
         `node ${node.number} is not ready after ${START_MS / 1000} s: see its log in ${artefacts}`,
       );
     }
+  }
+
+  async #startRedis(): Promise<void> {
+    const { redis = 'single', artefacts } = this.#options;
+    const directory = join(this.#directory, 'redis');
+    mkdirSync(directory);
+    const where = { directory, logs: artefacts };
+    // With several servers, each has one relay before it, for nodes and servers alike: a fault there is a server's.
+    const front = async (port: number): Promise<number> => {
+      const relay = new Relay(port);
+      await relay.start();
+      this.links.push({ name: `redis ${this.links.length + 1}`, relay, path: { kind: 'all' } });
+      return relay.port;
+    };
+    if (redis === 'single') this.#redis = await startSingle(where);
+    else if (redis === 'sentinel') this.#redis = await startSentinel({ ...where, front });
+    else this.#redis = await startCluster({ ...where, front }, 1);
+    const census = async (): Promise<void> => {
+      this.#masters = (await this.#redis?.masters()) ?? [];
+    };
+    await census();
+    this.#census = setInterval(() => void census(), CENSUS_EVERY_MS);
   }
 
   async #createNode(number: number, role: string): Promise<ParleyNode> {
@@ -98,12 +130,7 @@ export class Cluster {
       TOKEN_SECRET: 'the secret of every faults run: not a secret at all',
       RATE_LIMITS: 'off',
     };
-    if (this.#redis !== undefined) {
-      const relay = new Relay(this.#redis.port);
-      await relay.start();
-      this.relays.push(relay);
-      env.REDIS_URL = `redis://127.0.0.1:${relay.port}`;
-    }
+    if (this.#redis !== undefined) env.REDIS_URL = await this.#wayToRedis(number, this.#redis);
     return new ParleyNode({
       number,
       port,
@@ -111,6 +138,15 @@ export class Cluster {
       root: this.#options.root,
       logFile: join(this.#options.artefacts, `node-${number}.log`),
     });
+  }
+
+  /** One server: each node has its own way to it. */
+  async #wayToRedis(number: number, { url, servers: [server, ...others] }: RedisTopology): Promise<string> {
+    if (server === undefined || others.length > 0) return url;
+    const relay = new Relay(server.port);
+    await relay.start();
+    this.links.push({ name: `node ${number}`, relay, path: { kind: 'node', node: number } });
+    return `redis://127.0.0.1:${relay.port}`;
   }
 
   /** Registers the users and logs them in. */
@@ -129,8 +165,9 @@ export class Cluster {
   /** Ends everything it started and removes everything it made; the database is gone after this. */
   async close(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.stop()));
-    await Promise.all(this.relays.map((relay) => relay.stop()));
-    await this.#redis?.kill();
+    clearInterval(this.#census);
+    await this.#redis?.stop();
+    await Promise.all(this.links.map(({ relay }) => relay.stop()));
     this.#volume?.unmount();
     rmSync(this.#directory, { recursive: true, force: true });
   }
@@ -146,13 +183,4 @@ async function post(port: number, path: string, body: object): Promise<unknown> 
   const text = await answer.text();
   if (answer.status !== 200) throw new Error(`POST ${path}: ${answer.status} ${text}`);
   return JSON.parse(text);
-}
-
-/** A port on loopback that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((closed) => server.close(() => closed()));
-  return port;
 }

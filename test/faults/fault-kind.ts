@@ -32,7 +32,7 @@ export type Armed = {
   heal?(): Promise<void> | void;
 };
 
-export type Need = 'redis' | 'small-disk';
+export type Need = 'redis' | 'redis-replicas' | 'small-disk';
 
 export type FaultKind = {
   name: string;

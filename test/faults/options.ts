@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import type { RedisForm } from './cluster.ts';
 
 const HERE = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -9,6 +10,7 @@ export type Options = {
   messages: number;
   seed: string;
   embedded: boolean;
+  redis: RedisForm;
   nodes: number;
   standby: boolean;
   minutes: number | undefined;
@@ -18,13 +20,14 @@ export type Options = {
   root: string;
 };
 
-export const USAGE = `Usage: npm run faults -- [--faults N] [--messages M] [--seed S] [--embedded | --nodes N --standby] [--minutes T] [--only fault,…] [--users U] [--report dir]
+export const USAGE = `Usage: npm run faults -- [--faults N] [--messages M] [--seed S] [--embedded | --redis form --nodes N --standby] [--minutes T] [--only fault,…] [--users U] [--report dir]
 
 Does faults to a running Parley under load, and checks that it kept its promises.
   --faults N      faults to do (100; without limit when --minutes is given)
   --messages M    messages to send, spread over the faults (200 for each fault, or for each second of --minutes)
   --seed S        repeats the choices of an earlier run (default: a new one, printed)
   --embedded      one node, no Redis
+  --redis form    single, sentinel (a replica and three Sentinels) or cluster (three masters, three replicas) (single)
   --nodes N       nodes with a Redis between them (2)
   --standby       every node may hold the writer, not the first alone
   --minutes T     stop doing faults after T minutes
@@ -42,6 +45,7 @@ export function parseOptions(args: readonly string[]): Options {
       messages: { type: 'string' },
       seed: { type: 'string' },
       embedded: { type: 'boolean', default: false },
+      redis: { type: 'string', default: 'single' },
       nodes: { type: 'string' },
       standby: { type: 'boolean', default: false },
       minutes: { type: 'string' },
@@ -60,6 +64,7 @@ export function parseOptions(args: readonly string[]): Options {
     messages: optional('messages', values.messages) ?? byDefault,
     seed: values.seed ?? String(Math.floor(Math.random() * 1_000_000)),
     embedded: values.embedded,
+    redis: redisForm(values.redis),
     nodes: optional('nodes', values.nodes) ?? 2,
     standby: values.standby,
     minutes,
@@ -68,6 +73,12 @@ export function parseOptions(args: readonly string[]): Options {
     report: values.report,
     root: resolve(values.root ?? HERE),
   };
+}
+
+function redisForm(value: string): RedisForm {
+  if (value !== 'single' && value !== 'sentinel' && value !== 'cluster')
+    throw new Error(`--redis wants single, sentinel or cluster, not "${value}"`);
+  return value;
 }
 
 function optional(name: string, value: string | undefined): number | undefined {
@@ -85,6 +96,7 @@ export function commandOf(options: Options): string {
   args.push(`--messages ${options.messages}`);
   if (options.minutes !== undefined) args.push(`--minutes ${options.minutes}`);
   if (options.embedded) args.push('--embedded');
+  if (options.redis !== 'single') args.push(`--redis ${options.redis}`);
   if (options.nodes !== 2) args.push(`--nodes ${options.nodes}`);
   if (options.standby) args.push('--standby');
   if (options.only !== undefined) args.push(`--only ${options.only.join(',')}`);

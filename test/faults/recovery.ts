@@ -13,6 +13,8 @@ export type FaultRecord = {
   combined: boolean;
   /** From the death, or the return, to the next delivery through the affected path. Null: not seen before the next fault. */
   recoveryMs: number | null;
+  /** The same, until everybody with a socket has had such a delivery; null where the path is not everybody's, or not seen. */
+  servedMs: number | null;
   /** From the kill to a new process in the killed one's place; null where that does not apply or was not seen. */
   replacedMs: number | null;
 };
@@ -29,14 +31,20 @@ export function measureRecovery(
   const sockets = new Map<number, Opened>();
   for (const event of events) if (event.kind === 'opened') sockets.set(event.socket, event);
   return faults.map((fault) => {
-    if (fault.combined) return { ...fault, recoveryMs: null };
+    if (fault.combined) return { ...fault, recoveryMs: null, servedMs: null };
     const origin = fault.measureFrom === 'inject' ? fault.injectedAt : fault.healedAt;
     const next = Math.min(...faults.map((f) => f.injectedAt).filter((at) => at > fault.injectedAt));
     const stretch = events.slice(firstAt(events, fault.injectedAt), firstAt(events, next));
     const until = stretch.find(
       (event) => event.at >= origin && shows(event, fault, origin, stretch, sockets, sentAt),
     );
-    return { ...fault, recoveryMs: until === undefined ? null : until.at - origin };
+    const servedAt =
+      fault.path.kind === 'all' ? servedEverybody(stretch, origin, sockets, sentAt) : undefined;
+    return {
+      ...fault,
+      recoveryMs: until === undefined ? null : until.at - origin,
+      servedMs: servedAt === undefined ? null : servedAt - origin,
+    };
   });
 }
 
@@ -65,6 +73,23 @@ function shows(
       return (sentAt.get(event.clientId) ?? 0) >= origin;
     }
   }
+}
+
+/** When the last of all users had a live delivery of a message from somebody else, sent at or after `origin`. */
+function servedEverybody(
+  stretch: readonly HistoryEvent[],
+  origin: number,
+  sockets: ReadonlyMap<number, Opened>,
+  sentAt: ReadonlyMap<string, number>,
+): number | undefined {
+  const waiting = new Set([...sockets.values()].map(({ user }) => user));
+  for (const event of stretch) {
+    if (event.kind !== 'delivered' || event.via !== 'live' || event.from === event.to) continue;
+    const { user } = sockets.get(event.socket)!;
+    if (event.to !== user || (sentAt.get(event.clientId) ?? 0) < origin) continue;
+    if (waiting.delete(user) && waiting.size === 0) return event.at;
+  }
+  return undefined;
 }
 
 const dropped = new WeakMap<readonly HistoryEvent[], Set<string>>();
@@ -115,6 +140,8 @@ export type Summary = {
   p50: number;
   p99: number;
   max: number;
+  /** The longest until everybody was served. */
+  servedMax: number;
   /** The longest wait for a new process. */
   replacedMax: number;
 };
@@ -126,8 +153,9 @@ export function summarise(faults: readonly FaultRecord[]): Summary[] {
     const of = faults.filter((fault) => fault.name === name);
     const times = of.flatMap((fault) => fault.recoveryMs ?? []).sort((a, b) => a - b);
     const [p50, p99, max] = [percentile(times, 0.5), percentile(times, 0.99), times.at(-1) ?? Number.NaN];
+    const servedMax = Math.max(...of.map((fault) => fault.servedMs ?? Number.NEGATIVE_INFINITY));
     const replacedMax = Math.max(...of.map((fault) => fault.replacedMs ?? Number.NEGATIVE_INFINITY));
-    return { name, count: of.length, measured: times.length, p50, p99, max, replacedMax };
+    return { name, count: of.length, measured: times.length, p50, p99, max, servedMax, replacedMax };
   });
 }
 

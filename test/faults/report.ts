@@ -10,7 +10,7 @@ import type { Readiness } from './truthful.ts';
 export type Report = {
   command: string;
   seed: string;
-  mode: 'redis' | 'embedded';
+  mode: string;
   startedAt: string;
   durationMs: number;
   ok: boolean;
@@ -52,9 +52,14 @@ export function printable(report: Report): string {
   for (const samples of Object.values(verdict.samples)) {
     for (const sample of samples.slice(0, 5)) lines.push(`  ${sample.class}: ${sample.what}`);
   }
-  lines.push('', `recovery (ms)                 faults  timed      p50      p99      max  process back, max`);
+  lines.push(
+    '',
+    `recovery (ms)                 faults  timed      p50      p99      max   everybody, max   process back, max`,
+  );
   for (const row of recovery) {
-    const cells = [row.p50, row.p99, row.max, row.replacedMax].map((n) => ms(n).padStart(8)).join(' ');
+    const cells = [row.p50, row.p99, row.max, row.servedMax, row.replacedMax]
+      .map((n) => ms(n).padStart(8))
+      .join(' ');
     lines.push(
       `${row.name.padEnd(30)} ${String(row.count).padStart(5)} ${String(row.measured).padStart(6)} ${cells}`,
     );
@@ -109,10 +114,11 @@ ${
 <h2>The run</h2>
 ${picture(report)}
 <h2>Recovery</h2>
-<p>Milliseconds from the process’s death, or the return of what was gone, to the next delivery through the affected path.
+<p>Milliseconds from the process’s death, or the return of what was gone, to the next delivery through the affected path, and
+until everybody has had one.
 Faults that overlapped another are not timed.</p>
 ${table(
-  ['fault', 'done', 'timed', 'p50', 'p99', 'max', 'process back, max'],
+  ['fault', 'done', 'timed', 'p50', 'p99', 'max', 'everybody, max', 'process back, max'],
   report.recovery.map((r) => [
     r.name,
     String(r.count),
@@ -120,6 +126,7 @@ ${table(
     ms(r.p50),
     ms(r.p99),
     ms(r.max),
+    ms(r.servedMax),
     ms(r.replacedMax),
   ]),
 )}

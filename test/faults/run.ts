@@ -27,12 +27,17 @@ import { Volume } from './volume.ts';
 const QUIESCE_MS = 60_000;
 
 async function main(options: Options): Promise<boolean> {
-  const mode = options.embedded ? 'embedded' : 'redis';
+  const mode = options.embedded
+    ? 'embedded'
+    : options.redis === 'single'
+      ? 'redis'
+      : `redis-${options.redis}`;
   const directory = resolve(options.report ?? join('artifacts', 'faults', `${mode}-${options.seed}`));
   const command = commandOf(options);
   const say = (line: string): void => console.log(line);
   const have = new Set<Need>();
   if (!options.embedded) have.add('redis');
+  if (!options.embedded && options.redis !== 'single') have.add('redis-replicas');
   if (Volume.available) have.add('small-disk');
   const kinds = applicable(FAULT_KINDS, have, options.only);
   const limitMs = options.minutes === undefined ? undefined : options.minutes * 60_000;
@@ -46,6 +51,7 @@ async function main(options: Options): Promise<boolean> {
   const smallDisk = kinds.some((kind) => kind.needs.includes('small-disk'));
   const cluster = new Cluster({
     embedded: options.embedded,
+    redis: options.redis,
     root: options.root,
     nodes: options.nodes,
     standby: options.standby,

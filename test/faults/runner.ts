@@ -89,6 +89,7 @@ export class Runner {
       path,
       combined,
       recoveryMs: null,
+      servedMs: null,
       replacedMs: null,
     };
     this.faults.push(record);

@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../faults/cluster.ts';
 import type { FaultKind } from '../faults/fault-kind.ts';
 import { FAULT_KINDS } from '../faults/fault-kinds.ts';
 import { History } from '../faults/history.ts';
@@ -15,11 +14,12 @@ import { commandOf, parseOptions } from '../faults/options.ts';
 import { exited, isAlive, processTree, signal } from '../faults/processes.ts';
 import { createRandom } from '../faults/random.ts';
 import { type FaultRecord, measureRecovery, percentile, summarise } from '../faults/recovery.ts';
-import { RedisServer } from '../faults/redis-server.ts';
 import { Relay } from '../faults/relay.ts';
 import { applicable, schedule } from '../faults/schedule.ts';
 import { timeline } from '../faults/timeline.ts';
 import { Volume } from '../faults/volume.ts';
+import { freePort } from '../support/redis.ts';
+import { RedisServer } from '../support/redis-server.ts';
 
 function scratch(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'parley-faults-test-'));
@@ -29,7 +29,7 @@ function scratch(t: TestContext): string {
 
 // ---- schedule and seed -----------------------------------------------------------------------------------------
 
-const ALL = new Set(['redis', 'small-disk'] as const);
+const ALL = new Set(['redis', 'redis-replicas', 'small-disk'] as const);
 const take = (seed: string, kinds: readonly FaultKind[], count: number): string[] => {
   const slots = schedule(kinds, createRandom(seed));
   return Array.from({ length: count }, () =>
@@ -103,6 +103,7 @@ const fault = (path: FaultRecord['path'], more: Partial<FaultRecord> = {}): Faul
   path,
   combined: false,
   recoveryMs: null,
+  servedMs: null,
   replacedMs: null,
   ...more,
 });
@@ -135,6 +136,15 @@ test('recovery counts to the next delivery of a message sent after the fault', (
   assert.deepEqual(times, [300]);
 });
 
+test('everybody is served when the last of those with a socket has had such a delivery', () => {
+  const { events } = story();
+  assert.equal(measureRecovery(events, [fault({ kind: 'all' })])[0]!.servedMs, 300);
+  const carol = { kind: 'opened', device: 'carol/1', user: 'carol', worker: '', protocol: 'full' } as const;
+  const more = [...events, { ...carol, socket: 3, node: 1, since: null, at: 400 }];
+  assert.equal(measureRecovery(more, [fault({ kind: 'all' })])[0]!.servedMs, null);
+  assert.equal(measureRecovery(events, [fault({ kind: 'node', node: 2 })])[0]!.servedMs, null);
+});
+
 test('recovery of a gateway counts to the next message for a device that lost its socket', () => {
   const { events } = story();
   assert.equal(measureRecovery(events, [fault({ kind: 'dropped', node: 1 })])[0]!.recoveryMs, 210);
@@ -155,7 +165,7 @@ test('recovery of a node, of catch-up, from the heal, and not beyond the next fa
 
 test('recovery times are summed up by kind', () => {
   const times = Array.from({ length: 100 }, (_, i) =>
-    fault({ kind: 'all' }, { recoveryMs: i + 1, replacedMs: i }),
+    fault({ kind: 'all' }, { recoveryMs: i + 1, servedMs: i + 2, replacedMs: i }),
   );
   const [summary] = summarise([...times, fault({ kind: 'all' })]);
   assert.deepEqual(summary, {
@@ -165,6 +175,7 @@ test('recovery times are summed up by kind', () => {
     p50: 50,
     p99: 99,
     max: 100,
+    servedMax: 101,
     replacedMax: 99,
   });
   assert.ok(Number.isNaN(percentile([], 0.5)));
@@ -281,7 +292,10 @@ test('processes are found below their parent by the title they give themselves',
 
 test('a killed Redis comes back on its port, with its data or without', async (t) => {
   const directory = scratch(t);
-  const redis = new RedisServer(await freePort(), join(directory, 'data'), join(directory, 'log'));
+  const redis = new RedisServer({
+    port: await freePort(),
+    directory: join(directory, 'data'),
+  });
   t.after(() => redis.kill());
   await redis.start();
   await redis.command('SET', 'a', '1');

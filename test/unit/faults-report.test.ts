@@ -33,6 +33,7 @@ function sample(): Report {
     path: { kind: 'all' },
     combined: false,
     recoveryMs: 640,
+    servedMs: null,
     replacedMs: 300,
   };
   const { events } = history;
@@ -78,6 +79,6 @@ test('the terminal gets the classes, the first samples, the recovery times and t
   const text = printable(sample());
   assert.match(text, /lost +1\n/);
   assert.match(text, /lost: alice's c1 was acknowledged as 1, which is not stored/);
-  assert.match(text, /writer-kill +1 +1 +640 +640 +640 +300/);
+  assert.match(text, /writer-kill +1 +1 +640 +640 +640 +– +300/);
   assert.match(text, /! node 1 ended by itself: 1/);
 });

@@ -1,18 +1,50 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
-import { probeRedis } from '../../src/bus/redis-connection.ts';
+import { probeRedis } from '../../src/bus/redis-probe.ts';
+import { parseRedisUrl } from '../../src/config/redis-url.ts';
+import { freePort, startRedis } from '../support/redis.ts';
+import { RedisServer } from '../support/redis-server.ts';
 
-test('a Redis that takes the connection and never answers is found out within 4 s at the start', async (t) => {
-  const sockets: Socket[] = [];
-  const server = createServer((socket) => sockets.push(socket.on('error', () => {})));
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
+for (const form of ['redis://ADDRESS', 'redis+sentinel://ADDRESS/name', 'redis+cluster://ADDRESS']) {
+  test(`${form}: a server that takes the connection and never answers is found out within 4 s at the start`, async (t) => {
+    const sockets: Socket[] = [];
+    const server = createServer((socket) => sockets.push(socket.on('error', () => {})));
+    t.after(() => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    });
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+    const { port } = server.address() as AddressInfo;
+    const began = performance.now();
+    await assert.rejects(
+      probeRedis(parseRedisUrl(form.replace('ADDRESS', `127.0.0.1:${port}`))),
+      /no answer within 3 s|timed out|timeout/i,
+    );
+    assert.ok(performance.now() - began < 4_000);
   });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const { port } = server.address() as AddressInfo;
-  const began = performance.now();
-  await assert.rejects(probeRedis(`redis://127.0.0.1:${port}`), /^Error: no answer within 3 s$/);
-  assert.ok(performance.now() - began < 4_000);
+
+  test(`${form}: where nobody listens, the reason is told`, async () => {
+    const target = parseRedisUrl(form.replace('ADDRESS', `127.0.0.1:${await freePort()}`));
+    await assert.rejects(probeRedis(target), /ECONNREFUSED|unreachable|closed/);
+  });
+}
+
+test('what is no cluster, and a master that the Sentinels do not know, are told at the start', async (t) => {
+  const redis = await startRedis({ after: (task) => t.after(task) });
+  await assert.rejects(
+    probeRedis(parseRedisUrl(redis.url.replace('redis:', 'redis+cluster:'))),
+    /cluster support disabled/,
+  );
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'parley-sentinel-'));
+  const sentinel = new RedisServer({ port: await freePort(), directory, sentinel: true });
+  t.after(() => sentinel.remove());
+  await sentinel.start();
+  await assert.rejects(
+    probeRedis(parseRedisUrl(`redis+sentinel://127.0.0.1:${sentinel.port}/chat`)),
+    /^Error: the Sentinels know no master named 'chat'$/,
+  );
 });

@@ -1,0 +1,77 @@
+import { Cluster, Redis } from 'ioredis';
+import type { RedisTarget } from '../config/redis-url.ts';
+import { CLUSTER_OPTIONS, keyPrefix, optionsOf } from './redis-connection.ts';
+import { SILENCE_MS } from './redis-watch.ts';
+
+/**
+ * Whether Redis answers, for the one check at start.
+ * @throws Error with the reason in a few words, without a full stop
+ */
+export async function probeRedis(target: RedisTarget): Promise<void> {
+  let reason: string | undefined;
+  const because = (error: Error): void => {
+    reason ??= error.message;
+  };
+  const redis = target.kind === 'cluster' ? clusterFor(target, because) : clientFor(target, because);
+  // One that takes the connection and says nothing must not hold up the start for ever.
+  const { promise: silence, reject } = Promise.withResolvers<never>();
+  const patience = setTimeout(() => {
+    reason ??= `no answer within ${SILENCE_MS / 1000} s`;
+    reject(new Error(reason));
+  }, SILENCE_MS);
+  try {
+    await Promise.race([ask(redis, target), silence]);
+  } catch (error) {
+    throw new Error((reason ?? (error as Error).message).replace(/\.$/, ''), { cause: error });
+  } finally {
+    clearTimeout(patience);
+    redis.disconnect();
+  }
+}
+
+async function ask(redis: Redis | Cluster, target: RedisTarget): Promise<void> {
+  await redis.connect();
+  if (target.kind !== 'cluster') {
+    await redis.ping();
+    return;
+  }
+  try {
+    await redis.spublish(`${keyPrefix(target)}probe`, '');
+  } catch (error) {
+    if (!/unknown command/i.test((error as Error).message)) throw error;
+    throw new Error('it knows no sharded pub/sub: Redis 7 or newer is needed', { cause: error });
+  }
+}
+
+function clientFor(target: RedisTarget, because: (error: Error) => void): Redis {
+  const redis = new Redis({
+    ...optionsOf(target, 'parley:probe'),
+    lazyConnect: true,
+    retryStrategy: null,
+    sentinelRetryStrategy: () => null,
+    maxRetriesPerRequest: 0,
+  });
+  redis.on('error', because);
+  redis.on('sentinelError', ({ message }: Error) => {
+    // What a Sentinel answers that does not know the name.
+    const unknown = target.kind === 'sentinel' && /invalid reply: null|no such master/i.test(message);
+    because(new Error(unknown ? `the Sentinels know no master named '${target.master}'` : message));
+  });
+  return redis;
+}
+
+function clusterFor(
+  target: Extract<RedisTarget, { kind: 'cluster' }>,
+  because: (error: Error) => void,
+): Cluster {
+  const cluster = new Cluster([...target.nodes], {
+    ...CLUSTER_OPTIONS,
+    lazyConnect: true,
+    clusterRetryStrategy: null,
+    maxRedirections: 3,
+    redisOptions: optionsOf(target, 'parley:probe'),
+  });
+  cluster.on('error', () => {}); // Says only that no node could be used.
+  cluster.on('node error', because);
+  return cluster;
+}

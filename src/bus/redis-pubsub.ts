@@ -1,0 +1,21 @@
+import type { Publication } from '../core/bus.ts';
+
+/** What pub/sub tells its bus. Channels are as Redis knows them, with the prefix. */
+export interface PubSubListener {
+  message(channel: string, payload: string): void;
+  /** Publications may have been missed, and the subscriptions are in force again. */
+  gap(): void;
+}
+
+/** How publications travel in one form of Redis. */
+export interface RedisPubSub {
+  /** In order per channel. Rejects when it is not known whether all were handed over. */
+  publish(publications: readonly Publication[]): Promise<void>;
+  /** Resolves when the subscriptions are in force; they are made again, by themselves, when they were lost. */
+  subscribe(channels: readonly string[]): Promise<void>;
+  unsubscribe(channel: string): void;
+  close(): void;
+}
+
+/** Publications in one call of a script: Redis serves nobody else meanwhile. */
+export const PUBLISH_MAX = 500;

@@ -1,0 +1,126 @@
+import type { Cluster, Redis } from 'ioredis';
+import { sleep } from '../base/clock.ts';
+import type { Publication } from '../core/bus.ts';
+import { PUBLISH_MAX } from './redis-pubsub.ts';
+import { type NodeKey, ownerOf, slotOf } from './redis-slots.ts';
+
+/**
+ * Publishes to channels of one node in one call, until one of them is not the node's any more: answers how many it did,
+ * and the error. Measured for 100 channels a node: 2.4 µs each, against 5 in a pipeline of SPUBLISHes and 10 without.
+ * No channel is named as a key: the script would be refused (ASK) while a key's slot moves, which SPUBLISH is not.
+ */
+const PUBLISH_SCRIPT = `
+for i = 1, #ARGV, 2 do
+  local done = redis.pcall('SPUBLISH', ARGV[i], ARGV[i + 1])
+  if type(done) == 'table' and done.err then return {(i - 1) / 2, done.err} end
+end
+return {#ARGV / 2}
+`;
+/** Publications wait this long for a slot to have a master again, in milliseconds; then they are given up. */
+const PATIENCE_MS = 3_000;
+const RETRY_AFTER_MS = 100;
+
+type Node = Redis & {
+  parleyPublish?(...args: string[]): Promise<[done: number, error?: string]>;
+};
+type Call = { readonly publications: readonly Publication[]; resolve(): void; reject(error: Error): void };
+
+/**
+ * Publishes to the masters of a cluster, in rounds: what comes while a round is under way makes up the next one, so that
+ * order is kept while a slot moves or its master is replaced, and a round is one call to each node.
+ */
+export class ShardedPublisher {
+  readonly #cluster: Cluster;
+  #calls: Call[] = [];
+  #running = false;
+  #closed = false;
+  /** When publications first failed, since the last round that did not. */
+  #failingSince: number | undefined;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  publish(publications: readonly Publication[]): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#calls.push({ publications, resolve, reject });
+    if (!this.#running) void this.#run();
+    return promise;
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (this.#calls.length > 0) {
+      const calls = this.#calls;
+      this.#calls = [];
+      const { left, error } = await this.#round(calls.flatMap(({ publications }) => publications));
+      const failed = new Set(left);
+      for (const { publications, resolve, reject } of calls) {
+        if (error !== undefined && publications.some((it) => failed.has(it))) reject(error);
+        else resolve();
+      }
+    }
+    this.#running = false;
+  }
+
+  /** What could not be published in good time, and why. */
+  async #round(
+    publications: readonly Publication[],
+  ): Promise<{ left: readonly Publication[]; error?: Error }> {
+    for (let left = publications; ; ) {
+      const parts = await Promise.all(
+        [...this.#byNode(left)].map(([key, part]) => this.#publishTo(key, part)),
+      );
+      const error = parts.find((part) => part.error !== undefined)?.error;
+      if (error === undefined) {
+        this.#failingSince = undefined;
+        return { left: [] };
+      }
+      left = parts.flatMap((part) => part.left);
+      this.#failingSince ??= Date.now();
+      this.#cluster.refreshSlotsCache();
+      if (this.#closed || Date.now() - this.#failingSince > PATIENCE_MS) return { left, error };
+      await sleep(RETRY_AFTER_MS);
+    }
+  }
+
+  #byNode(publications: readonly Publication[]): Map<NodeKey | undefined, Publication[]> {
+    const parts = new Map<NodeKey | undefined, Publication[]>();
+    for (const publication of publications) {
+      const key = ownerOf(this.#cluster, slotOf(publication.channel));
+      const part = parts.get(key);
+      if (part === undefined) parts.set(key, [publication]);
+      else part.push(publication);
+    }
+    return parts;
+  }
+
+  /** In order, up to the first that fails. */
+  async #publishTo(
+    key: NodeKey | undefined,
+    publications: readonly Publication[],
+  ): Promise<{ left: readonly Publication[]; error?: Error }> {
+    const node: Node | undefined = this.#cluster
+      .nodes('master')
+      .find(({ options: { host, port } }) => `${host}:${port}` === key);
+    if (node === undefined) return { left: publications, error: new Error('the slot has no master') };
+    if (node.parleyPublish === undefined)
+      node.defineCommand('parleyPublish', { numberOfKeys: 0, lua: PUBLISH_SCRIPT });
+    for (let start = 0; start < publications.length; start += PUBLISH_MAX) {
+      const some = publications.slice(start, start + PUBLISH_MAX);
+      const args = some.flatMap(({ channel, payload }) => [channel, payload]);
+      try {
+        const answer = await node.parleyPublish?.(...args);
+        if (answer?.[1] !== undefined)
+          return { left: publications.slice(start + answer[0]), error: new Error(answer[1]) };
+      } catch (error) {
+        return { left: publications.slice(start), error: error as Error };
+      }
+    }
+    return { left: [] };
+  }
+}

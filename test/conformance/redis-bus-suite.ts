@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { probeRedis } from '../../src/bus/redis-probe.ts';
+import { waitFor } from '../support/server.ts';
+import { payloads, readAll, until } from './bus-suite.ts';
+import type { RedisBusBench, RedisHome } from './redis-bench.ts';
+
+/** What the bus over Redis promises beside what every bus does, in every form of Redis. */
+export function redisBusSuite(
+  name: string,
+  homeOf: () => RedisHome,
+  bench: () => Promise<RedisBusBench>,
+): void {
+  /** Subscriptions of this name that Redis has. */
+  const channels = async (name: string): Promise<unknown[]> => {
+    const { target, command } = homeOf();
+    const what = target.kind === 'cluster' ? 'SHARDCHANNELS' : 'CHANNELS';
+    return (await command('PUBSUB', what, `*:${name}`)).flat();
+  };
+
+  test(`${name}: the check at start finds it well, and says what is wrong with a password`, async () => {
+    const { target } = homeOf();
+    await probeRedis(target);
+    const credentials = { username: 'nobody', password: 'hunter2' };
+    await assert.rejects(
+      probeRedis({ ...target, credentials }),
+      (error: Error) => /WRONGPASS/.test(error.message) && !error.message.includes('hunter2'),
+    );
+  });
+
+  test(`${name}: a log that was lost (FLUSHALL) is read from its new start`, async () => {
+    const { member } = await bench();
+    const home = homeOf();
+    const { bus } = await member();
+    for (const payload of ['1', '2']) await bus.append(payload);
+    const position = (await readAll(bus)).at(-1)?.position;
+    await home.flush();
+    await bus.append('new');
+    let seen: string[] = [];
+    await waitFor(
+      async () => {
+        seen = payloads(await bus.read(position, 10, 50));
+        return seen.length > 0;
+      },
+      5_000,
+      () => 'the new log was never read',
+    );
+    assert.deepEqual(seen, ['new']);
+  });
+
+  test(`${name}: the same when the clock went back, so that the new entries stand below the old position`, async () => {
+    const { member } = await bench();
+    const home = homeOf();
+    const { bus } = await member();
+    const key = `${home.prefix}log`;
+    await (await home.masterOf(key)).command('XADD', key, '99999999999999-7', 'b', 'from the future');
+    const [entry] = await bus.read(undefined, 10, 1_000);
+    assert.equal(entry?.position, '99999999999999-7');
+    await home.flush();
+    await bus.append('new 1');
+    await bus.append('new 2');
+    const seen: string[] = [];
+    let position = entry?.position;
+    await waitFor(
+      async () => {
+        const entries = await bus.read(position, 1, 50);
+        seen.push(...payloads(entries));
+        position = entries.at(-1)?.position ?? position;
+        return seen.length >= 2;
+      },
+      5_000,
+      () => `read ${seen}`,
+    );
+    assert.deepEqual(seen, ['new 1', 'new 2']);
+  });
+
+  test(`${name}: an empty log that was trimmed is not a lost one`, async () => {
+    const { member } = await bench();
+    const { bus } = await member();
+    await bus.append('1');
+    const [entry] = await bus.read(undefined, 10, 1_000);
+    await bus.trim(entry?.position as string);
+    for (let i = 0; i < 3; i++) assert.deepEqual(await bus.read(entry?.position, 10, 30), []);
+    await bus.append('2');
+    assert.deepEqual(payloads(await bus.read(entry?.position, 10, 1_000)), ['2']);
+  });
+
+  test(`G5 ${name}: a subscription that was cut off is made again by itself, and onGap is called when it is in force`, async () => {
+    const { member } = await bench();
+    const home = homeOf();
+    const { bus } = await member();
+    const other = await member();
+    const heard: string[] = [];
+    let gaps = 0;
+    bus.onGap(() => {
+      gaps++;
+      // In force: what is published from now on is heard.
+      void other.bus.publish([{ channel: 'a', payload: `after gap ${gaps}` }]);
+    });
+    await bus.subscribe('a', (payload) => heard.push(payload));
+    await bus.subscribe('gone', () => {});
+    bus.unsubscribe('gone');
+    for (const round of [1, 2]) {
+      await home.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
+      await until(() => gaps === round, `gap ${round}`);
+      await until(() => heard.includes(`after gap ${round}`), 'heard again');
+    }
+    assert.deepEqual(await channels('gone'), []);
+  });
+
+  test(`G6 ${name}: joining and leaving in one turn leaves no subscription behind`, async () => {
+    const { member } = await bench();
+    const { bus } = await member();
+    await bus.subscribe('stays', () => {});
+    const joined = bus.subscribe('goes', () => {});
+    bus.unsubscribe('goes');
+    await joined;
+    await bus.subscribe('mark', () => {});
+    assert.deepEqual(await channels('goes'), []);
+  });
+
+  test(`G5 ${name}: killed and started again, everything works again, and what was appended meanwhile is in the log`, {
+    timeout: 30_000,
+  }, async () => {
+    const { member } = await bench();
+    const home = homeOf();
+    const { bus } = await member();
+    const server = await member();
+    await server.bus.serve((payload) => `${payload}!`);
+    const heard: string[] = [];
+    let gaps = 0;
+    bus.onGap(() => gaps++);
+    await bus.subscribe('a', (payload) => heard.push(payload));
+    await bus.append('before');
+    const [before] = await bus.read(undefined, 10, 1_000);
+    const masters = await home.masters();
+    for (const redis of masters) await redis.kill();
+    const appended = bus.append('meanwhile');
+    await assert.rejects(bus.request('x', 200));
+    for (const redis of masters) await redis.start();
+    await appended;
+    await until(() => gaps > 0, 'the gap is told');
+    await bus.publish([{ channel: 'a', payload: 'again' }]);
+    await until(() => heard.includes('again'), 'heard again');
+    assert.equal(await bus.request('x', 5_000), 'x!');
+    const rest = payloads(await readAll(bus, before?.position));
+    assert.ok(rest.includes('meanwhile'), `${rest}`);
+  });
+}

@@ -1,0 +1,273 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import slotOf from 'cluster-key-slot';
+import { systemClock } from '../../src/base/clock.ts';
+import { CHANNELS } from '../../src/bus/channels.ts';
+import { CommandSender } from '../../src/bus/command-sender.ts';
+import { RedisLeaser } from '../../src/bus/redis-lease.ts';
+import type { Position } from '../../src/core/bus.ts';
+import { Relay } from '../faults/relay.ts';
+import type { RedisServer } from '../support/redis-server.ts';
+import { startCluster, startSentinel } from '../support/redis-topologies.ts';
+import { waitFor } from '../support/server.ts';
+import { payloads, readAll, until } from './bus-suite.ts';
+import { identity, kindOf } from './leaser-suite.ts';
+import { type RedisHome, redisBusBench, startHome } from './redis-bench.ts';
+
+/*
+ * A server is gone for good and another takes its place: what the bus must notice by itself, and what it may lose.
+ */
+
+/** Servers replace a dead one after one second here, and agree on it; the machine may be busy. */
+const REPLACED_WITHIN_MS = 15_000;
+
+type Stage = { home: RedisHome; member: ReturnType<typeof redisBusBench>['member'] };
+
+async function stage(t: TestContext, start: Parameters<typeof startHome>[0]): Promise<Stage> {
+  const tasks: (() => Promise<void>)[] = [];
+  t.after(async () => {
+    for (const task of tasks) await task();
+  });
+  const home = await startHome(start, { after: (task) => tasks.unshift(task) });
+  const bench = redisBusBench(home);
+  tasks.unshift(() => bench.close());
+  return { home, member: bench.member };
+}
+
+/** A channel at each of the cluster's masters. */
+async function channelsAtAll({ masterOf, prefix }: RedisHome): Promise<Map<RedisServer, string>> {
+  const channels = new Map<RedisServer, string>();
+  for (let i = 0; channels.size < 3; i++) {
+    const master = await masterOf(`${prefix}u:${i}`);
+    if (!channels.has(master)) channels.set(master, `u:${i}`);
+  }
+  return channels;
+}
+
+test('Redis Cluster: one batch reaches channels at all masters, in order, and no master twice', async (t) => {
+  const { home, member } = await stage(t, (options) => startCluster(options));
+  const [one, two] = [await member(), await member()];
+  const channels = [...(await channelsAtAll(home)).values()];
+  const heard: string[] = [];
+  for (const channel of channels)
+    await one.bus.subscribe(channel, (payload) => heard.push(`${channel} ${payload}`));
+  const sent = Array.from({ length: 1_500 }, (_, i) => ({
+    channel: channels[i % 3] as string,
+    payload: `${i}`,
+  }));
+  await Promise.all([0, 500, 1_000].map((from) => two.bus.publish(sent.slice(from, from + 500))));
+  await until(() => heard.length === sent.length, 'all was heard');
+  for (const channel of channels) {
+    assert.deepEqual(
+      heard.filter((line) => line.startsWith(`${channel} `)),
+      sent.flatMap((it) => (it.channel === channel ? [`${channel} ${it.payload}`] : [])),
+    );
+  }
+});
+
+test('G5 Redis Cluster: a slot moves to another master while it is subscribed: heard again, after onGap', async (t) => {
+  const { home, member } = await stage(t, (options) => startCluster(options));
+  const [one, two] = [await member(), await member()];
+  const heard: string[] = [];
+  let gaps = 0;
+  one.bus.onGap(() => {
+    gaps++;
+    void two.bus.publish([{ channel: 'u:1', payload: `after gap ${gaps}` }]);
+  });
+  await one.bus.subscribe('u:1', (payload) => heard.push(payload));
+  const key = `${home.prefix}u:1`;
+  const from = await home.masterOf(key);
+  const to = home.servers.find((it) => it !== from) as RedisServer;
+  const id = `${await to.command('CLUSTER', 'MYID')}`;
+  await to.command(
+    'CLUSTER',
+    'SETSLOT',
+    `${slotOf(key)}`,
+    'IMPORTING',
+    `${await from.command('CLUSTER', 'MYID')}`,
+  );
+  await from.command('CLUSTER', 'SETSLOT', `${slotOf(key)}`, 'MIGRATING', id);
+  await two.bus.publish([{ channel: 'u:1', payload: 'while it moves' }]);
+  await until(() => heard.includes('while it moves'), 'heard while it moves');
+  for (const server of [to, from, ...home.servers.filter((it) => it !== to && it !== from)])
+    await server.command('CLUSTER', 'SETSLOT', `${slotOf(key)}`, 'NODE', id);
+  await until(() => gaps > 0, 'the gap is told');
+  await until(() => heard.includes(`after gap ${gaps}`), 'heard again');
+  for (const payload of ['1', '2', '3']) await two.bus.publish([{ channel: 'u:1', payload }]);
+  await until(() => heard.includes('3'), 'heard at the new master');
+  assert.deepEqual(heard.slice(-3), ['1', '2', '3']);
+});
+
+test('G5 Redis Cluster: a master is killed and its replica takes over: subscriptions are in force again, and onGap is called', {
+  timeout: 60_000,
+}, async (t) => {
+  const { home, member } = await stage(t, (options) => startCluster(options, 1));
+  const [one, two] = [await member(), await member()];
+  const channels = await channelsAtAll(home);
+  const heard: string[] = [];
+  let gaps = 0;
+  one.bus.onGap(() => {
+    gaps++;
+    // In force: what is published from now on is heard.
+    for (const channel of channels.values())
+      void two.bus.publish([{ channel, payload: `after gap ${gaps}` }]).catch(() => {});
+  });
+  for (const channel of channels.values())
+    await one.bus.subscribe(channel, (payload) => heard.push(`${channel} ${payload}`));
+  const doomed = await home.masterOf(`${home.prefix}log`);
+  await two.bus.append('before');
+  const killed = Date.now();
+  await doomed.kill();
+  const appended = two.bus.append('meanwhile');
+  await waitFor(
+    () =>
+      gaps > 0 && [...channels.values()].every((channel) => heard.includes(`${channel} after gap ${gaps}`)),
+    REPLACED_WITHIN_MS,
+    () => `${gaps} gaps, heard ${heard}`,
+  );
+  t.diagnostic(`subscriptions are in force ${Date.now() - killed} ms after the kill`);
+  await appended;
+  assert.ok(payloads(await readAll(one.bus)).includes('meanwhile'));
+  // The old master comes back as a replica, and nobody takes it for the master.
+  await doomed.start();
+  await one.bus.subscribe('mark', (payload) => heard.push(payload));
+  await two.bus.publish([{ channel: 'mark', payload: 'marked' }]);
+  await until(() => heard.includes('marked'), 'heard with the old master back');
+});
+
+for (const which of ['subscribers', 'others'] as const) {
+  test(`G5 Redis Cluster: ${which === 'others' ? 'connections for commands' : 'subscriptions'} at a master that go silent are noticed within 5 s`, async (t) => {
+    const relays = new Map<number, Relay>();
+    t.after(() => Promise.all([...relays.values()].map((relay) => relay.stop())));
+    const front = async (port: number): Promise<number> => {
+      const relay = new Relay(port);
+      relays.set(port, relay);
+      await relay.start();
+      return relay.port;
+    };
+    const { home, member } = await stage(t, (options) => startCluster({ ...options, front }));
+    const [one, two] = [await member(), await member()];
+    const heard: string[] = [];
+    let gaps = 0;
+    one.bus.onGap(() => gaps++);
+    await one.bus.subscribe('a', (payload) => heard.push(payload));
+    await two.bus.publish([{ channel: 'a', payload: 'before' }]);
+    await until(() => heard.includes('before'), 'heard before');
+    relays.get((await home.masterOf(`${home.prefix}a`)).port)?.silence(which);
+    if (which === 'subscribers')
+      await waitFor(
+        () => gaps > 0,
+        5_000,
+        () => 'the gap is not told',
+      );
+    // Resolves when it was handed over on another connection.
+    const began = Date.now();
+    await two.bus.publish([{ channel: 'a', payload: 'again' }]);
+    assert.ok(Date.now() - began < 5_500, `${Date.now() - began} ms`);
+    await until(() => heard.includes('again'), 'heard again');
+  });
+}
+
+test('G5, G7 Redis Sentinel: the master is killed with an entry that only it had: all works again, and the gateway sends it again', {
+  timeout: 60_000,
+}, async (t) => {
+  const { home, member } = await stage(t, startSentinel);
+  const [gateway, store] = [await member(), await member()];
+  const [master, replica] = home.servers as [RedisServer, RedisServer];
+  const heard: string[] = [];
+  let gaps = 0;
+  gateway.bus.onGap(() => gaps++);
+  await gateway.bus.subscribe('a', (payload) => heard.push(payload));
+  await store.bus.serve((payload) => `${payload}!`);
+  const leaser = new RedisLeaser(store.bus.redis, home.prefix, 'store');
+  assert.equal(await kindOf(leaser.acquire(identity())), 'held');
+
+  // The store reads what the replica never gets: its place in the log is beyond what the new master has.
+  await gateway.bus.append('replicated');
+  await waitFor(
+    async () => (await replica.info('master_repl_offset')) === (await master.info('master_repl_offset')),
+    5_000,
+    () => 'the replica never caught up',
+  );
+  replica.signal('SIGSTOP');
+  const sender = new CommandSender(gateway.bus, systemClock, 'gateway');
+  t.after(() => sender.stop());
+  await sender.start();
+  const command = { kind: 'send', from: 'a', to: 'b', text: 'only there', clientId: '1' } as const;
+  const settled = new Promise((resolve) => sender.submit(command, resolve));
+  let position: Position | undefined;
+  const read: string[] = [];
+  const readOn = async (): Promise<void> => {
+    for (const entry of await store.bus.read(position, 10, 200)) {
+      position = entry.position;
+      read.push(entry.payload);
+    }
+  };
+  await waitFor(
+    async () => {
+      await readOn();
+      return read.some((payload) => payload.includes('only there'));
+    },
+    5_000,
+    () => `read ${read}`,
+  );
+  read.length = 0;
+  await master.kill();
+  replica.signal('SIGCONT');
+  const killed = Date.now();
+
+  // The writer's answer, to what it reads from the new master.
+  await waitFor(
+    async () => {
+      await readOn().catch(() => {});
+      return read.some((payload) => payload.includes('only there'));
+    },
+    REPLACED_WITHIN_MS,
+    () => `read ${read}`,
+  );
+  t.diagnostic(`read again ${Date.now() - killed} ms after the kill`);
+  assert.equal((await home.masterOf('any')).port, replica.port);
+  const { seq } = JSON.parse(read.find((payload) => payload.includes('only there')) as string) as {
+    seq: number;
+  };
+  await store.bus.publish([
+    { channel: CHANNELS.gateway('gateway'), payload: JSON.stringify({ seq, outcomes: [] }) },
+  ]);
+  assert.deepEqual(await settled, { kind: 'done' });
+  await until(() => gaps > 0, 'the gap is told');
+  await store.bus.publish([{ channel: 'a', payload: 'again' }]);
+  await until(() => heard.includes('again'), 'heard again');
+  assert.equal(await gateway.bus.request('x', 5_000), 'x!');
+  assert.equal(await kindOf(leaser.renew(identity())), 'held');
+});
+
+test('G5 Redis Sentinel: when a replica is made the master, nobody stays with the old one, which lives', {
+  timeout: 60_000,
+}, async (t) => {
+  const { home, member } = await stage(t, startSentinel);
+  const [one, two] = [await member(), await member()];
+  const heard: string[] = [];
+  let gaps = 0;
+  one.bus.onGap(() => gaps++);
+  await one.bus.subscribe('a', (payload) => heard.push(payload));
+  await two.bus.append('before');
+  const [old, next] = home.servers as [RedisServer, RedisServer];
+  await home.failOver?.();
+  await waitFor(
+    async () => (await home.masterOf('any')) === next,
+    REPLACED_WITHIN_MS,
+    () => 'the replica never became the master',
+  );
+  const switched = Date.now();
+  const clients = async (): Promise<string[]> =>
+    `${await old.command('CLIENT', 'LIST')}`.split('\n').filter((line) => / name=parley:/.test(line));
+  await waitFor(
+    async () => (await clients()).length === 0,
+    5_000,
+    () => 'somebody is still at the old master',
+  );
+  t.diagnostic(`nobody is at the old master ${Date.now() - switched} ms after the switch`);
+  await until(() => gaps > 0, 'the gap is told');
+  await two.bus.publish([{ channel: 'a', payload: 'again' }]);
+  await until(() => heard.includes('again'), 'heard again');
+});
