@@ -18,12 +18,11 @@ import { startRedis } from './redis.ts';
 import { type Running, userIds } from './running.ts';
 
 /*
- * Parley as it is shipped: authentication, validation, limits, and logs (warnings) on. Only registering and logging in are
- * skipped, since 10,000 password hashes would take minutes: users are written into the database before the start, and
- * their tokens are made with the secret the server is given.
+ * Parley as it is shipped: authentication, validation, limits, and logs (warnings) on, and as many gateways as it takes by
+ * itself (cores − 1). Only registering and logging in are skipped, since 10,000 password hashes would take minutes: users are
+ * written into the database before the start, and their tokens are made with the secret the server is given.
  */
 
-const WORKERS = 2;
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const TOKEN_TTL_S = 24 * 3600;
 
@@ -50,7 +49,6 @@ export async function startParleyOn(files: ParleyFiles, withRedis: boolean): Pro
     HOST: '127.0.0.1',
     ADMIN_PORT: `${await freePort()}`,
     DATABASE_PATH: files.databasePath,
-    WORKERS: `${WORKERS}`,
     TOKEN_SECRET: secret,
     LOG_LEVEL: 'warn',
     ...(redis === undefined ? {} : { REDIS_URL: `redis://127.0.0.1:${redis.port}` }),
