@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 
 /*
- * What `npm test` runs: finds the programs that npm can't bring, checks types and style, builds, and runs every suite.
- * `npm test -- unit cluster` runs some suites only.
+ * What `npm test` runs: finds the programs that npm can't bring, checks types and style, measures
+ * what a message costs, and runs every suite. `npm test -- unit cluster` runs some suites only.
  */
 
 const ROOT = path.join(import.meta.dirname, '../..');
@@ -24,6 +24,7 @@ const SUITES = [
 const PROGRAMS = [
   { program: 'redis-server', package: 'redis-server' },
   { program: 'chromium', package: 'chromium' },
+  { program: 'openssl', package: 'openssl' },
 ] as const;
 
 function isOnPath(program: string): boolean {
@@ -79,6 +80,8 @@ for (const needed of PROGRAMS) provide(needed);
 if (wanted.length === 0) {
   step('types', path.join(BIN, 'tsc'), []);
   step('style', path.join(BIN, 'biome'), ['check', '--error-on-warnings']);
+  // First, while the machine is quiet: what a message costs beside the floor, against the figure that is kept.
+  step('what a message costs', process.execPath, ['test/bench/run.ts', '--short']);
 }
 for (const { name, seconds, atOnce } of suites) {
   step(`test/${name}`, process.execPath, [
