@@ -22,6 +22,9 @@ export async function probeRedis(target: RedisTarget): Promise<void> {
   try {
     await Promise.race([ask(redis, target), silence]);
   } catch (error) {
+    // A cluster client says of a node that can't be reached only that its connection is closed; one of its own says why.
+    if (target.kind === 'cluster' && reason?.startsWith('Connection is closed'))
+      await probeRedis({ ...target, kind: 'single', address: target.nodes[0], database: 0 });
     throw new Error((reason ?? (error as Error).message).replace(/\.$/, ''), { cause: error });
   } finally {
     clearTimeout(patience);

@@ -19,7 +19,7 @@ export type RedisTarget =
       readonly database: number;
     })
   /** `nodes` are only the first to be asked: they name the others. */
-  | (Common & { readonly kind: 'cluster'; readonly nodes: readonly RedisAddress[] });
+  | (Common & { readonly kind: 'cluster'; readonly nodes: readonly [RedisAddress, ...RedisAddress[]] });
 
 const SCHEMES = {
   redis: { kind: 'single', tls: false },
@@ -63,7 +63,7 @@ export function parseRedisUrl(url: string): RedisTarget {
         kind,
         tls,
         credentials,
-        address: addresses[0] as RedisAddress,
+        address: addresses[0],
         database: parseDatabase(first),
       };
     }
@@ -119,7 +119,7 @@ export function redactedUrl(target: RedisTarget): string {
   }
 }
 
-function parseAddresses(text: string, defaultPort: number): RedisAddress[] {
+function parseAddresses(text: string, defaultPort: number): [RedisAddress, ...RedisAddress[]] {
   return text.split(',').map((address, i, { length }) => {
     const which = length === 1 ? 'the address' : `address ${i + 1}`;
     const [, v6, name, port] = /^(?:\[([0-9a-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?$/i.exec(address.trim()) ?? [];
@@ -128,7 +128,7 @@ function parseAddresses(text: string, defaultPort: number): RedisAddress[] {
     const number = port === undefined ? defaultPort : Number(port);
     if (number < 1 || number > 65_535) throw new Error(`${which} has a port that is not from 1 to 65535`);
     return { host, port: number };
-  });
+  }) as [RedisAddress, ...RedisAddress[]]; // A text that is split has a part.
 }
 
 function parseCredentials(text: string): RedisCredentials {
