@@ -136,7 +136,9 @@ const failover: FaultKind = {
   group: 'redis',
   lastsMs: 8_000,
   arm: (arena) => {
-    const server = arena.random.pick(arena.cluster.redisMasters);
+    const masters = arena.cluster.redisMasters;
+    if (masters.length === 0) return undefined;
+    const server = arena.random.pick(masters);
     return {
       target: nameOf(arena, server),
       holdMs: 8_000,

@@ -242,6 +242,8 @@ export async function startSentinel(options: TopologyOptions): Promise<RedisTopo
   return {
     ...topology(url, servers, sentinels, masterOf),
     ...tls.trust,
+    // One that comes back takes itself for the master until a Sentinel tells it otherwise.
+    masters: async () => [await masterOf()].filter(({ isUp }) => isUp),
     failOver: async () => void (await ask('FAILOVER', MASTER)),
   };
 }
