@@ -10,7 +10,6 @@ import type { CheckpointJob } from './checkpointer.ts';
 
 const { path, file, pages, everyMs } = workerData as CheckpointJob;
 const db = openForWriting(path);
-db.pragma('wal_autocheckpoint = 0');
 
 /** Fewer pages than this are left to the writer: copied and synced in some 2 ms. */
 const FEW_PAGES = 500;
@@ -27,12 +26,15 @@ function missing(mode: 'NOOP' | 'PASSIVE'): number {
 
 setInterval(() => {
   try {
-    if (missing('NOOP') < pages) return;
+    let left = missing('NOOP');
+    if (left < pages) return;
     // Each pass copies what was committed during the one before it, which is less and less.
-    for (let pass = 0; pass < PASSES_MAX && missing('NOOP') > FEW_PAGES; pass++) {
-      missing('PASSIVE');
+    for (let pass = 0; pass < PASSES_MAX && left > FEW_PAGES; pass++) {
+      // Somebody who still reads old pages holds them back: until the next look.
+      if (missing('PASSIVE') === left) return;
       // SQLite does so only after a checkpoint that was complete; the writer's would have it all to do.
       fsyncSync(file);
+      left = missing('NOOP');
     }
     parentPort?.postMessage('copied');
   } catch {

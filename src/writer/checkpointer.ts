@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { openSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { CHECKPOINT_PAGES } from '../db/open.ts';
@@ -29,7 +28,6 @@ export interface Checkpointed {
  * what came in meanwhile, since the log can begin anew only when it is copied to its end.
  */
 export class Checkpointer {
-  readonly #database: Checkpointed;
   readonly #thread: Worker;
   #stopped = false;
 
@@ -43,7 +41,6 @@ export class Checkpointer {
     onFailure: (error: unknown) => void,
     pages: number = CHECKPOINT_PAGES,
   ) {
-    this.#database = database;
     database.autoCheckpoint(0);
     // Never closed: that would drop every lock that SQLite has on the file in this process (POSIX, fcntl(2)).
     const file = openSync(path, 'r');
@@ -59,16 +56,17 @@ export class Checkpointer {
     this.#thread.on('exit', () => {
       if (this.#stopped) return;
       this.#stopped = true;
-      this.#database.autoCheckpoint(pages);
+      database.autoCheckpoint(pages);
       onFailure(failure);
     });
   }
 
-  /** Resolves when the thread has closed its handle. */
+  /** Resolves when the thread has closed its handle, or failed: what stops after it must stop either way. */
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    const ended = once(this.#thread, 'exit');
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    this.#thread.once('exit', () => resolve());
     this.#thread.postMessage('stop');
     await ended;
   }

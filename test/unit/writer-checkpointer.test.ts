@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { sleep } from '../../src/base/clock.ts';
+import { openForReading } from '../../src/db/open.ts';
 import { Checkpointer } from '../../src/writer/checkpointer.ts';
 import type { Ledger } from '../../src/writer/ledger.ts';
 import { commit, openLedger, register, send } from '../support/ledger.ts';
@@ -83,5 +85,43 @@ test('a thread that can not do its work is told of once, and commits do the chec
   assert.match(String(failures[0]), /not an SQLite database/);
   assert.deepEqual(asked, [0, PAGES]);
   await checkpointer.stop();
+  ledger.close();
+});
+
+test('G8 stop: a thread that fails while it is being stopped does not keep what stops after it from stopping', async () => {
+  const database = { autoCheckpoint: () => {}, finishCheckpoint: () => {} };
+  const failures: unknown[] = [];
+  // A file that is no database: the thread fails as soon as it has started.
+  const checkpointer = new Checkpointer(import.meta.filename, database, (error) => failures.push(error));
+  await checkpointer.stop();
+  assert.deepEqual(failures, []);
+});
+
+test('G6 pages that somebody still reads are not copied; when they are let go of, the log is', async () => {
+  const path = `${folder}/held.db`;
+  const ledger = await ledgerWithUsers(path);
+  let finished = 0;
+  const database = {
+    autoCheckpoint: (pages: number) => ledger.autoCheckpoint(pages),
+    finishCheckpoint: () => {
+      finished++;
+      ledger.finishCheckpoint();
+    },
+  };
+  const reader = openForReading(path);
+  reader.exec('BEGIN');
+  reader.prepare('SELECT count(*) FROM messages').get();
+  const checkpointer = new Checkpointer(path, database, (error) => assert.fail(String(error)), PAGES);
+  for (let i = 0; i < 10; i++) await writeMessages(ledger);
+  await sleep(500);
+  assert.equal(finished, 0, 'nothing could be copied');
+  reader.exec('COMMIT');
+  await waitFor(
+    () => finished > 0,
+    5_000,
+    () => 'the log was never copied',
+  );
+  await checkpointer.stop();
+  reader.close();
   ledger.close();
 });
