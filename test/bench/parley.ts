@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { hashPassword } from '../../src/auth/passwords.ts';
@@ -23,7 +24,7 @@ import { type Running, userIds } from './running.ts';
  * written into the database before the start, and their tokens are made with the secret the server is given.
  */
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TOKEN_TTL_S = 24 * 3600;
 
 export type ParleyFiles = { readonly directory: string; readonly databasePath: string };
@@ -44,7 +45,7 @@ export async function startParleyOn(files: ParleyFiles, withRedis: boolean): Pro
   const redis = withRedis ? await startRedis() : undefined;
   const port = await freePort();
   const secret = randomBytes(32).toString('hex');
-  const child = spawnProcess(process.execPath, [MAIN], {
+  const child = spawnProcess(process.execPath, startArguments(), {
     PORT: `${port}`,
     HOST: '127.0.0.1',
     ADMIN_PORT: `${await freePort()}`,
@@ -77,6 +78,15 @@ export async function startParleyOn(files: ParleyFiles, withRedis: boolean): Pro
     logins: (count) => Promise.all(userIds(count).map((id) => login(tokens, id))),
     stop,
   };
+}
+
+/** What `npm start` gives to node. */
+function startArguments(): string[] {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+    scripts: { start: string };
+  };
+  const [, ...given] = scripts.start.split(' ');
+  return given.map((argument) => (argument.startsWith('-') ? argument : join(ROOT, argument)));
 }
 
 async function login(tokens: Tokens, id: string): Promise<Login> {

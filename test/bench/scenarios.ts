@@ -24,6 +24,7 @@ export type Scenario = {
 const ALL: readonly System[] = ['floor', 'parley', 'parley-redis', 'socket-io'];
 const WITHOUT_PEER = ALL.filter((system) => system !== 'socket-io');
 const WITHOUT_FLOOR = ALL.filter((system) => system !== 'floor');
+const PARLEY = ALL.filter((system) => system === 'parley' || system === 'parley-redis');
 
 const WARM_MS = 1_000;
 const IDLE_SOCKETS = 10_000;
@@ -164,14 +165,14 @@ export const MEASURES: Readonly<Record<Exclude<ScenarioName, 'history'>, Scenari
   },
 
   soak: {
-    users: 50,
-    systems: WITHOUT_PEER,
+    users: 500,
+    systems: PARLEY,
     large: true,
     measure: async ({ server, load }) => {
-      await connectAll(load, await server.logins(50));
+      await connectAll(load, await server.logins(500));
       const memory: number[] = [];
       const sampling = setInterval(() => memory.push(total(samplePss(server.roots))), SOAK_SAMPLE_MS);
-      const ask = { warmMs: WARM_MS, measureMs: SOAK_MS, inFlight: 8 };
+      const ask = { warmMs: WARM_MS, measureMs: SOAK_MS, inFlight: 4 };
       const measured = await load
         .order('closed', ask, SOAK_MS + 60_000)
         .finally(() => clearInterval(sampling));
