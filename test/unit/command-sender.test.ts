@@ -61,3 +61,27 @@ test('G5: when results may have been missed, what waits for one is appended agai
   await settle();
   assert.equal(entries().length, 5, 'what has its result is left alone');
 });
+
+test('what comes alone is appended at once, what comes within a millisecond of an append together after it', async (t) => {
+  const { clock, sender, entries } = await bench(t);
+  const submit = async (): Promise<void> => {
+    sender.submit(command, () => {});
+    await settle();
+  };
+  await submit();
+  await submit();
+  await submit();
+  assert.deepEqual(
+    entries().map(({ commands }) => commands.length),
+    [1],
+  );
+  clock.advance(1);
+  await settle();
+  assert.deepEqual(
+    entries().map(({ commands }) => commands.length),
+    [1, 2],
+  );
+  clock.advance(1);
+  await submit();
+  assert.equal(entries().length, 3);
+});
