@@ -21,6 +21,7 @@ const REQUESTS = 2_000;
 /** The database is copied for the server, which writes to it; `kept` holds the original for the next time. */
 export async function measureHistory(
   messages: number,
+  system: 'parley' | 'parley-redis',
   kept: string | undefined,
   say: (line: string) => void,
 ): Promise<Measurement> {
@@ -32,7 +33,10 @@ export async function measureHistory(
   const databasePath = join(directory, 'chat.db');
   copyFileSync(original, databasePath);
   if (kept === undefined) removeDirectory(originals);
-  const server = await startParleyOn({ directory, databasePath }, false);
+  const server = await startParleyOn(
+    { directory, databasePath },
+    { redis: system === 'parley-redis', gateways: undefined },
+  );
   try {
     const { latency, cpuUs } = await pages(server, history, messages);
     return {

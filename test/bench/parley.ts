@@ -27,6 +27,8 @@ import { type Running, userIds } from './running.ts';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TOKEN_TTL_S = 24 * 3600;
 
+/** `gateways`: as many as it takes by itself if not given. */
+export type Setting = { readonly redis: boolean; readonly gateways: number | undefined };
 export type ParleyFiles = { readonly directory: string; readonly databasePath: string };
 
 /** A directory with a database that knows the first `users` users. */
@@ -37,12 +39,12 @@ export async function prepareParley(users: number): Promise<ParleyFiles> {
   return { directory, databasePath };
 }
 
-export async function startParley(users: number, withRedis: boolean): Promise<Running> {
-  return startParleyOn(await prepareParley(users), withRedis);
+export async function startParley(users: number, setting: Setting): Promise<Running> {
+  return startParleyOn(await prepareParley(users), setting);
 }
 
-export async function startParleyOn(files: ParleyFiles, withRedis: boolean): Promise<Running> {
-  const redis = withRedis ? await startRedis() : undefined;
+export async function startParleyOn(files: ParleyFiles, setting: Setting): Promise<Running> {
+  const redis = setting.redis ? await startRedis() : undefined;
   const port = await freePort();
   const secret = randomBytes(32).toString('hex');
   const child = spawnProcess(process.execPath, startArguments(), {
@@ -52,6 +54,7 @@ export async function startParleyOn(files: ParleyFiles, withRedis: boolean): Pro
     DATABASE_PATH: files.databasePath,
     TOKEN_SECRET: secret,
     LOG_LEVEL: 'warn',
+    ...(setting.gateways === undefined ? {} : { WORKERS: `${setting.gateways}` }),
     ...(redis === undefined ? {} : { REDIS_URL: `redis://127.0.0.1:${redis.port}` }),
   });
   const stop = async (): Promise<void> => {

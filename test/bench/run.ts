@@ -8,7 +8,7 @@ import { picture } from './picture.ts';
 import { type Sample, summarize } from './sample.ts';
 import { MEASURES, type Measurement, type Scenario } from './scenarios.ts';
 import { short } from './short.ts';
-import { LABELS, type System, start } from './systems.ts';
+import { LABELS, PARLEY, type System, start } from './systems.ts';
 import { table } from './table.ts';
 import { targets } from './targets.ts';
 
@@ -76,10 +76,13 @@ type Attempt = {
 
 function attempts(name: ScenarioName, options: Options): Attempt[] {
   if (name === 'history') {
-    return runsOf(options.largeRuns, HISTORY_SIZES, (messages, run) => ({
-      title: `history, ${messages.toLocaleString('en')} messages, run ${run}`,
-      of: { system: 'parley', run },
-      measure: async () => [await measureHistory(messages, options.historyDirectory, say)],
+    const all = HISTORY_SIZES.flatMap((messages) =>
+      PARLEY.filter((system) => options.systems.includes(system)).map((system) => ({ messages, system })),
+    );
+    return runsOf(options.largeRuns, all, ({ messages, system }, run) => ({
+      title: `history, ${messages.toLocaleString('en')} messages, run ${run}: ${LABELS[system]}`,
+      of: { system, run },
+      measure: async () => [await measureHistory(messages, system, options.historyDirectory, say)],
     }));
   }
   const scenario = MEASURES[name];
@@ -100,10 +103,10 @@ function runsOf<T>(runs: number, all: readonly T[], attempt: (one: T, run: numbe
 
 async function measureOne(
   system: System,
-  scenario: Pick<Scenario, 'users' | 'measure'>,
+  scenario: Pick<Scenario, 'users' | 'gateways' | 'measure'>,
   measureMs: number,
 ): Promise<Measurement[]> {
-  const server = await start(system, scenario.users);
+  const server = await start(system, scenario.users, scenario.gateways);
   const load = new LoadGenerator();
   try {
     await load.order('aim', { port: server.port, protocol: server.protocol, roots: server.roots });

@@ -12,6 +12,8 @@ import { type Running, userIds } from './running.ts';
 
 export const SYSTEMS = ['floor', 'parley', 'parley-redis', 'socket-io'] as const;
 export type System = (typeof SYSTEMS)[number];
+/** The systems that are to reach the targets. */
+export const PARLEY = ['parley', 'parley-redis'] as const satisfies readonly System[];
 
 export const LABELS: Readonly<Record<System, string>> = {
   floor: 'bare ws relay (the floor)',
@@ -20,17 +22,20 @@ export const LABELS: Readonly<Record<System, string>> = {
   'socket-io': 'Socket.IO + Redis + SQLite',
 };
 
-/** `users` is the number of users that the system will be asked to know. */
-export async function start(system: System, users: number): Promise<Running> {
+/**
+ * @param users number of users that the system will be asked to know
+ * @param gateways of Parley; as many as it takes by itself if not given
+ */
+export async function start(system: System, users: number, gateways?: number): Promise<Running> {
   switch (system) {
     case 'floor':
       return startFloor();
     case 'socket-io':
       return startSocketIo();
     case 'parley':
-      return startParley(users, false);
+      return startParley(users, { redis: false, gateways });
     case 'parley-redis':
-      return startParley(users, true);
+      return startParley(users, { redis: true, gateways });
   }
 }
 

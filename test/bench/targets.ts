@@ -1,5 +1,5 @@
 import { median, ratioBetween, type Sample } from './sample.ts';
-import type { System } from './systems.ts';
+import { PARLEY, type System } from './systems.ts';
 
 /*
  * What Parley is to reach on any machine: ratios to what was measured beside it, and bounds a person would notice.
@@ -93,7 +93,7 @@ function stormFaults(samples: readonly Sample[], system: System): number {
 
 /** All targets that were measured, for Parley's variants. */
 export function targets(samples: readonly Sample[]): Reached[] {
-  return (['parley', 'parley-redis'] as const).flatMap((system) =>
+  return PARLEY.flatMap((system) =>
     TARGETS.map((entry) => {
       const value = entry.value(samples, system);
       const atLeast = 'atLeast' in entry;
