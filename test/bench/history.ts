@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { closeSync, copyFileSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { Agent, get } from 'node:http';
 import { join } from 'node:path';
 import { Histogram, type Latency } from './histogram.ts';
@@ -32,6 +32,7 @@ export async function measureHistory(
   const directory = temporaryDirectory();
   const databasePath = join(directory, 'chat.db');
   copyFileSync(original, databasePath);
+  flush(databasePath);
   if (kept === undefined) removeDirectory(originals);
   const server = await startParleyOn(
     { directory, databasePath },
@@ -46,6 +47,13 @@ export async function measureHistory(
   } finally {
     await server.stop();
   }
+}
+
+/** Or the kernel would write gigabytes while pages are fetched. */
+function flush(path: string): void {
+  const file = openSync(path, 'r+');
+  fsyncSync(file);
+  closeSync(file);
 }
 
 async function pages(
