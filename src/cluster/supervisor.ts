@@ -39,6 +39,12 @@ export interface WorkerSink {
   gone(): void;
 }
 
+/** What a worker is started with: its environment, and flags for Node. */
+export type Launch = {
+  readonly env: Readonly<Record<string, string>>;
+  readonly execArgv: readonly string[];
+};
+
 export interface SupervisorEvents {
   /** A worker has joined; answer with what to do with its bus items, and what when it is gone. */
   joined(name: string, send: (message: ToWorker) => void): WorkerSink;
@@ -55,7 +61,7 @@ export class Supervisor {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #events: SupervisorEvents;
-  readonly #envOf: (role: WorkerRole, name: string) => Record<string, string>;
+  readonly #launchOf: (role: WorkerRole, name: string) => Launch;
   readonly #slots = new Map<string, Slot>();
   #draining = false;
   #cancelPing: () => void = () => {};
@@ -63,12 +69,12 @@ export class Supervisor {
   constructor(
     clock: Clock,
     log: Logger,
-    envOf: (role: WorkerRole, name: string) => Record<string, string>,
+    launchOf: (role: WorkerRole, name: string) => Launch,
     events: SupervisorEvents,
   ) {
     this.#clock = clock;
     this.#log = log;
-    this.#envOf = envOf;
+    this.#launchOf = launchOf;
     this.#events = events;
     this.#ping();
   }
@@ -158,7 +164,9 @@ export class Supervisor {
   }
 
   #fork(slot: Slot): void {
-    const worker = cluster.fork(this.#envOf(slot.role, slot.name));
+    const { env, execArgv } = this.#launchOf(slot.role, slot.name);
+    cluster.setupPrimary({ execArgv: [...execArgv] });
+    const worker = cluster.fork(env);
     const life: Life = { worker, readyAt: undefined, heardAt: this.#clock.now(), failure: undefined };
     slot.life = life;
     const sink = this.#events.joined(slot.name, (message) => send(worker, message));
