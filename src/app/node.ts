@@ -40,7 +40,7 @@ const GATEWAY_SHARE = 0.75;
  * Dockerfile): it relays buffers and makes little else, and at 16 MB the buffers reached V8's limit on outside memory before
  * the young space was full, which set off full collections, three a second.
  */
-const YOUNG_SPACE_MB = { gateway: 8, reader: 32, writer: 32 } as const;
+const YOUNG_SPACE_MB = { gateway: 8, reader: 32, writer: 8 } as const;
 
 /** Runs a node: the primary and, through it, its workers. */
 export async function startNode(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
