@@ -154,19 +154,17 @@ export class CommandSender implements CommandSink {
   }
 
   #settleBatch({ seq, outcomes }: BatchResult): void {
-    const settlers = this.#take(seq);
-    if (settlers === undefined) return; // The answer to a batch that was sent twice.
+    const pending = this.#pending.get(seq);
+    if (pending === undefined) return; // The answer to a batch that was sent twice.
     this.#settledAt = this.#clock.now();
     const exceptions = new Map(outcomes);
-    for (const [i, settle] of settlers.entries()) settle(exceptions.get(i) ?? DONE);
+    for (const [i, settle] of this.#take(pending).entries()) settle(exceptions.get(i) ?? DONE);
   }
 
-  /** Takes a batch off the list: who waits for its commands; undefined if it is not there. */
-  #take(seq: number): readonly Settle[] | undefined {
-    const pending = this.#pending.get(seq);
-    if (pending === undefined) return undefined;
+  /** Takes a batch off the list. @returns who waits for its commands */
+  #take(pending: Pending): readonly Settle[] {
     const { batch, settle } = pending;
-    this.#pending.delete(seq);
+    this.#pending.delete(batch.seq);
     this.#release(batch.commands);
     // The map's outgrown tables refer to what was in them until the next full collection: measured, they kept every text
     // through two scavenges, which took twice as long.
@@ -199,9 +197,9 @@ export class CommandSender implements CommandSink {
     }
     // Nothing was sent: a batch of nothing takes the same way, through the log, a commit and the result's publication.
     if (this.#pending.size === 0 && now - this.#settledAt >= CANARY_EVERY_MS) this.#begin(now, [], []);
-    for (const [seq, pending] of this.#pending) {
+    for (const pending of this.#pending.values()) {
       if (now - pending.batch.at >= GIVE_UP_AFTER_MS) {
-        giveUp(this.#take(seq) ?? []);
+        giveUp(this.#take(pending));
       } else if (
         pending.sentAt !== undefined &&
         now - pending.sentAt >= RESEND_AFTER_MS * 2 ** (pending.tries - 1)

@@ -30,22 +30,27 @@ async function ledgerWithUsers(path: string): Promise<Ledger> {
   return ledger;
 }
 
+/** The ledger, and how often it was asked to finish a checkpoint. */
+function counting(ledger: Ledger) {
+  return {
+    finished: 0,
+    autoCheckpoint: (pages: number) => ledger.autoCheckpoint(pages),
+    finishCheckpoint() {
+      this.finished++;
+      ledger.finishCheckpoint();
+    },
+  };
+}
+
 test('G6 the write-ahead log stays short while commits go on without a pause, and none of them does a checkpoint', async () => {
   const path = `${folder}/short.db`;
   const ledger = await ledgerWithUsers(path);
   const failures: unknown[] = [];
-  let finished = 0;
-  const database = {
-    autoCheckpoint: (pages: number) => ledger.autoCheckpoint(pages),
-    finishCheckpoint: () => {
-      finished++;
-      ledger.finishCheckpoint();
-    },
-  };
+  const database = counting(ledger);
   const checkpointer = new Checkpointer(path, database, (error) => failures.push(error), PAGES);
   const started = Date.now();
-  while (finished < 5) {
-    assert.ok(Date.now() - started < 20_000, `${finished} checkpoints in 20 s`);
+  while (database.finished < 5) {
+    assert.ok(Date.now() - started < 20_000, `${database.finished} checkpoints in 20 s`);
     await writeMessages(ledger);
   }
   await checkpointer.stop();
@@ -53,7 +58,7 @@ test('G6 the write-ahead log stays short while commits go on without a pause, an
   const inDatabase = statSync(path).size / 4_096;
   assert.deepEqual(failures, []);
   // Every checkpoint was worth PAGES; without them the log would hold them all.
-  assert.ok(inLog < 4 * PAGES, `the log has room for ${inLog} pages after ${finished} checkpoints`);
+  assert.ok(inLog < 4 * PAGES, `the log has room for ${inLog} pages after ${database.finished} checkpoints`);
   assert.ok(inDatabase > 500, `${inDatabase} pages are in the database`);
   ledger.close();
   const reopened = await openLedger(path);
@@ -100,24 +105,17 @@ test('G8 stop: a thread that fails while it is being stopped does not keep what 
 test('G6 pages that somebody still reads are not copied; when they are let go of, the log is', async () => {
   const path = `${folder}/held.db`;
   const ledger = await ledgerWithUsers(path);
-  let finished = 0;
-  const database = {
-    autoCheckpoint: (pages: number) => ledger.autoCheckpoint(pages),
-    finishCheckpoint: () => {
-      finished++;
-      ledger.finishCheckpoint();
-    },
-  };
+  const database = counting(ledger);
   const reader = openForReading(path);
   reader.exec('BEGIN');
   reader.prepare('SELECT count(*) FROM messages').get();
   const checkpointer = new Checkpointer(path, database, (error) => assert.fail(String(error)), PAGES);
   for (let i = 0; i < 10; i++) await writeMessages(ledger);
   await sleep(500);
-  assert.equal(finished, 0, 'nothing could be copied');
+  assert.equal(database.finished, 0, 'nothing could be copied');
   reader.exec('COMMIT');
   await waitFor(
-    () => finished > 0,
+    () => database.finished > 0,
     5_000,
     () => 'the log was never copied',
   );
