@@ -5,9 +5,10 @@ import { Histogram, type Latency } from './histogram.ts';
 import { buildHistory, type HistoryDatabase } from './history-db.ts';
 import { startParleyOn } from './parley.ts';
 import { cpuBetween, sampleCpu, total } from './process-table.ts';
-import { removeDirectory, temporaryDirectory } from './processes.ts';
+import { temporaryDirectory } from './processes.ts';
 import type { Running } from './running.ts';
 import type { Measurement } from './scenarios.ts';
+import type { ParleySystem } from './systems.ts';
 
 /*
  * Pages of 50 messages at random places of a long and a short history, over HTTP, one after the other.
@@ -19,14 +20,13 @@ const PAGE = 50;
 const WARM_REQUESTS = 3_000;
 const REQUESTS = 5_000;
 
-/** The database is copied for the server, which writes to it; `kept` holds the original for the next time. */
+/** The database is copied for the server, which writes to it; `originals` holds it for the next time. */
 export async function measureHistory(
   messages: number,
-  system: 'parley' | 'parley-redis',
-  kept: string | undefined,
+  system: ParleySystem,
+  originals: string,
   say: (line: string) => void,
 ): Promise<Measurement> {
-  const originals = kept ?? temporaryDirectory();
   mkdirSync(originals, { recursive: true });
   const original = join(originals, `history-${messages}.db`);
   const history = await buildHistory(original, messages, say);
@@ -34,11 +34,7 @@ export async function measureHistory(
   const databasePath = join(directory, 'chat.db');
   copyFileSync(original, databasePath);
   flush(databasePath);
-  if (kept === undefined) removeDirectory(originals);
-  const server = await startParleyOn(
-    { directory, databasePath },
-    { redis: system === 'parley-redis', gateways: undefined },
-  );
+  const server = await startParleyOn({ directory, databasePath }, { redis: system === 'parley-redis' });
   try {
     const { latency, cpuUs } = await pages(server, history, messages);
     return {

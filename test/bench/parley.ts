@@ -28,7 +28,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TOKEN_TTL_S = 24 * 3600;
 
 /** `gateways`: as many as it takes by itself if not given. */
-export type Setting = { readonly redis: boolean; readonly gateways: number | undefined };
+export type Setting = { readonly redis: boolean; readonly gateways?: number | undefined };
 export type ParleyFiles = { readonly directory: string; readonly databasePath: string };
 
 /** A directory with a database that knows the first `users` users. */

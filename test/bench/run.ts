@@ -5,6 +5,7 @@ import { LoadGenerator } from './generator.ts';
 import { HISTORY_SIZES, measureHistory } from './history.ts';
 import { type Options, readOptions, type ScenarioName, USAGE } from './options.ts';
 import { picture } from './picture.ts';
+import { temporaryDirectory } from './processes.ts';
 import { type Sample, summarize } from './sample.ts';
 import { MEASURES, type Measurement, type Scenario } from './scenarios.ts';
 import { short } from './short.ts';
@@ -76,13 +77,14 @@ type Attempt = {
 
 function attempts(name: ScenarioName, options: Options): Attempt[] {
   if (name === 'history') {
+    const originals = options.historyDirectory ?? temporaryDirectory();
     const all = HISTORY_SIZES.flatMap((messages) =>
       PARLEY.filter((system) => options.systems.includes(system)).map((system) => ({ messages, system })),
     );
     return runsOf(options.largeRuns, all, ({ messages, system }, run) => ({
       title: `history, ${messages.toLocaleString('en')} messages, run ${run}: ${LABELS[system]}`,
       of: { system, run },
-      measure: async () => [await measureHistory(messages, system, options.historyDirectory, say)],
+      measure: async () => [await measureHistory(messages, system, originals, say)],
     }));
   }
   const scenario = MEASURES[name];

@@ -14,6 +14,7 @@ export const SYSTEMS = ['floor', 'parley', 'parley-redis', 'socket-io'] as const
 export type System = (typeof SYSTEMS)[number];
 /** The systems that are to reach the targets. */
 export const PARLEY = ['parley', 'parley-redis'] as const satisfies readonly System[];
+export type ParleySystem = (typeof PARLEY)[number];
 
 export const LABELS: Readonly<Record<System, string>> = {
   floor: 'bare ws relay (the floor)',
