@@ -6,15 +6,9 @@ import { hashPassword } from '../../src/auth/passwords.ts';
 import { Tokens } from '../../src/auth/tokens.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { openForWriting } from '../../src/db/open.ts';
+import { freePort } from '../support/ports.ts';
 import type { Login } from './dialect.ts';
-import {
-  freePort,
-  removeDirectory,
-  spawnProcess,
-  stopProcess,
-  temporaryDirectory,
-  untilReady,
-} from './processes.ts';
+import { removeDirectory, spawnProcess, stopProcess, temporaryDirectory, untilReady } from './processes.ts';
 import { startRedis } from './redis.ts';
 import { type Running, userIds } from './running.ts';
 

@@ -1,13 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import {
-  freePort,
-  removeDirectory,
-  spawnProcess,
-  stopProcess,
-  temporaryDirectory,
-  untilReady,
-} from './processes.ts';
+import { freePort } from '../support/ports.ts';
+import { removeDirectory, spawnProcess, stopProcess, temporaryDirectory, untilReady } from './processes.ts';
 
 export type RedisServer = { readonly port: number; readonly pid: number; stop(): Promise<void> };
 

@@ -1,8 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { freePort } from '../support/ports.ts';
 import { startParley } from './parley.ts';
-import { forkProcess, freePort, removeDirectory, stopProcess, temporaryDirectory } from './processes.ts';
+import { forkProcess, removeDirectory, stopProcess, temporaryDirectory } from './processes.ts';
 import { startRedis } from './redis.ts';
 import { type Running, userIds } from './running.ts';
 

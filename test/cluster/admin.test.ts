@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import type { ClusterAnswer } from '../../src/ops/cluster-view.ts';
-import { freePort, startRedis } from '../support/redis.ts';
+import { freePort } from '../support/ports.ts';
+import { startRedis } from '../support/redis.ts';
 import { startNode, temporaryFolder, waitFor } from '../support/server.ts';
 
 const folder = temporaryFolder({ after });

@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { connect, newUser } from '../support/client.ts';
 import { queryDatabase } from '../support/database.ts';
-import { freePort } from '../support/redis.ts';
+import { freePort } from '../support/ports.ts';
 import { startNode, temporaryFolder } from '../support/server.ts';
 
 const folder = temporaryFolder({ after });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { connect, newUser } from '../support/client.ts';
-import { freePort } from '../support/redis.ts';
+import { freePort } from '../support/ports.ts';
 import { signalPid, startNode, temporaryFolder, waitFor, waitReady } from '../support/server.ts';
 
 const folder = temporaryFolder({ after });

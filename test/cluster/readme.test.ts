@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { envSchema } from '../../src/config/env.ts';
-import { freePort } from '../support/redis.ts';
+import { freePort } from '../support/ports.ts';
 import { temporaryFolder } from '../support/server.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');

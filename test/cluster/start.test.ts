@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { after, test } from 'node:test';
-import { freePort } from '../support/redis.ts';
+import { freePort } from '../support/ports.ts';
 import { startNode, TestNode, temporaryFolder } from '../support/server.ts';
 
 const folder = temporaryFolder({ after });

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../support/redis.ts';
+import { freePort } from '../support/ports.ts';
 import type { RedisServer } from '../support/redis-server.ts';
 import { type RedisTopology, startCluster, startSentinel, startSingle } from '../support/redis-topologies.ts';
 import type { AffectedPath } from './fault-kind.ts';

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import slotOf from 'cluster-key-slot';
 import type { RedisOptions } from 'ioredis';
-import { freePort } from './redis.ts';
+import { freePort } from './ports.ts';
 import { RedisServer } from './redis-server.ts';
 import { waitFor } from './server.ts';
 
@@ -51,12 +51,8 @@ function server(
   return new RedisServer({ port, directory: join(directory, name), ...more, ...(logFile && { logFile }) });
 }
 
-/** Free ports, all different. */
-async function freePorts(count: number): Promise<number[]> {
-  const ports = new Set<number>();
-  while (ports.size < count) ports.add(await freePort());
-  return [...ports];
-}
+const freePorts = (count: number): Promise<number[]> =>
+  Promise.all(Array.from({ length: count }, () => freePort()));
 
 const topology = (
   url: string,
@@ -86,7 +82,7 @@ const theOnly = async (masters: RedisServer[]): Promise<RedisServer> => {
 };
 
 export async function startSingle(options: TopologyOptions): Promise<RedisTopology> {
-  const [port = 0] = await freePorts(1);
+  const port = await freePort();
   const redis = server(options, 'redis', port);
   await redis.start();
   const front = (await options.front?.(port)) ?? port;
@@ -95,7 +91,7 @@ export async function startSingle(options: TopologyOptions): Promise<RedisTopolo
 
 /** A user of the access list, with a password, over TLS. */
 export async function startSecured(options: TopologyOptions): Promise<RedisTopology> {
-  const [port = 0] = await freePorts(1);
+  const port = await freePort();
   const tls = secure({ ...options, tls: true });
   const redis = server(options, 'redis', port, {
     config: [

@@ -18,7 +18,7 @@ import { Relay } from '../faults/relay.ts';
 import { applicable, schedule } from '../faults/schedule.ts';
 import { timeline } from '../faults/timeline.ts';
 import { Volume } from '../faults/volume.ts';
-import { freePort } from '../support/redis.ts';
+import { freePort } from '../support/ports.ts';
 import { RedisServer } from '../support/redis-server.ts';
 
 function scratch(t: TestContext): string {

@@ -6,7 +6,8 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { probeRedis } from '../../src/bus/redis-probe.ts';
 import { parseRedisUrl } from '../../src/config/redis-url.ts';
-import { freePort, startRedis } from '../support/redis.ts';
+import { freePort } from '../support/ports.ts';
+import { startRedis } from '../support/redis.ts';
 import { RedisServer } from '../support/redis-server.ts';
 
 for (const form of ['redis://ADDRESS', 'redis+sentinel://ADDRESS/name', 'redis+cluster://ADDRESS']) {
