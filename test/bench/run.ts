@@ -35,6 +35,15 @@ async function main(): Promise<number> {
 
   const samples: Sample[] = [];
   const failures: string[] = [];
+  mkdirSync(ARTIFACTS, { recursive: true });
+  const save = () => {
+    const summaries = summarize(samples);
+    const reached = targets(samples);
+    const date = new Date().toISOString();
+    const report = { date, machine, options, targets: reached, failures, summaries, samples };
+    writeFileSync(`${ARTIFACTS}bench.json`, `${JSON.stringify(report, null, 2)}\n`);
+    return { summaries, reached };
+  };
   for (const name of options.scenarios) {
     for (const attempt of attempts(name, options)) {
       say(attempt.title);
@@ -46,23 +55,13 @@ async function main(): Promise<number> {
         failures.push(`${attempt.title}: ${(error as Error).message}`);
         say(`  failed: ${(error as Error).message}`);
       }
+      // All of it takes an hour: what was measured stays if that is cut short.
+      save();
     }
   }
 
-  const summaries = summarize(samples);
-  const reached = targets(samples);
+  const { summaries, reached } = save();
   console.log(table(summaries, reached, failures));
-  mkdirSync(ARTIFACTS, { recursive: true });
-  const report = {
-    date: new Date().toISOString(),
-    machine,
-    options,
-    targets: reached,
-    failures,
-    summaries,
-    samples,
-  };
-  writeFileSync(`${ARTIFACTS}bench.json`, `${JSON.stringify(report, null, 2)}\n`);
   const drawing = picture(summaries);
   if (drawing !== undefined) writeFileSync(`${ARTIFACTS}bench.svg`, drawing);
   console.log(`\nartifacts/bench.json${drawing === undefined ? '' : ', artifacts/bench.svg'}`);
