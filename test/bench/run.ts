@@ -35,15 +35,16 @@ async function main(): Promise<number> {
 
   const samples: Sample[] = [];
   const failures: string[] = [];
+  const report = () => ({
+    date: new Date().toISOString(),
+    machine,
+    options,
+    targets: targets(samples),
+    failures,
+    summaries: summarize(samples),
+    samples,
+  });
   mkdirSync(ARTIFACTS, { recursive: true });
-  const save = () => {
-    const summaries = summarize(samples);
-    const reached = targets(samples);
-    const date = new Date().toISOString();
-    const report = { date, machine, options, targets: reached, failures, summaries, samples };
-    writeFileSync(`${ARTIFACTS}bench.json`, `${JSON.stringify(report, null, 2)}\n`);
-    return { summaries, reached };
-  };
   for (const name of options.scenarios) {
     for (const attempt of attempts(name, options)) {
       say(attempt.title);
@@ -56,11 +57,11 @@ async function main(): Promise<number> {
         say(`  failed: ${(error as Error).message}`);
       }
       // All of it takes an hour: what was measured stays if that is cut short.
-      save();
+      writeFileSync(`${ARTIFACTS}bench.json`, `${JSON.stringify(report(), null, 2)}\n`);
     }
   }
 
-  const { summaries, reached } = save();
+  const { summaries, targets: reached } = report();
   console.log(table(summaries, reached, failures));
   const drawing = picture(summaries);
   if (drawing !== undefined) writeFileSync(`${ARTIFACTS}bench.svg`, drawing);

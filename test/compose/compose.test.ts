@@ -10,8 +10,9 @@ import { History } from '../faults/history.ts';
 import { Load, until } from '../faults/load.ts';
 import { createRandom } from '../faults/random.ts';
 import { call, connect, newUser, register, type TestSocket } from '../support/client.ts';
+import { freePort } from '../support/ports.ts';
 import { waitFor } from '../support/server.ts';
-import { docker, feed, quietPort, ROOT, SERVICES, Stack } from './engine.ts';
+import { docker, feed, ROOT, SERVICES, Stack } from './engine.ts';
 import { allFaults, rollingReplacement, rollingRestart, untilHealthy } from './faults.ts';
 import { during, felt, type Stretch, table } from './recovery.ts';
 
@@ -25,7 +26,7 @@ const START_MS = 180_000;
 const WELL_AGAIN_MS = 45_000;
 const REPORT = path.join(ROOT, 'artifacts/compose');
 
-const ports = { chat: await quietPort(), admin: await quietPort() };
+const ports = { chat: await freePort(), admin: await freePort() };
 const url = `http://127.0.0.1:${ports.chat}`;
 const admin = `http://127.0.0.1:${ports.admin}`;
 const stack = new Stack('parley-test', { PORT: String(ports.chat), ADMIN_PORT: String(ports.admin) });

@@ -1,5 +1,4 @@
 import { execFile, spawnSync } from 'node:child_process';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
@@ -29,21 +28,6 @@ function composeCommand(): readonly [string, ...string[]] | undefined {
 export async function docker(...args: string[]): Promise<string> {
   const { stdout } = await run('docker', args, { maxBuffer: 64 * 1024 * 1024 });
   return stdout.trim();
-}
-
-/** A free port below those that the system hands out: while its container is down, nobody else comes to have it. */
-export async function quietPort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
-    const server = createServer();
-    const free = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, () => resolve(true));
-    });
-    if (!free) continue;
-    await new Promise((closed) => server.close(closed));
-    return port;
-  }
 }
 
 /** Feeds a program with text; its exit code and all it said. */

@@ -2,8 +2,8 @@ import { createServer, type Server } from 'node:net';
 
 /*
  * Ports for servers that must be told one. They are below those that systems give to outgoing connections (Linux: from
- * 32,768), and no two processes are given the same: each keeps a block of them to itself, by listening on its first port
- * until it ends.
+ * 32,768), so that nobody comes to have one while its server is down. No two processes are given the same: each keeps a
+ * block of them to itself, by listening on its first port until it ends.
  */
 
 const FIRST = 10_000;
@@ -46,6 +46,6 @@ function listen(port: number): Promise<Server | undefined> {
     server.once('error', (error: NodeJS.ErrnoException) =>
       error.code === 'EADDRINUSE' ? resolve(undefined) : reject(error),
     );
-    server.listen(port, '0.0.0.0', () => resolve(server));
+    server.listen(port, () => resolve(server));
   });
 }

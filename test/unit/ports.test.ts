@@ -31,11 +31,10 @@ test('processes that run at the same time are never given the same port', async 
   assert.ok(ports.every((port) => port < 32_768));
 });
 
-test('a port that is in use on one address is not given', async () => {
+test('a port that is in use on one address is not given', async (t) => {
   const port = await freePort();
   const taken = createServer().listen(port + 1, '127.0.0.1');
+  t.after(() => taken.close());
   await once(taken, 'listening');
   assert.notEqual(await freePort(), port + 1);
-  taken.close();
-  await once(taken, 'close');
 });
