@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type BrokerItem, type BusItem, ItemBatcher, type Link } from './ipc-items.ts';
+import { type BrokerItem, type BusItem, ItemBatcher, type Link, type Publications } from './ipc-items.ts';
 
 /** Entries the log holds, the text in them in UTF-16 units, and requests that wait for somebody to serve, before more are refused. */
 const LOG_MAX = 100_000;
@@ -55,11 +55,9 @@ export class IpcBroker {
 
   #handle(member: Member, item: BusItem): void {
     switch (item.do) {
-      case 'publish': {
-        const published: BrokerItem = { on: 'published', channel: item.channel, payload: item.payload };
-        for (const subscriber of this.#channels.get(item.channel) ?? []) subscriber.out.add(published);
+      case 'publish':
+        this.#publish(item);
         return;
-      }
       case 'subscribe': {
         const subscribers = this.#channels.get(item.channel) ?? new Set();
         this.#channels.set(item.channel, subscribers.add(member));
@@ -76,7 +74,7 @@ export class IpcBroker {
         }
         this.#log.push(item.payload);
         this.#logUnits += item.payload.length;
-        member.out.add({ on: 'done', ref: item.ref });
+        member.out.addWithNext({ on: 'done', ref: item.ref });
         this.#feedReader();
         return;
       case 'read':
@@ -114,6 +112,22 @@ export class IpcBroker {
         return;
       }
     }
+  }
+
+  #publish({ channels, payloads }: Publications): void {
+    const shares = new Map<Member, { channels: string[]; payloads: string[] }>();
+    channels.forEach((channel, i) => {
+      for (const subscriber of this.#channels.get(channel) ?? []) {
+        let share = shares.get(subscriber);
+        if (share === undefined) {
+          share = { channels: [], payloads: [] };
+          shares.set(subscriber, share);
+        }
+        share.channels.push(channel);
+        share.payloads.push(payloads[i] as string);
+      }
+    });
+    for (const [subscriber, share] of shares) subscriber.out.add({ on: 'published', ...share });
   }
 
   #read(member: Member, item: Extract<BusItem, { do: 'read' }>): void {

@@ -20,7 +20,12 @@ export class IpcBus implements Bus {
   }
 
   async publish(publications: readonly Publication[]): Promise<void> {
-    for (const { channel, payload } of publications) this.#out.add({ do: 'publish', channel, payload });
+    if (publications.length === 0) return;
+    this.#out.add({
+      do: 'publish',
+      channels: publications.map(({ channel }) => channel),
+      payloads: publications.map(({ payload }) => payload),
+    });
   }
 
   subscribe(channel: string, listener: (payload: string) => void): Promise<void> {
@@ -63,6 +68,7 @@ export class IpcBus implements Bus {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#out.flush();
+    this.#listeners.clear();
     this.#closed = true;
   }
 
@@ -83,7 +89,8 @@ export class IpcBus implements Bus {
   #handle(item: BrokerItem): void {
     switch (item.on) {
       case 'published':
-        this.#listeners.get(item.channel)?.(item.payload);
+        for (let i = 0; i < item.channels.length; i++)
+          this.#listeners.get(item.channels[i] as string)?.(item.payloads[i] as string);
         return;
       case 'done':
         this.#take(item.ref)?.resolve(undefined as never);
