@@ -62,26 +62,38 @@ test('G5: when results may have been missed, what waits for one is appended agai
   assert.equal(entries().length, 5, 'what has its result is left alone');
 });
 
-test('what comes alone is appended at once, what comes within a millisecond of an append together after it', async (t) => {
+test('what comes alone is appended at once; after an append of n commands, what comes within n ms goes together, 4 ms at most', async (t) => {
   const { clock, sender, entries } = await bench(t);
-  const submit = async (): Promise<void> => {
-    sender.submit(command, () => {});
+  const submit = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i++) sender.submit(command, () => {});
     await settle();
   };
-  await submit();
-  await submit();
-  await submit();
-  assert.deepEqual(
-    entries().map(({ commands }) => commands.length),
-    [1],
-  );
-  clock.advance(1);
-  await settle();
-  assert.deepEqual(
-    entries().map(({ commands }) => commands.length),
-    [1, 2],
-  );
-  clock.advance(1);
-  await submit();
-  assert.equal(entries().length, 3);
+  const expectBatches = (...sizes: number[]): void =>
+    assert.deepEqual(
+      entries().map(({ commands }) => commands.length),
+      sizes,
+    );
+  const pass = async (ms: number): Promise<void> => {
+    clock.advance(ms);
+    await settle();
+  };
+  await submit(1);
+  await submit(1);
+  await submit(1);
+  expectBatches(1);
+  await pass(1);
+  expectBatches(1, 2);
+  await submit(9);
+  await pass(1);
+  expectBatches(1, 2);
+  await pass(1);
+  expectBatches(1, 2, 9);
+  await submit(1);
+  await pass(3);
+  expectBatches(1, 2, 9);
+  await pass(1);
+  expectBatches(1, 2, 9, 1);
+  await pass(1);
+  await submit(1);
+  expectBatches(1, 2, 9, 1, 1);
 });

@@ -16,6 +16,7 @@ import type { Watcher } from '../presence.ts';
 import { FrameBudget } from './frame-budget.ts';
 import { FrameError, parseFrame } from './parse-frame.ts';
 import type { SessionContext } from './session-context.ts';
+import { textFrames } from './text-frames.ts';
 
 /**
  * waiting: no connect frame yet.
@@ -189,7 +190,7 @@ export class Session implements FeedMember, Watcher {
   /** The echo comes through the feed; here come the other answers. */
   #settle(outcome: Outcome, clientId: string | undefined): void {
     this.#unanswered--;
-    if (outcome.kind === 'repeat') this.#write(outcome.frame);
+    if (outcome.kind === 'repeat') this.#write([outcome.frame]);
     if (outcome.kind === 'refused') this.#refuse(new ParleyError(outcome.code), clientId);
     if (this.#unanswered === 0) this.#onIdle?.();
   }
@@ -272,7 +273,7 @@ export class Session implements FeedMember, Watcher {
       const text = `{"type":"page","messages":[${page.frames.join(',')}],"upto":${page.upto},"more":${!live}}`;
       if (live) {
         this.#state = { name: 'live', user: state.user, cursor: state.cursor };
-        return this.#write(text);
+        return this.#write([text]);
       }
       // The next page is fetched when this one has left.
       await new Promise<void>((resolve) => this.#ws.send(text, () => resolve()));
@@ -285,17 +286,16 @@ export class Session implements FeedMember, Watcher {
   deliver(ids: readonly number[], frames: readonly string[]): void {
     const state = this.#state;
     if (state.name !== 'live') return;
-    for (let i = 0; i < ids.length; i++) {
-      const id = ids[i] as number;
-      if (id <= state.cursor) continue;
-      state.cursor = id;
-      this.#write(frames[i] as string);
-    }
-    this.#context.delivered(ids.length);
+    const known = ids.findLastIndex((id) => id <= state.cursor) + 1;
+    if (known === ids.length) return;
+    state.cursor = ids.at(-1) as number;
+    this.#write(known === 0 ? frames : frames.slice(known));
+    this.#context.delivered(ids.length - known);
   }
 
   signal(frame: string): void {
-    if (this.#full && (this.#state.name === 'live' || this.#state.name === 'catching-up')) this.#write(frame);
+    if (this.#full && (this.#state.name === 'live' || this.#state.name === 'catching-up'))
+      this.#write([frame]);
   }
 
   presence(online: readonly string[], offline: readonly string[]): void {
@@ -329,18 +329,20 @@ export class Session implements FeedMember, Watcher {
   // ---- to the client ---------------------------------------------------------------------------------------------
 
   #sendFrame(frame: ServerFrame): void {
-    this.#write(JSON.stringify(frame));
+    this.#write([JSON.stringify(frame)]);
   }
 
-  #write(text: string): void {
+  #write(texts: readonly string[]): void {
     // What is held back until the end of this turn has had no chance to leave yet: only its own, larger bound counts.
     const bound = this.#socket.writableCorked === 0 ? LIMITS.unsentBytes : UNSENT_IN_TURN_BYTES;
     if (this.#ws.bufferedAmount > bound) {
       this.#context.overflowed('unsent');
       return this.close('slowConsumer', new ParleyError('slow_consumer'));
     }
+    // The client has begun to close: nothing may follow our answer to that.
+    if (this.#ws.readyState !== this.#ws.OPEN) return;
     this.#context.writes.hold(this.#socket);
-    this.#ws.send(text);
+    this.#socket.write(textFrames(texts));
   }
 
   #refuse(error: ParleyError, clientId?: string): void {
