@@ -110,7 +110,8 @@ export class RedisBus implements Bus {
       this.#key('log'),
       from,
     )) as [key: string, entries: [id: string, fields: [string, string]][]][] | null;
-    const entries = answer?.[0]?.[1];
+    // Taken out of the answer, which lives longer than it is of use (redis-connection.ts).
+    const entries = answer?.[0]?.[1].splice(0);
     if (entries !== undefined) return entries.map(([position, [, payload]]) => ({ position, payload }));
     if (after !== undefined && (await this.#newestPosition()) < streamOrder(after))
       this.#lostPosition = after;

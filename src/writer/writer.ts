@@ -21,7 +21,8 @@ const COMMITS_APART_MS = 2;
 const BEAT_EVERY_MS = 500;
 /** An idle writer proves this often that it can commit, in milliseconds. */
 const CANARY_EVERY_MS = 2_000;
-const TRIM_EVERY_MS = 1_000;
+/** What is committed leaves the log this often, in milliseconds: the broker's young space is not to outgrow it. */
+const TRIM_EVERY_MS = 100;
 /** Pause before a failed commit, or a failed read, is tried again, in milliseconds. */
 const RETRY_MS = 200;
 
