@@ -8,10 +8,12 @@ const BATCH_MAX = 500;
 /** Appends under way at once: the next batch collects while one is. */
 const APPENDS_MAX = 2;
 /**
- * After an append of n commands the next begins n milliseconds later, and so long at most: what comes alone does not wait,
- * and batches grow with load. Measured at half of the full load on 2 cores, against 1 ms: 8 to 16 % less CPU per message in
- * all processes, embedded and with Redis, and no more at the median, since whoever is less busy answers sooner.
+ * What comes alone is appended at once. The next append begins a millisecond later for every four commands in this one, and
+ * four later at most, so batches grow with load: measured at half of the full load on 2 cores, 4 ms cost 8 to 16 % less CPU per
+ * message in all processes than 1 ms, embedded and with Redis, and nothing at the median, since whoever is less busy answers
+ * sooner.
  */
+const COMMANDS_PER_MS_APART = 4;
 const APPENDS_APART_MAX_MS = 4;
 /** Commands handed in and not settled, and the text in them in UTF-16 units, before more are refused. */
 const PENDING_MAX = 20_000;
@@ -123,7 +125,7 @@ export class CommandSender implements CommandSink {
 
   #flush(): void {
     if (this.#resting || this.#commands.length === 0 || this.#appending >= APPENDS_MAX) return;
-    const rest = Math.min(this.#commands.length, APPENDS_APART_MAX_MS);
+    const rest = Math.min(Math.ceil(this.#commands.length / COMMANDS_PER_MS_APART), APPENDS_APART_MAX_MS);
     while (this.#commands.length > 0 && this.#appending < APPENDS_MAX) {
       this.#begin(this.#firstAt, this.#commands.splice(0, BATCH_MAX), this.#settle.splice(0, BATCH_MAX));
     }

@@ -62,38 +62,33 @@ test('G5: when results may have been missed, what waits for one is appended agai
   assert.equal(entries().length, 5, 'what has its result is left alone');
 });
 
-test('what comes alone is appended at once; after an append of n commands, what comes within n ms goes together, 4 ms at most', async (t) => {
+test('what comes alone is appended at once; the next append a millisecond later for every four commands, four at most', async (t) => {
   const { clock, sender, entries } = await bench(t);
+  const sizes: number[] = [];
   const submit = async (count: number): Promise<void> => {
     for (let i = 0; i < count; i++) sender.submit(command, () => {});
     await settle();
   };
-  const expectBatches = (...sizes: number[]): void =>
-    assert.deepEqual(
-      entries().map(({ commands }) => commands.length),
-      sizes,
-    );
-  const pass = async (ms: number): Promise<void> => {
-    clock.advance(ms);
-    await settle();
+  /** Time passes; `size` commands have been appended at its end, and none before. */
+  const appendedAfter = async (ms: number, size: number): Promise<void> => {
+    const batches = (): number[] => entries().map(({ commands }) => commands.length);
+    for (let passed = 0; passed < ms; passed++) {
+      assert.deepEqual(batches(), sizes, `${passed} ms after`);
+      clock.advance(1);
+      await settle();
+    }
+    sizes.push(size);
+    assert.deepEqual(batches(), sizes);
   };
   await submit(1);
+  await appendedAfter(0, 1);
+  await submit(5);
+  await appendedAfter(1, 5);
+  await submit(40);
+  await appendedAfter(2, 40);
   await submit(1);
-  await submit(1);
-  expectBatches(1);
-  await pass(1);
-  expectBatches(1, 2);
-  await submit(9);
-  await pass(1);
-  expectBatches(1, 2);
-  await pass(1);
-  expectBatches(1, 2, 9);
-  await submit(1);
-  await pass(3);
-  expectBatches(1, 2, 9);
-  await pass(1);
-  expectBatches(1, 2, 9, 1);
-  await pass(1);
-  await submit(1);
-  expectBatches(1, 2, 9, 1, 1);
+  await appendedAfter(4, 1);
+  clock.advance(1);
+  await submit(2);
+  await appendedAfter(0, 2);
 });
