@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
-import { Duplex } from 'node:stream';
-import type { WebSocket } from 'ws';
+import { Duplex, type Writable } from 'node:stream';
+import * as ws from 'ws';
 import { CHANNELS } from '../../src/bus/channels.ts';
 import { CommandSender } from '../../src/bus/command-sender.ts';
 import { ParleyError } from '../../src/contract/errors.ts';
@@ -18,12 +18,26 @@ import type { ScriptedPort } from './scripted-bus.ts';
 
 type Frame = { readonly type: string } & Record<string, unknown>;
 
+/** The half of `ws` that reads frames: part of the package, not of its types. */
+const { Receiver } = ws as unknown as { Receiver: new (options: { isServer: boolean }) => Writable };
+
 /** A WebSocket whose other end is the test. */
 class FakeWebSocket extends EventEmitter {
+  readonly OPEN = 1;
   readonly frames: Frame[] = [];
   readonly bufferedAmount = 0;
-  readonly _socket = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+  readonly #received = new Receiver({ isServer: false }).on('message', (text: Buffer) =>
+    this.frames.push(JSON.parse(text.toString())),
+  );
+  readonly _socket = new Duplex({
+    read() {},
+    write: (chunk, _encoding, done) => this.#received.write(chunk, done),
+  });
   closed: number | undefined;
+
+  get readyState(): number {
+    return this.closed === undefined ? this.OPEN : 3;
+  }
 
   send(text: string, done?: () => void): void {
     if (this.closed === undefined) this.frames.push(JSON.parse(text));
@@ -138,7 +152,7 @@ export class BenchGateway {
 
   open(user: string, since?: number): FakeClient {
     const client = new FakeClient(user, since);
-    new Session(client.ws as unknown as WebSocket, client.ws._socket, true, undefined, this.#context);
+    new Session(client.ws as unknown as ws.WebSocket, client.ws._socket, true, undefined, this.#context);
     client.connect();
     return client;
   }
