@@ -1,7 +1,9 @@
 import cluster from 'node:cluster';
-import { checkRuntime } from './config/runtime.ts';
+import { enableCompileCache } from 'node:module';
+import { COMPILE_CACHE, checkRuntime } from './config/runtime.ts';
 
 checkRuntime();
+enableCompileCache(COMPILE_CACHE);
 // Imported late: the rest needs the Node version that was just checked.
 const [command, ...rest] = process.argv.slice(2);
 if (cluster.isWorker) {

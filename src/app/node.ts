@@ -13,6 +13,7 @@ import type { WriterStatus } from '../cluster/messages.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
 import { type Config, ConfigError, readConfig } from '../config/config.ts';
 import { redactedUrl } from '../config/redis-url.ts';
+import { COMPILE_CACHE } from '../config/runtime.ts';
 import { workerEnvironment } from '../config/worker.ts';
 import { createLogger, type Logger } from '../ops/logger.ts';
 import { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
@@ -102,6 +103,8 @@ class Node {
           ...workerEnvironment({ role, name, node }),
           // PORT=0 is chosen once: all listen on the same.
           PORT: String(config.http.port),
+          // From its first file on, so that it need not load what strips types.
+          NODE_COMPILE_CACHE: COMPILE_CACHE,
         },
         execArgv: [
           ...process.execArgv,

@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { COMPILE_CACHE } from '../../src/config/runtime.ts';
 
 /*
  * What `npm test` runs: finds the programs that npm can't bring, checks types and style, measures
@@ -61,7 +62,11 @@ function provide({ program, package: debianPackage }: (typeof PROGRAMS)[number])
 function step(title: string, command: string, args: readonly string[]): void {
   const started = Date.now();
   process.stdout.write(`\n── ${title}\n`);
-  const { status } = spawnSync(command, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] });
+  const { status } = spawnSync(command, args, {
+    cwd: ROOT,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
+  });
   if (status !== 0) {
     process.stderr.write(`\n${title}: failed\n`);
     process.exit(1);
