@@ -286,8 +286,8 @@ export class Session implements FeedMember, Watcher {
   deliver(ids: readonly number[], frames: readonly string[]): void {
     const state = this.#state;
     if (state.name !== 'live') return;
-    const known = ids.findLastIndex((id) => id <= state.cursor) + 1;
-    if (known === ids.length) return;
+    const known = ids.findIndex((id) => id > state.cursor);
+    if (known === -1) return;
     state.cursor = ids.at(-1) as number;
     this.#write(known === 0 ? frames : frames.slice(known));
     this.#context.delivered(ids.length - known);
@@ -335,14 +335,16 @@ export class Session implements FeedMember, Watcher {
   #write(texts: readonly string[]): void {
     // What is held back until the end of this turn has had no chance to leave yet: only its own, larger bound counts.
     const bound = this.#socket.writableCorked === 0 ? LIMITS.unsentBytes : UNSENT_IN_TURN_BYTES;
-    if (this.#ws.bufferedAmount > bound) {
+    const frames = textFrames(texts);
+    const unsent = this.#ws.bufferedAmount;
+    if (unsent > bound || unsent + frames.length > UNSENT_IN_TURN_BYTES) {
       this.#context.overflowed('unsent');
       return this.close('slowConsumer', new ParleyError('slow_consumer'));
     }
     // The client has begun to close: nothing may follow our answer to that.
     if (this.#ws.readyState !== this.#ws.OPEN) return;
     this.#context.writes.hold(this.#socket);
-    this.#socket.write(textFrames(texts));
+    this.#socket.write(frames);
   }
 
   #refuse(error: ParleyError, clientId?: string): void {

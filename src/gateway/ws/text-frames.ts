@@ -10,12 +10,11 @@ const HEADER_MAX = 10;
  * the way of four frames through it and Node's streams costs as much again as the system call that sends them.
  */
 export function textFrames(texts: readonly string[]): Buffer {
-  let bytes = 0;
-  for (const text of texts) bytes += HEADER_MAX + Buffer.byteLength(text);
-  const frames = Buffer.allocUnsafe(bytes);
+  const lengths = texts.map((text) => Buffer.byteLength(text));
+  const frames = Buffer.allocUnsafe(lengths.reduce((sum, length) => sum + HEADER_MAX + length, 0));
   let at = 0;
-  for (const text of texts) {
-    const length = Buffer.byteLength(text);
+  for (let i = 0; i < texts.length; i++) {
+    const length = lengths[i] as number;
     frames[at] = FINAL_TEXT;
     if (length < LENGTH_16) {
       frames[at + 1] = length;
@@ -29,7 +28,7 @@ export function textFrames(texts: readonly string[]): Buffer {
       frames.writeBigUInt64BE(BigInt(length), at + 2);
       at += 10;
     }
-    at += frames.write(text, at);
+    at += frames.write(texts[i] as string, at);
   }
   return frames.subarray(0, at);
 }
