@@ -1,5 +1,5 @@
 import cluster from 'node:cluster';
-import { enableCompileCache } from 'node:module';
+import { enableCompileCache, flushCompileCache } from 'node:module';
 import { COMPILE_CACHE, checkRuntime } from './config/runtime.ts';
 
 checkRuntime();
@@ -9,9 +9,12 @@ const [command, ...rest] = process.argv.slice(2);
 if (cluster.isWorker) {
   const { startWorker } = await import('./app/worker.ts');
   await startWorker(process.env);
+  // Now, and not at the end of the process: whoever takes the place of one that was killed starts as quickly.
+  flushCompileCache();
 } else if (command === undefined) {
   const { startNode } = await import('./app/node.ts');
   await startNode(process.env);
+  flushCompileCache();
 } else if (command === 'backup') {
   const { backUp } = await import('./app/backup.ts');
   await backUp(process.env, rest[0]);

@@ -1,8 +1,6 @@
 import { IpcBus } from '../bus/ipc-bus.ts';
 import type { BrokerItem, BusItem, Link } from '../bus/ipc-items.ts';
-import { RedisBus } from '../bus/redis-bus.ts';
-import { keyPrefix, type RedisClient } from '../bus/redis-connection.ts';
-import { RedisLeaser } from '../bus/redis-lease.ts';
+import type { RedisClient } from '../bus/redis-connection.ts';
 import type { Config } from '../config/config.ts';
 import type { Bus } from '../core/bus.ts';
 import type { Leaser } from '../core/lease.ts';
@@ -18,8 +16,12 @@ export type ConnectedBus = {
   close(): Promise<void>;
 };
 
-/** The one place that knows which adapters serve the bus and the lease. */
-export function connectBus(config: Config, name: string, link: Link<BusItem, BrokerItem>): ConnectedBus {
+/** The one place that knows which adapters serve the bus and the lease. What Redis needs is loaded where there is Redis. */
+export async function connectBus(
+  config: Config,
+  name: string,
+  link: Link<BusItem, BrokerItem>,
+): Promise<ConnectedBus> {
   if (config.bus.kind === 'ipc') {
     const bus = new IpcBus(link);
     return {
@@ -30,6 +32,9 @@ export function connectBus(config: Config, name: string, link: Link<BusItem, Bro
       close: () => bus.close(),
     };
   }
+  const { RedisBus } = await import('../bus/redis-bus.ts');
+  const { keyPrefix } = await import('../bus/redis-connection.ts');
+  const { RedisLeaser } = await import('../bus/redis-lease.ts');
   const target = config.bus.redis;
   const bus = new RedisBus(target, name);
   return {

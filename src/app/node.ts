@@ -7,7 +7,6 @@ import { systemClock } from '../base/clock.ts';
 import { IpcBroker } from '../bus/ipc-broker.ts';
 import type { BrokerItem, BusItem } from '../bus/ipc-items.ts';
 import { localLink } from '../bus/local-link.ts';
-import { probeRedis } from '../bus/redis-probe.ts';
 import { reservePort } from '../cluster/listen-address.ts';
 import type { WriterStatus } from '../cluster/messages.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
@@ -55,6 +54,7 @@ export async function startNode(environment: Readonly<Record<string, string | un
   process.title = 'parley: primary';
   if (config.bus.kind === 'redis') {
     const { redis } = config.bus;
+    const { probeRedis } = await import('../bus/redis-probe.ts');
     await probeRedis(redis).catch((error: Error) =>
       fail(`Redis at ${redactedUrl(redis)} can't be reached: ${error.message}.`),
     );
@@ -66,6 +66,7 @@ export async function startNode(environment: Readonly<Record<string, string | un
       ? port
       : await reservePort(host, port).catch((error) => fail(startFailure(error, config.http)));
   new Node(
+    // PORT=0 is chosen once: all workers listen on the same.
     { ...config, http: { ...config.http, port: reserved } },
     node,
     createLogger(config.logLevel, { node, worker: 'primary' }),
@@ -100,11 +101,9 @@ class Node {
       log,
       (role, name) => ({
         env: {
-          ...workerEnvironment({ role, name, node }),
-          // PORT=0 is chosen once: all listen on the same.
-          PORT: String(config.http.port),
+          ...workerEnvironment({ role, name, node, config }),
           // From its first file on, so that it need not load what strips types.
-          NODE_COMPILE_CACHE: COMPILE_CACHE,
+          NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? COMPILE_CACHE,
         },
         execArgv: [
           ...process.execArgv,
@@ -147,8 +146,9 @@ class Node {
     cluster.setupPrimary({ serialization: 'advanced' });
     process.on('SIGTERM', () => void this.#stop('SIGTERM'));
     process.on('SIGINT', () => void this.#stop('SIGINT'));
-    if (this.#config.role === 'gateway') this.#runGateways();
-    else this.#supervisor.run('writer', 'writer');
+    if (this.#config.role !== 'gateway') this.#supervisor.run('writer', 'writer');
+    // Gateways load while the writer opens the database; they are not ready before it is.
+    for (let i = 1; i <= this.#config.gateways; i++) this.#supervisor.run('gateway', `gateway ${i}`);
     setInterval(() => this.#tellTrouble(), TELL_TROUBLE_EVERY_MS);
     void this.#listenForOperators();
   }
@@ -190,16 +190,16 @@ class Node {
   }
 
   /** The primary's own place on the bus, for what nodes tell each other about themselves. */
-  #reports(): ClusterReports {
+  async #reports(): Promise<ClusterReports> {
     const [mine, brokers] = localLink<BusItem, BrokerItem>();
     this.#broker?.attach(brokers);
-    const { bus } = connectBus(this.#config, 'primary', mine);
+    const { bus } = await connectBus(this.#config, 'primary', mine);
     return new ClusterReports(this.#name, bus, () => this.#summary());
   }
 
   async #listenForOperators(): Promise<void> {
     const { host, port, chosen } = this.#config.admin;
-    const reports = this.#reports();
+    const reports = await this.#reports();
     await reports.start();
     const server = createAdminServer({
       metrics: this.#metrics,
@@ -238,10 +238,6 @@ class Node {
     }).finally(() => this.#backups.delete(file));
   }
 
-  #runGateways(): void {
-    for (let i = 1; i <= this.#config.gateways; i++) this.#supervisor.run('gateway', `gateway ${i}`);
-  }
-
   #heardWriter(status: WriterStatus): void {
     this.#writer = status;
     if (status.kind === 'standby' && this.#config.bus.kind === 'ipc') {
@@ -258,7 +254,6 @@ class Node {
       for (let i = 1; i <= this.#config.readers; i++)
         this.#supervisor.run('reader', this.#config.readers > 1 ? `reader ${i}` : 'reader');
     }
-    this.#runGateways();
     this.#sayStarted();
   }
 

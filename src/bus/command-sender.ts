@@ -105,6 +105,14 @@ export class CommandSender implements CommandSink {
     this.#refusing = refusing;
   }
 
+  /**
+   * A batch of nothing takes the way of every other, through the log, a commit and the result's publication. The writer
+   * answers with a beat, too.
+   */
+  sendCanary(): void {
+    this.#begin(this.#clock.now(), [], []);
+  }
+
   submit(command: Command, settle: Settle): void {
     if (this.#refusing) return settle(UNAVAILABLE);
     if (this.#unsettled >= PENDING_MAX || this.#units >= PENDING_UNITS_MAX) return settle(OVERLOADED);
@@ -199,8 +207,7 @@ export class CommandSender implements CommandSink {
       this.#release(this.#commands.splice(0));
       giveUp(this.#settle.splice(0));
     }
-    // Nothing was sent: a batch of nothing takes the same way, through the log, a commit and the result's publication.
-    if (this.#pending.size === 0 && now - this.#settledAt >= CANARY_EVERY_MS) this.#begin(now, [], []);
+    if (this.#pending.size === 0 && now - this.#settledAt >= CANARY_EVERY_MS) this.sendCanary();
     for (const pending of this.#pending.values()) {
       if (now - pending.batch.at >= GIVE_UP_AFTER_MS) {
         giveUp(this.#take(pending));

@@ -13,8 +13,8 @@ export function checkRuntime(): void {
 }
 
 /**
- * Where Node keeps what it has compiled: a node starts in two thirds of the time, and so does a worker in place of another. Not in
- * the system's temporary directory, where others could put code that this process would run. Where it can't be written,
- * all goes on without.
+ * Where Node keeps what it has compiled, unless NODE_COMPILE_CACHE says otherwise: a node starts in two thirds of the time, and
+ * so does a worker in place of another. Not in the system's temporary directory, where others could put code that this
+ * process would run. Where it can't be written, all goes on without.
  */
 export const COMPILE_CACHE = path.join(import.meta.dirname, '../../node_modules/.cache/compile');

@@ -1,26 +1,25 @@
-/** Which worker of which node a forked process is; its primary says so in the environment. */
-export type WorkerIdentity = {
+import type { Config } from './config.ts';
+
+/** What a forked process is told by its primary: which worker of which node it is, and the node's settings. */
+export type WorkerOrder = {
   readonly role: 'gateway' | 'writer' | 'reader';
   /** Unique within the node, such as `gateway 2`. */
   readonly name: string;
   /** Unique in the cluster; new with each start of the primary. */
   readonly node: string;
+  /** Read and checked once, by the primary. */
+  readonly config: Config;
 };
 
-export function workerEnvironment(identity: WorkerIdentity): Record<string, string> {
-  return { PARLEY_WORKER_ROLE: identity.role, PARLEY_WORKER_NAME: identity.name, PARLEY_NODE: identity.node };
+const VARIABLE = 'PARLEY_WORKER';
+
+export function workerEnvironment(order: WorkerOrder): Record<string, string> {
+  return { [VARIABLE]: JSON.stringify(order) };
 }
 
-export function readWorkerIdentity(
-  environment: Readonly<Record<string, string | undefined>>,
-): WorkerIdentity {
-  const { PARLEY_WORKER_ROLE: role, PARLEY_WORKER_NAME: name, PARLEY_NODE: node } = environment;
-  if (
-    (role !== 'gateway' && role !== 'writer' && role !== 'reader') ||
-    name === undefined ||
-    node === undefined
-  ) {
-    throw new Error('a worker is started by its primary only');
-  }
-  return { role, name, node };
+/** @throws Error if the process was not forked by a primary */
+export function readWorkerOrder(environment: Readonly<Record<string, string | undefined>>): WorkerOrder {
+  const order = environment[VARIABLE];
+  if (order === undefined) throw new Error('a worker is started by its primary only');
+  return JSON.parse(order);
 }

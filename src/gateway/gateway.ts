@@ -127,6 +127,8 @@ export class Gateway implements Service {
     await this.#commands.start();
     await this.#presence.start();
     await this.#bus.subscribe(CHANNELS.beat, (payload) => this.#hear(JSON.parse(payload) as Beat));
+    // Ready as soon as the writer answers, and not only with its next beat.
+    this.#commands.sendCanary();
     this.#bus.onGap(() => this.#feeds.resync());
     this.#readiness.watch(({ tokenSecret }) => this.#identities.learnSecret(tokenSecret));
     await new Promise<void>((resolve, reject) => {

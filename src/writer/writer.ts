@@ -120,6 +120,8 @@ export class Writer implements Service {
     this.#count(group, committed);
     this.#position = group.position;
     await this.#announcer.announce(committed);
+    // A gateway without sends asks whether it would be answered.
+    if (group.batches.some(({ commands }) => commands.length === 0)) this.#beat();
     return true;
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import type { ClusterAnswer } from '../../src/ops/cluster-view.ts';
 import { freePort } from '../support/ports.ts';
 import { startRedis } from '../support/redis.ts';
@@ -7,14 +8,16 @@ import { startNode, temporaryFolder, waitFor } from '../support/server.ts';
 
 const folder = temporaryFolder({ after });
 
+async function ask(port: number): Promise<ClusterAnswer> {
+  return (await fetch(`http://127.0.0.1:${port}/admin/cluster.json`)).json() as Promise<ClusterAnswer>;
+}
+
 test('the cluster page of any node shows every node, who writes, and that a dead one is missed', async (t) => {
   const redis = await startRedis(t);
   const ports = [await freePort(), await freePort()] as const;
   const env = { REDIS_URL: redis.url, DATABASE_PATH: `${folder}/chat.db`, WORKERS: '1' };
   await startNode(t, { ...env, ADMIN_PORT: String(ports[0]) });
   const second = await startNode(t, { ...env, ROLE: 'gateway', ADMIN_PORT: String(ports[1]) });
-  const ask = async (port: number): Promise<ClusterAnswer> =>
-    (await fetch(`http://127.0.0.1:${port}/admin/cluster.json`)).json() as Promise<ClusterAnswer>;
   for (const port of ports) {
     let last: ClusterAnswer | undefined;
     await waitFor(
@@ -54,9 +57,16 @@ test('the admin port: ready when the node is, a strict policy, nothing done for 
     headers: { Origin: 'https://elsewhere.example' },
   });
   assert.equal(foreign.status, 403);
-  const answer = (await (await fetch(`${url}/admin/cluster.json`)).json()) as ClusterAnswer;
-  assert.deepEqual(
-    answer.nodes.map(({ writer, workers }) => [writer, workers.map(({ name }) => name).sort()]),
-    [['leader', ['gateway 1', 'reader', 'writer']]],
+  let told: unknown;
+  await waitFor(
+    async () => {
+      told = (await ask(port)).nodes.map(({ writer, workers }) => [
+        writer,
+        workers.map(({ name }) => name).sort(),
+      ]);
+      return isDeepStrictEqual(told, [['leader', ['gateway 1', 'reader', 'writer']]]);
+    },
+    3_000,
+    () => `what the node tells each second: ${JSON.stringify(told)}`,
   );
 });

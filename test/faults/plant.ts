@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Report } from './report.ts';
 
@@ -16,16 +15,19 @@ export type Edit = { file: string; find: string; replace: string };
 
 export type Run = { exitCode: number | null; output: string; report: Report | undefined };
 
-/** Copies the product to a folder of its own. Throws if an edit no longer fits the source. */
-export function plant(edits: readonly Edit[]): { root: string; remove(): void } {
-  const root = mkdtempSync(join(tmpdir(), 'parley-planted-'));
+/**
+ * Copies the product to the folder `root`. Throws if an edit no longer fits the source. The same fault has the same folder each
+ * time: Node's compile cache goes by it.
+ */
+export function plant(root: string, edits: readonly Edit[]): { remove(): void } {
   const remove = (): void => rmSync(root, { recursive: true, force: true });
+  remove();
   try {
     for (const name of ['src', 'package.json'])
       cpSync(join(ROOT, name), join(root, name), { recursive: true });
     symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'));
     for (const edit of edits) apply(root, edit);
-    return { root, remove };
+    return { remove };
   } catch (error) {
     remove();
     throw error;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { describe, it } from 'node:test';
 import type { ViolationClass } from './checker.ts';
 import { type Edit, plant, putToTheTest, type Run } from './plant.ts';
@@ -138,7 +138,7 @@ const PLANTED: readonly Planted[] = [
         replace: 'void generation;',
       },
       {
-        file: 'src/app/store-writer.ts',
+        file: 'src/app/workers/store-writer.ts',
         find: "if (answer.kind !== 'held') this.#events.lost(describe(answer));",
         replace: 'void answer;',
       },
@@ -179,10 +179,11 @@ const PLANTED: readonly Planted[] = [
 ];
 
 async function tryOut(name: string, edits: readonly Edit[], schedule: Schedule): Promise<Run> {
-  const copy = plant(edits);
+  const directory = resolve('artifacts/faults/planted', name.replaceAll(' ', '-'));
+  const root = join(directory, 'product');
+  const copy = plant(root, edits);
   try {
-    const directory = resolve('artifacts/faults/planted', name.replaceAll(' ', '-'));
-    return await putToTheTest(copy.root, directory, schedule.args.split(' '));
+    return await putToTheTest(root, directory, schedule.args.split(' '));
   } finally {
     copy.remove();
   }

@@ -1,20 +1,20 @@
 import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
-import { hashPassword } from '../auth/passwords.ts';
-import { sleep } from '../base/clock.ts';
-import type { Service } from '../base/life-cycle.ts';
-import type { WriterStatus } from '../cluster/messages.ts';
-import type { Bus } from '../core/bus.ts';
-import type { DatabaseIdentity, LeaseAnswer, Leaser } from '../core/lease.ts';
-import type { FileLock } from '../db/file-lock.ts';
-import { isCurrent, migrate, refuseForeign } from '../db/migrate.ts';
-import { DatabaseError, openForReading, openForWriting, reason } from '../db/open.ts';
-import { readIdentity } from '../db/store-row.ts';
-import type { Logger } from '../ops/logger.ts';
-import { WriterMetrics } from '../ops/metrics.ts';
-import { Checkpointer } from '../writer/checkpointer.ts';
-import { Ledger } from '../writer/ledger.ts';
-import { Writer } from '../writer/writer.ts';
+import { hashPassword } from '../../auth/passwords.ts';
+import { sleep } from '../../base/clock.ts';
+import type { Service } from '../../base/life-cycle.ts';
+import type { WriterStatus } from '../../cluster/messages.ts';
+import type { Bus } from '../../core/bus.ts';
+import type { DatabaseIdentity, LeaseAnswer, Leaser } from '../../core/lease.ts';
+import type { FileLock } from '../../db/file-lock.ts';
+import { isCurrent, migrate, refuseForeign } from '../../db/migrate.ts';
+import { DatabaseError, openForReading, openForWriting, reason } from '../../db/open.ts';
+import { readIdentity } from '../../db/store-row.ts';
+import type { Logger } from '../../ops/logger.ts';
+import { WriterMetrics } from '../../ops/metrics.ts';
+import { Checkpointer } from '../../writer/checkpointer.ts';
+import { Ledger } from '../../writer/ledger.ts';
+import { Writer } from '../../writer/writer.ts';
 
 /** The lease is renewed this often, and asked for this often while somebody else has it, in milliseconds. */
 const RENEW_EVERY_MS = 500;

@@ -1,0 +1,35 @@
+import type { Service } from '../../base/life-cycle.ts';
+import { answerQuery } from '../../bus/query-client.ts';
+import { openForReading, reason } from '../../db/open.ts';
+import { ReaderMetrics } from '../../ops/metrics.ts';
+import { Reader } from '../../reader/reader.ts';
+import type { Setup } from './setup.ts';
+
+/** Answers the cluster's queries from the database. */
+export function readerService({ order, log, bus, process: self }: Setup): Service {
+  const db = openForReading(order.config.database.path);
+  const handlers = new Reader(db);
+  const metrics = new ReaderMetrics();
+  self.report(metrics);
+  return {
+    name: 'reader',
+    async start() {
+      await bus.bus.serve((payload) => {
+        const measured = metrics.time.startTimer();
+        const answer = answerQuery(handlers, payload, (query, err) => {
+          log.error({ err, query }, 'query failed');
+          return reason(err);
+        });
+        measured();
+        metrics.queries.inc();
+        return answer;
+      });
+      self.ready();
+    },
+    async stop() {
+      // No query must find the database closed.
+      await bus.close();
+      db.close();
+    },
+  };
+}
