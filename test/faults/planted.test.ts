@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { describe, it } from 'node:test';
 import type { ViolationClass } from './checker.ts';
 import { type Edit, plant, putToTheTest, type Run } from './plant.ts';
@@ -179,8 +179,9 @@ const PLANTED: readonly Planted[] = [
 ];
 
 async function tryOut(name: string, edits: readonly Edit[], schedule: Schedule): Promise<Run> {
-  const directory = resolve('artifacts/faults/planted', name.replaceAll(' ', '-'));
-  const root = join(directory, 'product');
+  const slug = name.replaceAll(' ', '-');
+  const directory = resolve('artifacts/faults/planted', slug);
+  const root = resolve('artifacts/faults/planted-products', slug);
   const copy = plant(root, edits);
   try {
     return await putToTheTest(root, directory, schedule.args.split(' '));
