@@ -33,10 +33,14 @@ WORKDIR /app
 # A volume mounted here for the first time takes over the owner.
 RUN mkdir /data && chown node:node /data
 COPY --from=dependencies /app/node_modules ./node_modules
+RUN mkdir node_modules/.cache && chown node:node node_modules/.cache
 COPY package.json ./
 COPY src ./src
 COPY --from=web /app/dist ./dist
 USER node
+# What Node compiles at a start, done here once. It reads only what its own user wrote.
+RUN NODE_COMPILE_CACHE=node_modules/.cache/compile node -e \
+  "require('node:fs').globSync('src/{app,bus}/**/*.ts').forEach((file) => import('/app/' + file))"
 EXPOSE 8888 9464
 # The node's own state: whether a send would go through is for the load balancer to ask, at /readyz of PORT.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=2 \
