@@ -103,7 +103,7 @@ class Node {
         env: {
           ...workerEnvironment({ role, name, node, config }),
           // From its first file on, so that it need not load what strips types.
-          NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? COMPILE_CACHE,
+          NODE_COMPILE_CACHE: COMPILE_CACHE,
         },
         execArgv: [
           ...process.execArgv,

@@ -106,8 +106,8 @@ export class CommandSender implements CommandSink {
   }
 
   /**
-   * A batch of nothing takes the way of every other, through the log, a commit and the result's publication. The writer
-   * answers with a beat, too.
+   * A batch of nothing takes the way of every other, through the log, a commit and the result's publication. The first batch is
+   * answered with a beat, too.
    */
   sendCanary(): void {
     this.#begin(this.#clock.now(), [], []);

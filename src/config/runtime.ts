@@ -17,4 +17,5 @@ export function checkRuntime(): void {
  * so does a worker in place of another. Not in the system's temporary directory, where others could put code that this
  * process would run. Where it can't be written, all goes on without.
  */
-export const COMPILE_CACHE = path.join(import.meta.dirname, '../../node_modules/.cache/compile');
+export const COMPILE_CACHE =
+  process.env['NODE_COMPILE_CACHE'] ?? path.join(import.meta.dirname, '../../node_modules/.cache/compile');

@@ -120,8 +120,8 @@ export class Writer implements Service {
     this.#count(group, committed);
     this.#position = group.position;
     await this.#announcer.announce(committed);
-    // A gateway without sends asks whether it would be answered.
-    if (group.batches.some(({ commands }) => commands.length === 0)) this.#beat();
+    // The first of a gateway that has just started, and waits to hear that there is a writer.
+    if (group.batches.some(({ seq }) => seq === 1)) this.#beat();
     return true;
   }
 

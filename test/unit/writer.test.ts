@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import Database from 'better-sqlite3';
+import { CHANNELS } from '../../src/bus/channels.ts';
 import { Fenced } from '../../src/db/store-row.ts';
 import { createLogger } from '../../src/ops/logger.ts';
 import { WriterMetrics } from '../../src/ops/metrics.ts';
@@ -41,7 +42,7 @@ async function bench(name: string, onCommit: (ledger: Ledger, group: Group) => R
     fenced.push(error),
   );
   after(() => ledger.close());
-  return { ledger, writer, tried, fenced };
+  return { bus, ledger, writer, tried, fenced };
 }
 
 test('G1 order: a group that could not be committed before the writer was stopped is not passed over', async () => {
@@ -81,4 +82,28 @@ test('G8 stop: what has been read and can be committed is', async () => {
   await settle(1);
   await writer.stop();
   assert.equal(ledger.position, '3');
+});
+
+test('a gateway that has just started hears the writer at once: its first batch is answered with a beat, and no other is', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] }); // No beat by the clock.
+  const { bus, writer } = await bench('first', (real, group) => real.commit(group));
+  bus.log = [];
+  const gateway = bus.port();
+  await gateway.subscribe(CHANNELS.beat, () => {});
+  await gateway.subscribe(CHANNELS.gateway('g'), () => {});
+  const heard = () => gateway.inbox.splice(0).map(({ channel }) => channel);
+  after(() => writer.stop());
+  await writer.start();
+  await settle();
+  assert.deepEqual(heard(), [CHANNELS.beat], 'at the start');
+  for (const seq of [1, 2]) {
+    bus.add(JSON.stringify(batch([], seq)));
+    const inbox: string[] = [];
+    await waitFor(
+      () => inbox.push(...heard()) > 0,
+      2_000,
+      () => `batch ${seq} was not answered`,
+    );
+    assert.deepEqual(inbox, seq === 1 ? [CHANNELS.gateway('g'), CHANNELS.beat] : [CHANNELS.gateway('g')]);
+  }
 });
