@@ -11,7 +11,7 @@ const ROOT = resolve(import.meta.dirname, '../..');
 const SEED = process.env['PARLEY_FAULT_SEED'] ?? String(Math.floor(Math.random() * 1_000_000));
 
 const RUNS = [
-  { name: 'two nodes and Redis', args: '--minutes 2 --messages 12000' },
+  { name: 'two nodes and Redis', args: '--minutes 1.5 --messages 9000' },
   { name: 'embedded', args: '--minutes 0.8 --messages 5000 --embedded' },
 ] as const;
 
