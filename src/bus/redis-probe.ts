@@ -1,7 +1,11 @@
+import { connect } from 'node:net';
 import { Cluster, Redis } from 'ioredis';
-import type { RedisTarget } from '../config/redis-url.ts';
+import type { RedisAddress, RedisTarget } from '../config/redis-url.ts';
 import { CLUSTER_OPTIONS, keyPrefix, optionsOf } from './redis-connection.ts';
 import { SILENCE_MS } from './redis-watch.ts';
+
+/** What a server that lets nobody in says by itself is waited for this long, in milliseconds. */
+const REFUSAL_MS = 1_000;
 
 /**
  * Whether Redis answers, for the one check at start.
@@ -25,11 +29,31 @@ export async function probeRedis(target: RedisTarget): Promise<void> {
     // A cluster client says of a node that can't be reached only that its connection is closed; one of its own says why.
     if (target.kind === 'cluster' && reason?.startsWith('Connection is closed'))
       await probeRedis({ ...target, kind: 'single', address: target.nodes[0], database: 0 });
+    if (target.kind === 'single' && !target.tls && /EPIPE|ECONNRESET|closed/.test(reason ?? ''))
+      reason = (await refusalOf(target.address)) ?? reason;
     throw new Error((reason ?? (error as Error).message).replace(/\.$/, ''), { cause: error });
   } finally {
     clearTimeout(patience);
     redis.disconnect();
   }
+}
+
+/**
+ * What a Redis in protected mode, or with all the clients it takes, says before it closes the connection: its first sentence.
+ * The client has sent something by then, and reports only that it could not.
+ */
+function refusalOf(address: RedisAddress): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect({ ...address, timeout: REFUSAL_MS }).setEncoding('utf8');
+    const end = (refusal?: string): void => {
+      socket.destroy();
+      resolve(refusal);
+    };
+    socket.once('data', (said: string) => end(/^-([^\r\n]*?)(\. |\r|\n|$)/.exec(said)?.[1]));
+    socket.once('timeout', () => end());
+    socket.once('error', () => end());
+    socket.once('close', () => end());
+  });
 }
 
 async function ask(redis: Redis | Cluster, target: RedisTarget): Promise<void> {

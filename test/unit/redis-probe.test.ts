@@ -4,6 +4,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { Redis } from 'ioredis';
 import { probeRedis } from '../../src/bus/redis-probe.ts';
 import { parseRedisUrl } from '../../src/config/redis-url.ts';
 import { freePort } from '../support/ports.ts';
@@ -48,4 +49,12 @@ test('what is no cluster, and a master that the Sentinels do not know, are told 
     probeRedis(parseRedisUrl(`redis+sentinel://127.0.0.1:${sentinel.port}/chat`)),
     /^Error: the Sentinels know no master named 'chat'$/,
   );
+});
+
+test('what a Redis says that lets nobody in is told, and not that the connection broke', async (t) => {
+  const redis = await startRedis({ after: (task) => t.after(task) });
+  const only = new Redis(redis.url);
+  t.after(() => only.disconnect());
+  await only.config('SET', 'maxclients', '1');
+  await assert.rejects(probeRedis(parseRedisUrl(redis.url)), /^Error: ERR max number of clients reached$/);
 });
