@@ -14,7 +14,7 @@ const SEED = process.env['PARLEY_FAULT_SEED'] ?? String(Math.floor(Math.random()
 for (const form of ['cluster', 'sentinel']) {
   it(`every promise is kept under random faults: Redis as ${form}, seed ${SEED}`, async (t) => {
     const directory = resolve('artifacts/faults', `redis-${form}`);
-    const args = ['--minutes', '0.9', '--messages', '5000', '--redis', form, '--seed', SEED];
+    const args = ['--minutes', '0.7', '--messages', '4000', '--redis', form, '--seed', SEED];
     const { exitCode, output } = await putToTheTest(ROOT, directory, args);
     t.diagnostic(`report: ${directory}/report.html`);
     assert.equal(exitCode, 0, `PARLEY_FAULT_SEED=${SEED}; report in ${directory}\n${output}`);

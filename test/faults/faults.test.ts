@@ -11,8 +11,8 @@ const ROOT = resolve(import.meta.dirname, '../..');
 const SEED = process.env['PARLEY_FAULT_SEED'] ?? String(Math.floor(Math.random() * 1_000_000));
 
 const RUNS = [
-  { name: 'two nodes and Redis', args: '--minutes 1.5 --messages 9000' },
-  { name: 'embedded', args: '--minutes 0.8 --messages 5000 --embedded' },
+  { name: 'two nodes and Redis', args: '--minutes 1.2 --messages 7200' },
+  { name: 'embedded', args: '--minutes 0.7 --messages 4400 --embedded' },
 ] as const;
 
 for (const { name, args } of RUNS) {
