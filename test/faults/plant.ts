@@ -18,8 +18,9 @@ export type Run = { exitCode: number | null; output: string; report: Report | un
 /**
  * Copies the product to the folder `root`. Throws if an edit no longer fits the source. The same fault has the same folder each
  * time: Node's compile cache goes by it.
+ * @returns removes the copy
  */
-export function plant(root: string, edits: readonly Edit[]): { remove(): void } {
+export function plant(root: string, edits: readonly Edit[]): () => void {
   const remove = (): void => rmSync(root, { recursive: true, force: true });
   remove();
   try {
@@ -27,7 +28,7 @@ export function plant(root: string, edits: readonly Edit[]): { remove(): void } 
       cpSync(join(ROOT, name), join(root, name), { recursive: true });
     symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'));
     for (const edit of edits) apply(root, edit);
-    return { remove };
+    return remove;
   } catch (error) {
     remove();
     throw error;

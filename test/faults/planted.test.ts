@@ -182,11 +182,11 @@ async function tryOut(name: string, edits: readonly Edit[], schedule: Schedule):
   const slug = name.replaceAll(' ', '-');
   const directory = resolve('artifacts/faults/planted', slug);
   const root = resolve('artifacts/faults/planted-products', slug);
-  const copy = plant(root, edits);
+  const remove = plant(root, edits);
   try {
     return await putToTheTest(root, directory, schedule.args.split(' '));
   } finally {
-    copy.remove();
+    remove();
   }
 }
 
