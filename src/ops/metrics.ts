@@ -57,6 +57,11 @@ class ProcessMetrics {
   protected histogram(name: string, help: string, buckets: number[]): Histogram {
     return new Histogram({ name, help, buckets, registers: [this.registry] });
   }
+
+  /** A gauge that is read when it is asked for. */
+  protected gauge(name: string, help: string, value: () => number): void {
+    const it: Gauge = new Gauge({ name, help, registers: [this.registry], collect: () => it.set(value()) });
+  }
 }
 
 export class GatewayMetrics extends ProcessMetrics {
@@ -85,11 +90,12 @@ export class GatewayMetrics extends ProcessMetrics {
     super('gateway');
     // A rate needs a first value: without these, the first failed login would not show as one.
     for (const result of ['ok', 'failed']) this.logins.inc({ result }, 0);
-    const gauge = (name: string, help: string, value: () => number): void => {
-      const it: Gauge = new Gauge({ name, help, registers: [this.registry], collect: () => it.set(value()) });
-    };
-    gauge('parley_sockets', 'Open sockets', live.sockets);
-    gauge('parley_commands_pending', 'Commands handed to the writer and not answered yet', live.unsettled);
+    this.gauge('parley_sockets', 'Open sockets', live.sockets);
+    this.gauge(
+      'parley_commands_pending',
+      'Commands handed to the writer and not answered yet',
+      live.unsettled,
+    );
   }
 }
 
@@ -112,8 +118,13 @@ export class WriterMetrics extends ProcessMetrics {
     SECONDS,
   );
 
-  constructor() {
+  constructor(live: { walBytes(): number }) {
     super('writer');
+    this.gauge(
+      'parley_wal_bytes',
+      "Length of the database's write-ahead log; it keeps the space it once took",
+      live.walBytes,
+    );
   }
 }
 

@@ -122,7 +122,7 @@ function legend(roles: readonly string[], y: number): string[] {
 }
 
 function colorOf(row: Summary): string {
-  if (row.system === 'floor') return COLORS.floor;
+  if (row.system === 'floor' || row.system === 'durable-floor') return COLORS.floor;
   return row.system === 'socket-io' ? COLORS.peer : COLORS.ours;
 }
 

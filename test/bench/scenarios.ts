@@ -5,7 +5,7 @@ import type { ScenarioName } from './options.ts';
 import { pidsWithRole, samplePss, total } from './process-table.ts';
 import type { Running } from './running.ts';
 import type { Sample } from './sample.ts';
-import { PARLEY, type System } from './systems.ts';
+import { PARLEY, SYSTEMS, type System } from './systems.ts';
 
 /*
  * What is done to one freshly started system. A scenario may yield several measurements; each names its own.
@@ -23,9 +23,7 @@ export type Scenario = {
   measure(bench: Bench): Promise<Measurement[]>;
 };
 
-const ALL: readonly System[] = ['floor', 'parley', 'parley-redis', 'socket-io'];
-const WITHOUT_PEER = ALL.filter((system) => system !== 'socket-io');
-const WITHOUT_FLOOR = ALL.filter((system) => system !== 'floor');
+const without = (...systems: System[]): System[] => SYSTEMS.filter((system) => !systems.includes(system));
 
 const WARM_MS = 1_000;
 const IDLE_SOCKETS = 10_000;
@@ -50,7 +48,7 @@ const SOAK_SAMPLE_MS = 5_000;
 export const MEASURES: Readonly<Record<Exclude<ScenarioName, 'history'>, Scenario>> = {
   saturation: {
     users: 500,
-    systems: ALL,
+    systems: SYSTEMS,
     large: false,
     measure: async ({ server, load, measureMs }) => {
       const plan = { warmMs: WARM_MS, measureMs };
@@ -69,7 +67,7 @@ export const MEASURES: Readonly<Record<Exclude<ScenarioName, 'history'>, Scenari
 
   idle: {
     users: IDLE_SOCKETS,
-    systems: ALL,
+    systems: without('durable-floor'),
     large: true,
     measure: async ({ server, load }) => {
       const logins = await server.logins(IDLE_SOCKETS);
@@ -97,7 +95,7 @@ export const MEASURES: Readonly<Record<Exclude<ScenarioName, 'history'>, Scenari
     users: STORM_CLIENTS,
     // As many as the peer has workers: half of the clients lose theirs, and the others go on.
     gateways: 2,
-    systems: WITHOUT_FLOOR,
+    systems: without('floor', 'durable-floor'),
     large: true,
     measure: async ({ server, load }) => {
       await connectAll(load, await server.logins(STORM_CLIENTS));
@@ -121,7 +119,7 @@ export const MEASURES: Readonly<Record<Exclude<ScenarioName, 'history'>, Scenari
 
   growth: {
     users: Math.max(...GROWTH_USERS),
-    systems: WITHOUT_PEER,
+    systems: without('durable-floor', 'socket-io'),
     large: true,
     measure: async ({ server, load, measureMs }) => {
       const logins = await server.logins(Math.max(...GROWTH_USERS));
@@ -139,7 +137,7 @@ export const MEASURES: Readonly<Record<Exclude<ScenarioName, 'history'>, Scenari
 
   busy: {
     users: 2,
-    systems: ALL,
+    systems: without('durable-floor'),
     large: true,
     measure: async ({ server, load, measureMs }) => {
       await connectAll(load, await server.logins(2));
@@ -150,7 +148,7 @@ export const MEASURES: Readonly<Record<Exclude<ScenarioName, 'history'>, Scenari
 
   'slow-readers': {
     users: 50 + SLOW_READERS,
-    systems: ALL,
+    systems: without('durable-floor'),
     large: true,
     measure: async ({ server, load }) => {
       await connectAll(load, await server.logins(50 + SLOW_READERS));

@@ -11,7 +11,7 @@ import { type Running, userIds } from './running.ts';
  * The systems that are measured, each started afresh, with empty files, for every measurement.
  */
 
-export const SYSTEMS = ['floor', 'parley', 'parley-redis', 'socket-io'] as const;
+export const SYSTEMS = ['floor', 'durable-floor', 'parley', 'parley-redis', 'socket-io'] as const;
 export type System = (typeof SYSTEMS)[number];
 /** The systems that are to reach the targets. */
 export const PARLEY = ['parley', 'parley-redis'] as const satisfies readonly System[];
@@ -19,6 +19,7 @@ export type ParleySystem = (typeof PARLEY)[number];
 
 export const LABELS: Readonly<Record<System, string>> = {
   floor: 'bare ws relay (the floor)',
+  'durable-floor': 'the relay, keeping messages',
   parley: 'Parley, embedded',
   'parley-redis': 'Parley with Redis',
   'socket-io': 'Socket.IO + Redis + SQLite',
@@ -32,6 +33,8 @@ export async function start(system: System, users: number, gateways?: number): P
   switch (system) {
     case 'floor':
       return startFloor();
+    case 'durable-floor':
+      return startDurableFloor();
     case 'socket-io':
       return startSocketIo();
     case 'parley':
@@ -52,6 +55,27 @@ async function startFloor(): Promise<Running> {
     socketRole: 'relay',
     logins: async (count) => userIds(count).map((id) => ({ id })),
     stop: () => stopProcess(child),
+  };
+}
+
+async function startDurableFloor(): Promise<Running> {
+  const directory = temporaryDirectory();
+  const port = await freePort();
+  const child = forkProcess(new URL('durable-floor.ts', import.meta.url), {
+    PORT: `${port}`,
+    DATABASE_PATH: join(directory, 'chat.db'),
+  });
+  await listening('the durable floor', child);
+  return {
+    port,
+    protocol: 'seed',
+    roots: [child.pid!],
+    socketRole: 'relay',
+    logins: async (count) => userIds(count).map((id) => ({ id })),
+    stop: async () => {
+      await stopProcess(child);
+      removeDirectory(directory);
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync, statSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { connect, newUser } from '../support/client.ts';
 import { freePort } from '../support/ports.ts';
@@ -103,4 +104,30 @@ test('a worker that finishes tells what it counted in its last second', async (t
     const counts = countersOf(await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text());
     assert.equal(counts.get('parley_messages_accepted_total'), 10 * round);
   }
+});
+
+test('README names every metric and no other, and the length of the write-ahead log is that of its file', async (t) => {
+  const adminPort = await freePort();
+  const { url } = await startNode(t, { DATABASE_PATH: `${folder}/wal.db`, ADMIN_PORT: String(adminPort) });
+  await newUser(url, 'carol');
+  const scrape = async (): Promise<string> => (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text();
+  const walBytes = (text: string): number => Number(/^parley_wal_bytes (\d+)$/m.exec(text)?.[1]);
+  let text = '';
+  await waitFor(
+    async () => {
+      text = await scrape();
+      const everyWorkerReported = /^parley_sockets /m.test(text) && /^parley_queries_total /m.test(text);
+      return everyWorkerReported && walBytes(text) === statSync(`${folder}/wal.db-wal`).size;
+    },
+    5_000,
+    () => `parley_wal_bytes is ${walBytes(text)} in:\n${text}`,
+  );
+  assert.ok(walBytes(text) > 0);
+  const exported = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name).sort();
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const rows = readme.split('\n').filter((line) => line.startsWith('| `parley_'));
+  const named = rows.flatMap((row) =>
+    [...(row.split('|')[1] as string).matchAll(/`(parley_\w+)/g)].map(([, name]) => name),
+  );
+  assert.deepEqual(named.sort(), exported);
 });

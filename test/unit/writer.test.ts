@@ -38,8 +38,12 @@ async function bench(name: string, onCommit: (ledger: Ledger, group: Group) => R
     },
   });
   const fenced: Fenced[] = [];
-  const writer = new Writer(bus.port(), watched, createLogger('silent', {}), new WriterMetrics(), (error) =>
-    fenced.push(error),
+  const writer = new Writer(
+    bus.port(),
+    watched,
+    createLogger('silent', {}),
+    new WriterMetrics({ walBytes: () => 0 }),
+    (error) => fenced.push(error),
   );
   after(() => ledger.close());
   return { bus, ledger, writer, tried, fenced };

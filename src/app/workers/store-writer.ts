@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { hashPassword } from '../../auth/passwords.ts';
 import { sleep } from '../../base/clock.ts';
@@ -41,7 +41,11 @@ export class StoreWriter implements Service {
   readonly #lock: FileLock | undefined;
   readonly #log: Logger;
   readonly #events: StoreWriterEvents;
-  readonly metrics = new WriterMetrics();
+  readonly metrics = new WriterMetrics({
+    // Of a store that stands by, the file is another's.
+    walBytes: () =>
+      this.#claimed ? (statSync(`${this.#path}-wal`, { throwIfNoEntry: false })?.size ?? 0) : 0,
+  });
   #ledger: Ledger | undefined;
   #checkpointer: Checkpointer | undefined;
   readonly #stopping = new AbortController();
