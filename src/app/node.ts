@@ -19,7 +19,7 @@ import { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
 import { countsOf, type NodeSummary, sumOf } from '../ops/node-summary.ts';
 import { connectBus } from './adapters.ts';
 import { createAdminServer } from './admin.ts';
-import { ClusterReports } from './admin-cluster.ts';
+import { ClusterReports } from './cluster-reports.ts';
 import { fail, startFailure } from './fail.ts';
 
 const { version } = JSON.parse(
@@ -169,6 +169,11 @@ class Node {
     return this.#supervisor.trouble;
   }
 
+  /** What this node's writer is; a node without a store has none. */
+  get #writerIs(): WriterStatus['kind'] | 'elsewhere' {
+    return this.#writer?.kind ?? 'elsewhere';
+  }
+
   async #summary(): Promise<NodeSummary> {
     const sockets = new Map(
       [...this.#sum.living].map(([{ name }, metrics]) => [name, sumOf([metrics], 'parley_sockets')]),
@@ -180,7 +185,7 @@ class Node {
       role: this.#config.role,
       upMs: Math.round(process.uptime() * 1000),
       ...(trouble !== undefined && { trouble }),
-      writer: this.#writer?.kind ?? 'none',
+      writer: this.#writerIs,
       workers: this.#supervisor.workers.map((worker) => ({
         ...worker,
         sockets: sockets.get(worker.name) ?? 0,
@@ -207,7 +212,7 @@ class Node {
       cluster: (after) => reports.answer(after),
       state: () => ({
         trouble: this.#trouble,
-        writer: this.#writer?.kind ?? 'elsewhere',
+        writer: this.#writerIs,
         workers: this.#workers(),
       }),
       backUp: (file) => this.#backUp(file),
@@ -287,7 +292,7 @@ class Node {
         mode,
         gateways,
         readers: this.#supervisor.ready('reader'),
-        writer: this.#writer?.kind ?? 'elsewhere',
+        writer: this.#writerIs,
         database: role === 'gateway' ? undefined : database.path,
         auth: auth.mode,
       },

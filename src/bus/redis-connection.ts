@@ -110,18 +110,23 @@ export class RedisConnections {
   }
 }
 
+/** Of every connection, to servers and to Sentinels. */
+const COMMON_OPTIONS = {
+  // Commands wait for the connection to come back; how long is for their callers to bound.
+  maxRetriesPerRequest: null,
+  connectTimeout: SILENCE_MS,
+  // A dead peer does not answer our FIN either: don't wait for it.
+  disconnectTimeout: 100,
+} as const satisfies RedisOptions;
+
 /** Options for a connection to a server; to whichever is the master, if Sentinels are asked. */
 export function optionsOf(target: RedisTarget, name: string): RedisOptions {
   const options: RedisOptions = {
+    ...COMMON_OPTIONS,
     ...target.credentials,
     connectionName: name,
-    // Commands wait for the connection to come back; how long is for their callers to bound.
-    maxRetriesPerRequest: null,
     // Subscriptions are made again by their owner, who then knows when they are in force.
     autoResubscribe: false,
-    connectTimeout: SILENCE_MS,
-    // A dead peer does not answer our FIN either: don't wait for it.
-    disconnectTimeout: 100,
     ...(target.tls && { tls: {} }),
   };
   switch (target.kind) {
@@ -162,11 +167,9 @@ export const CLUSTER_OPTIONS: ClusterOptions = {
 function sentinelsOf(target: Extract<RedisTarget, { kind: 'sentinel' }>): RedisOptions[] {
   const credentials: RedisCredentials = target.sentinelCredentials;
   return target.sentinels.map((address) => ({
+    ...COMMON_OPTIONS,
     ...address,
     ...credentials,
-    maxRetriesPerRequest: null,
-    connectTimeout: SILENCE_MS,
-    disconnectTimeout: 100,
     ...(target.tls && { tls: {} }),
   }));
 }

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { chunks } from '../base/chunks.ts';
 import type { Publication } from '../core/bus.ts';
 import type { RedisClient, RedisConnections } from './redis-connection.ts';
 import { PUBLISH_MAX, type PubSubListener, type RedisPubSub } from './redis-pubsub.ts';
@@ -30,22 +31,16 @@ export class PlainPubSub implements RedisPubSub {
   }
 
   async publish(publications: readonly Publication[]): Promise<void> {
-    const calls: Promise<unknown>[] = [];
-    for (let start = 0; start < publications.length; start += PUBLISH_MAX) {
-      const some = publications.slice(start, start + PUBLISH_MAX);
-      calls.push(
+    await Promise.all(
+      chunks(publications, PUBLISH_MAX).map((some) =>
         this.#publisher.parleyPublish(...some.flatMap(({ channel, payload }) => [channel, payload])),
-      );
-    }
-    await Promise.all(calls);
+      ),
+    );
   }
 
   async subscribe(channels: readonly string[]): Promise<void> {
     for (const channel of channels) this.#channels.add(channel);
-    const calls: Promise<unknown>[] = [];
-    for (let start = 0; start < channels.length; start += SUBSCRIBE_MAX)
-      calls.push(this.#subscriber.subscribe(...channels.slice(start, start + SUBSCRIBE_MAX)));
-    await Promise.all(calls);
+    await Promise.all(chunks(channels, SUBSCRIBE_MAX).map((some) => this.#subscriber.subscribe(...some)));
   }
 
   unsubscribe(channel: string): void {

@@ -89,14 +89,7 @@ export class ShardedPublisher {
   }
 
   #byNode(publications: readonly Publication[]): Map<NodeKey | undefined, Publication[]> {
-    const parts = new Map<NodeKey | undefined, Publication[]>();
-    for (const publication of publications) {
-      const key = ownerOf(this.#cluster, slotOf(publication.channel));
-      const part = parts.get(key);
-      if (part === undefined) parts.set(key, [publication]);
-      else part.push(publication);
-    }
-    return parts;
+    return Map.groupBy(publications, ({ channel }) => ownerOf(this.#cluster, slotOf(channel)));
   }
 
   /** In order, up to the first that fails. */

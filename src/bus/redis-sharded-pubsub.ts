@@ -1,4 +1,5 @@
 import type { Cluster, Redis } from 'ioredis';
+import { chunks } from '../base/chunks.ts';
 import type { Publication } from '../core/bus.ts';
 import type { RedisConnections } from './redis-connection.ts';
 import type { PubSubListener, RedisPubSub } from './redis-pubsub.ts';
@@ -186,8 +187,7 @@ export class ShardedPubSub implements RedisPubSub {
     }
     const { round } = shard;
     for (const ofSlot of bySlot.values()) {
-      for (let start = 0; start < ofSlot.length; start += SUBSCRIBE_MAX) {
-        const some = ofSlot.slice(start, start + SUBSCRIBE_MAX);
+      for (const some of chunks(ofSlot, SUBSCRIBE_MAX)) {
         shard.redis.ssubscribe(...some.map(({ channel }) => channel)).then(
           () => this.#confirmed(shard, round, some),
           (error: Error) => this.#refused(shard, round, some, error),

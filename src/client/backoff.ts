@@ -9,7 +9,7 @@ export type BackoffOptions = {
   readonly capMs?: number | undefined;
 };
 
-export const RECONNECT_BACKOFF = { baseMs: 1_000, capMs: 30_000 } as const;
+const RECONNECT_BACKOFF = { baseMs: 1_000, capMs: 30_000 } as const;
 
 /**
  * @param attempt failures so far, from 0

@@ -1,10 +1,11 @@
-import { LIMITS } from '../contract/limits.ts';
+import { CLIENT_ID, LIMITS } from '../contract/limits.ts';
+import { uuidv7Generator } from '../contract/uuidv7.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { Connection } from './connection.ts';
 import { IS_WELCOME, type StateName } from './connection-state.ts';
 import { CursorStore } from './cursor-store.ts';
 import { Emitter } from './emitter.ts';
-import { ClientError } from './errors.ts';
+import { ClientError, endsSession } from './errors.ts';
 import { Http } from './http.ts';
 import { Outbox } from './outbox.ts';
 import { OutboxStore } from './outbox-store.ts';
@@ -21,7 +22,6 @@ import type {
   OutboxEntry,
   Session,
 } from './types.ts';
-import { uuidv7Generator } from './uuidv7.ts';
 import type { ConnectRequest, ErrorNotice, Message, ServerFrame } from './wire.ts';
 
 /**
@@ -340,7 +340,7 @@ class ParleyClient implements Client {
       this.#user?.outbox.flush();
       this.#adopt(0);
     }
-    if (state.name === 'stopped' && this.#session !== null && isSessionOver(state.because)) {
+    if (state.name === 'stopped' && this.#session !== null && endsSession(state.because.code)) {
       this.#sessionOver(state.because);
     }
   }
@@ -410,9 +410,6 @@ class ParleyClient implements Client {
   }
 }
 
-const isSessionOver = ({ code }: ClientError): boolean =>
-  code === 'unauthorized' || code === 'token_expired' || code === 'token_revoked';
-
 /** What the server would refuse anyway, told without asking it. */
 function wrongSend(to: string, message: string, clientId: string | undefined): ClientError | null {
   if (message.length < 1 || message.length > LIMITS.messageUnits || !message.isWellFormed()) {
@@ -421,7 +418,7 @@ function wrongSend(to: string, message: string, clientId: string | undefined): C
   if (to.length < 1 || to.length > LIMITS.userIdLookupUnits || !to.isWellFormed()) {
     return new ClientError('unknown_user');
   }
-  if (clientId !== undefined && !/^[\x21-\x7e]{1,64}$/.test(clientId)) {
+  if (clientId !== undefined && !CLIENT_ID.test(clientId)) {
     return new ClientError('invalid_frame', 'A clientId has 1 to 64 visible ASCII characters.');
   }
   return null;

@@ -14,7 +14,6 @@ const LOCAL = {
   disconnected: { text: 'The client was told to disconnect.', retryable: false },
   logged_out: { text: 'The user logged out before the message was acknowledged.', retryable: false },
   closed: { text: 'The client was closed before the message was acknowledged.', retryable: false },
-  refused: { text: 'The server refused the connection.', retryable: false },
 } as const;
 
 /** What can go wrong before a server has been asked, or when none answers. */
@@ -24,6 +23,10 @@ export type ClientErrorCode = ErrorCode | LocalErrorCode;
 
 export const isClientErrorCode = (code: string): code is ClientErrorCode =>
   isErrorCode(code) || Object.hasOwn(LOCAL, code);
+
+/** What ends a session: its token counts no more, and another connect with it is pointless. */
+export const endsSession = (code: ClientErrorCode): boolean =>
+  code === 'unauthorized' || code === 'token_expired' || code === 'token_revoked';
 
 /** The one error this package throws and rejects with. */
 export class ClientError extends Error {

@@ -1,6 +1,6 @@
 import { ERRORS, type ErrorCode, isErrorCode } from '../contract/errors.ts';
 import type { Clock } from './clock.ts';
-import { ClientError } from './errors.ts';
+import { ClientError, endsSession } from './errors.ts';
 import type { Transport } from './transport.ts';
 import type { Session } from './types.ts';
 import type { ConversationsPage, HistoryPage } from './wire.ts';
@@ -18,8 +18,6 @@ export type HttpOptions = {
 type Query = Readonly<Record<string, string | number | undefined>>;
 type Request = { readonly query?: Query; readonly body?: unknown; readonly session?: Session };
 type Grant = { token?: string; expires_at?: string };
-
-const SESSION_OVER: ReadonlySet<string> = new Set(['unauthorized', 'token_expired', 'token_revoked']);
 
 /** The HTTP half of the contract. One request, one answer: the caller decides what is worth a retry. */
 export class Http {
@@ -96,7 +94,7 @@ export class Http {
       return answer;
     } catch (error) {
       const known = error instanceof ClientError ? error : unreachable(abort.signal, error);
-      if (session !== undefined && SESSION_OVER.has(known.code)) this.#options.ended(session, known);
+      if (session !== undefined && endsSession(known.code)) this.#options.ended(session, known);
       throw known;
     } finally {
       cancel();

@@ -1,5 +1,6 @@
 export { ERRORS, type ErrorCode } from '../contract/errors.ts';
 export { LIMITS } from '../contract/limits.ts';
+export { uuidv7Generator } from '../contract/uuidv7.ts';
 export { type BackoffOptions, backoffMs } from './backoff.ts';
 export { createClient } from './client.ts';
 export { type Clock, systemClock } from './clock.ts';
@@ -18,7 +19,6 @@ export type {
   Session,
   SessionChange,
 } from './types.ts';
-export { uuidv7Generator } from './uuidv7.ts';
 export type {
   ConversationSummary,
   ConversationsPage,

@@ -67,9 +67,7 @@ export class Signals {
   /** A new socket knows nothing of what the last one was told. */
   welcomed(): void {
     if (this.#watched.length > 0) this.#sendWatch();
-    for (const [user, marker] of this.#markers) {
-      if (!marker.confirmed) this.#send({ type: 'read', with: user, id: marker.id });
-    }
+    this.#sendMarkers();
   }
 
   lost(): void {
@@ -84,9 +82,7 @@ export class Signals {
     this.#cancelRepeat ??= this.#clock.after(REPEAT_MS, () => {
       this.#cancelRepeat = null;
       if (!this.#watchAnswered) this.#sendWatch();
-      for (const [user, marker] of this.#markers) {
-        if (!marker.confirmed) this.#send({ type: 'read', with: user, id: marker.id });
-      }
+      this.#sendMarkers();
     });
   }
 
@@ -129,6 +125,13 @@ export class Signals {
   presence(presence: Presence): void {
     this.#watchAnswered = true;
     this.#emitter.emit('presence', presence);
+  }
+
+  /** Read markers that no server has confirmed. */
+  #sendMarkers(): void {
+    for (const [user, marker] of this.#markers) {
+      if (!marker.confirmed) this.#send({ type: 'read', with: user, id: marker.id });
+    }
   }
 
   #sendWatch(): void {

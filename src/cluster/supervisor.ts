@@ -1,12 +1,13 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { Clock } from '../base/clock.ts';
 import type { BusItem } from '../bus/ipc-items.ts';
+import type { WorkerOrder } from '../config/worker.ts';
 import type { Logger } from '../ops/logger.ts';
 import type { MetricsSnapshot } from '../ops/metrics.ts';
 import type { ToPrimary, ToWorker, WriterStatus } from './messages.ts';
 import { RestartPolicy } from './restart-policy.ts';
 
-export type WorkerRole = 'gateway' | 'writer' | 'reader';
+export type WorkerRole = WorkerOrder['role'];
 
 /** A ready worker that does not answer for this long is stuck, or stopped, and is replaced, in milliseconds. */
 const SILENCE_MS = 5_000;
@@ -215,19 +216,15 @@ export class Supervisor {
   }
 
   #ping(): void {
-    const asked = this.#clock.now();
     const due = this.#clock.now() + PING_EVERY_MS;
     this.#cancelPing = this.#clock.after(PING_EVERY_MS, () => {
-      const late = this.#clock.now() - due;
-      this.#ping();
-      // The primary itself stood still: what its workers said meanwhile has not been read yet.
-      if (late > PING_EVERY_MS) for (const { life } of this.#slots.values()) if (life) life.heardAt += late;
       const now = this.#clock.now();
-      // This process was stopped itself (a paused container, a laptop asleep): the silence says nothing of its workers.
-      const slept = now - asked > PING_EVERY_MS + SILENCE_MS / 2;
+      // This process itself stood still (a paused container, a laptop asleep): what its workers said meanwhile has not been read.
+      const stoodStill = now - due > PING_EVERY_MS;
+      this.#ping();
       for (const { life, name, looping } of this.#slots.values()) {
         if (life === undefined || life.worker.isDead()) continue;
-        if (slept) life.heardAt = now;
+        if (stoodStill) life.heardAt = now;
         if (life.readyAt !== undefined && now - life.heardAt > SILENCE_MS) {
           this.#log.error(
             { event: 'worker_stuck', worker: name, pid: life.worker.process.pid },

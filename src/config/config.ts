@@ -17,7 +17,8 @@ export type Config = {
   };
   readonly admin: {
     readonly port: number;
-    readonly host: string /** Not the default. */;
+    readonly host: string;
+    /** The port is not the default. */
     readonly chosen: boolean;
   };
   readonly database: { readonly path: string };

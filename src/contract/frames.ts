@@ -4,7 +4,7 @@ import { LIMITS } from './limits.ts';
 import { clientId, epoch, messageId, messageText, timestamp, token, userId } from './values.ts';
 
 /*
- * Every WebSocket frame, once: these schemas validate, type and document (asyncapi.ts). Unknown fields are ignored.
+ * Every WebSocket frame, once: these schemas validate, type and document (documents.ts). Unknown fields are ignored.
  */
 
 // ---- client → server -------------------------------------------------------------------------------------------

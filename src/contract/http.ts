@@ -4,7 +4,7 @@ import { LIMITS } from './limits.ts';
 import { messageId, password, timestamp, userId } from './values.ts';
 
 /*
- * Every HTTP request and answer, once: these schemas validate, type and document (openapi.ts).
+ * Every HTTP request and answer, once: these schemas validate, type and document (documents.ts).
  */
 
 export const credentials = z.object({ user_id: userId, password });

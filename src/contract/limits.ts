@@ -18,6 +18,9 @@ export const LIMITS = {
   jsonDepth: 16,
   /** Largest HTTP request body, in bytes. */
   requestBytes: 16 * 1024,
+  /** Time in which a request's headers, and all of it, must arrive, in milliseconds. */
+  headersMs: 10_000,
+  requestMs: 15_000,
   /** Time from the upgrade to the `connect` frame, in milliseconds. */
   connectMs: 5_000,
   /** Time between the server's WebSocket pings, in milliseconds. A socket that misses one whole interval is ended. */
@@ -31,6 +34,8 @@ export const LIMITS = {
   /** Frames per second one socket may send in the long run, and at once. */
   framesPerSecond: 1_000,
   framesBurst: 2_000,
+  /** Frames that are not valid one socket may send before it is closed. */
+  invalidFrames: 100,
   /** Messages in one catch-up page. */
   catchUpPage: 200,
   /** Messages in one history page: default and largest. */
@@ -38,14 +43,21 @@ export const LIMITS = {
   historyPageMax: 200,
   /** Newest messages in one `/get-messages` answer. */
   recentMessages: 10_000,
+  /** Text in one `/get-messages` answer, in UTF-16 units: its messages are held in memory while it is made. */
+  recentUnits: 8 * 1024 * 1024,
   /** Users in one `/get-messages` answer. */
   recentUsers: 10_000,
   /** Conversations in one page of the conversation list: default and largest. */
   conversationsPage: 50,
   conversationsPageMax: 200,
+  /** Unread messages of a conversation are counted up to this many. */
+  unreadCounted: 1_000,
   /** Users in one search answer: default and largest. */
   usersPage: 20,
   usersPageMax: 100,
   /** Users one socket may watch for presence. */
   watchedUsers: 200,
 } as const;
+
+/** What a `client_id` is made of: visible ASCII (rule L8). */
+export const CLIENT_ID = new RegExp(`^[\\x21-\\x7e]{1,${LIMITS.clientIdChars}}$`);

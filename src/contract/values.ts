@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { LIMITS } from './limits.ts';
+import { CLIENT_ID, LIMITS } from './limits.ts';
 
 /** Control, format (bidi, zero-width), surrogate, private and unassigned characters, line ends, and all that shows as nothing. */
 const FORBIDDEN_IN_ID = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{DI}\u2800]/u;
@@ -41,12 +41,9 @@ export const messageText = unitsUpTo(LIMITS.messageUnits)
   .meta({ description: 'Message text' });
 
 /** Visible ASCII. A UUIDv7 is best: ids that ascend in time keep the server's index cheap. */
-export const clientId = z
-  .string()
-  .regex(/^[\x21-\x7e]{1,64}$/)
-  .meta({
-    description: 'Chosen by the client, unique per sender; makes sending idempotent (UUIDv7 recommended)',
-  });
+export const clientId = z.string().regex(CLIENT_ID).meta({
+  description: 'Chosen by the client, unique per sender; makes sending idempotent (UUIDv7 recommended)',
+});
 
 export const token = z.string().min(1).max(4096).meta({ description: 'Token from /login' });
 

@@ -17,7 +17,7 @@ export type LeaseAnswer =
 
 /**
  * Chooses the one writer of a cluster. It is a hint that keeps stores from fighting; what makes sure is the generation
- * row in the database (db/generation.ts).
+ * row in the database (db/store-row.ts).
  */
 export interface Leaser {
   /** Takes the lease, or says who has it. `identity` is undefined while this node has no database file yet. */

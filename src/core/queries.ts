@@ -1,4 +1,5 @@
-import type { MessageFrame } from '../contract/frames.ts';
+import type { z } from 'zod';
+import type { conversationSummary } from '../contract/http.ts';
 
 /*
  * What gateways ask of readers. All are read-only and bounded in what they answer, so a lost one is simply asked again.
@@ -43,13 +44,7 @@ export type StoredRow = readonly [
   timestamp: string,
 ];
 
-export type ConversationSummary = {
-  readonly user: string;
-  readonly last_message: MessageFrame;
-  readonly unread: number;
-  readonly read: number;
-  readonly peer_read: number;
-};
+export type ConversationSummary = Readonly<z.infer<typeof conversationSummary>>;
 
 /** Every query: its parameters and its answer. */
 export type Queries = {

@@ -7,8 +7,11 @@ import type { Service } from '../base/life-cycle.ts';
 import { CHANNELS } from '../bus/channels.ts';
 import { CommandSender } from '../bus/command-sender.ts';
 import { QueryClient } from '../bus/query-client.ts';
-import { uuidv7Generator } from '../client/uuidv7.ts';
+import type { Config } from '../config/config.ts';
 import { ParleyError } from '../contract/errors.ts';
+import { LIMITS } from '../contract/limits.ts';
+
+import { uuidv7Generator } from '../contract/uuidv7.ts';
 import type { Bus } from '../core/bus.ts';
 import type { Command, Outcome } from '../core/commands.ts';
 import { type Beat, encodeSignal } from '../core/events.ts';
@@ -17,8 +20,10 @@ import { GatewayMetrics } from '../ops/metrics.ts';
 import { BeatMonitor } from './beat-monitor.ts';
 import { Feeds } from './feeds.ts';
 import { createHttpApp } from './http/app.ts';
+import { corsHeaders, type Origins } from './http/origins.ts';
+import { rawAnswer } from './http/raw-answer.ts';
 import type { RouteContext } from './http/route-context.ts';
-import { type AuthSettings, Identities } from './identities.ts';
+import { Identities } from './identities.ts';
 import { Presence } from './presence.ts';
 import { Readiness } from './readiness.ts';
 import type { SessionContext } from './ws/session-context.ts';
@@ -30,9 +35,9 @@ export type GatewaySettings = {
   readonly port: number;
   /** Whether other workers listen on the same port by themselves. */
   readonly sharePort: boolean;
-  readonly corsOrigins: '*' | readonly string[];
+  readonly corsOrigins: Origins;
   readonly trustProxy: boolean;
-  readonly auth: AuthSettings;
+  readonly auth: Config['auth'];
   readonly passwordMinLength: number;
   readonly rateLimits: boolean;
   readonly shutdownTimeoutMs: number;
@@ -60,7 +65,6 @@ const ANSWER_SHARE = 0.5;
 
 /** One gateway worker: the HTTP API and the sockets. It never opens the database. */
 export class Gateway implements Service {
-  readonly name = 'gateway';
   readonly #settings: GatewaySettings;
   readonly #bus: Bus;
   readonly #log: Logger;
@@ -110,15 +114,20 @@ export class Gateway implements Service {
     const app = createHttpApp({ routes: context, origins, trustProxy: settings.trustProxy, headers, log });
     this.#server = http.createServer(
       {
-        headersTimeout: 10_000,
-        requestTimeout: 15_000,
+        headersTimeout: LIMITS.headersMs,
+        requestTimeout: LIMITS.requestMs,
         connectionsCheckingInterval: 1_000,
         // Some clients offer HTTP/2 with every request: theirs is answered in HTTP/1.1, as the offer allows.
         shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
       },
       app.callback(),
     );
-    this.#server.on('clientError', answerClientError);
+    this.#server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
+      if (cause.code === 'ECONNRESET' || !socket.writable) return;
+      const { error, status } = unreadable(cause);
+      // Its origin is not known.
+      socket.end(rawAnswer(error, { ...headers, ...corsHeaders(origins, undefined) }, status));
+    });
     this.#sockets = new SocketServer(this.#server, { context, origins, headers });
   }
 
@@ -226,28 +235,10 @@ export class Gateway implements Service {
   }
 }
 
-/** Requests that HTTP itself can't read, or that came too slowly (rule L7). */
-function answerClientError(
-  error: NodeJS.ErrnoException,
-  socket: NodeJS.WritableStream & { writable: boolean },
-): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return;
-  const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
-  const { status, message, code } = late
-    ? {
-        status: '408 Request Timeout',
-        message: 'The request took too long to arrive.',
-        code: 'request_timeout',
-      }
-    : error.code === 'HPE_HEADER_OVERFLOW'
-      ? {
-          status: '431 Request Header Fields Too Large',
-          message: 'The request headers are too large.',
-          code: 'invalid_request',
-        }
-      : { status: '400 Bad Request', message: 'The request is not valid HTTP.', code: 'invalid_request' };
-  const body = JSON.stringify({ error: message, code });
-  socket.end(
-    `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
+/** What is answered where HTTP itself can't read the request, or it came too slowly (rule L7); by node's error code. */
+function unreadable({ code }: NodeJS.ErrnoException): { error: ParleyError; status?: number } {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return { error: new ParleyError('request_timeout') };
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return { error: new ParleyError('invalid_request', 'The request headers are too large.'), status: 431 };
+  return { error: new ParleyError('invalid_request', 'The request is not valid HTTP.') };
 }

@@ -1,4 +1,5 @@
 import { Tokens } from '../auth/tokens.ts';
+import type { Config } from '../config/config.ts';
 import { ParleyError } from '../contract/errors.ts';
 import type { QueryPort, TokenClaims } from '../core/queries.ts';
 
@@ -8,17 +9,13 @@ export type Identity = {
   readonly claims: TokenClaims | undefined;
 };
 
-export type AuthSettings =
-  | { readonly mode: 'open' }
-  | { readonly mode: 'required'; readonly secrets: readonly string[]; readonly tokenTtlS: number };
-
 /** Says who a request or a socket acts for (SPEC.md, part A). */
 export class Identities {
-  readonly #settings: AuthSettings;
+  readonly #settings: Config['auth'];
   readonly #queries: QueryPort;
   #tokens: Tokens | undefined;
 
-  constructor(settings: AuthSettings, queries: QueryPort) {
+  constructor(settings: Config['auth'], queries: QueryPort) {
     this.#settings = settings;
     this.#queries = queries;
     if (settings.mode === 'required' && settings.secrets.length > 0) {

@@ -1,3 +1,4 @@
+import { chunks } from '../base/chunks.ts';
 import type { Clock } from '../base/clock.ts';
 import { CHANNELS } from '../bus/channels.ts';
 import type { Bus } from '../core/bus.ts';
@@ -75,11 +76,6 @@ export class Presence {
     return this.sockets(user) > 0;
   }
 
-  /** Users with a socket here. */
-  get localUsers(): number {
-    return this.#local.size;
-  }
-
   /** A socket of the user opened (+1) or closed (−1) here. */
   change(user: string, by: 1 | -1): void {
     this.#changing([user], () => {
@@ -116,15 +112,13 @@ export class Presence {
   #tellChanges(): void {
     const users = [...this.#untold];
     this.#untold.clear();
-    for (let i = 0; i < users.length; i += TELL_MAX)
-      this.#tell({ counts: this.#countsOf(users.slice(i, i + TELL_MAX)) });
+    for (const some of chunks(users, TELL_MAX)) this.#tell({ counts: this.#countsOf(some) });
   }
 
   #tellAll(): void {
-    const users = [...this.#local.keys()];
-    this.#tell({ counts: this.#countsOf(users.slice(0, TELL_MAX)), all: true });
-    for (let i = TELL_MAX; i < users.length; i += TELL_MAX)
-      this.#tell({ counts: this.#countsOf(users.slice(i, i + TELL_MAX)) });
+    const [first = [], ...rest] = chunks([...this.#local.keys()], TELL_MAX);
+    this.#tell({ counts: this.#countsOf(first), all: true });
+    for (const some of rest) this.#tell({ counts: this.#countsOf(some) });
   }
 
   #countsOf = (users: readonly string[]): Count[] => users.map((user) => [user, this.#local.get(user) ?? 0]);

@@ -8,7 +8,7 @@ export type AdminAnswer = {
   /** Beyond those that every answer has. */
   readonly headers?: Readonly<Record<string, string>>;
 };
-export type AdminHandler = (url: URL, request: IncomingMessage) => AdminAnswer | Promise<AdminAnswer>;
+export type AdminHandler = (url: URL) => AdminAnswer | Promise<AdminAnswer>;
 
 export const json = (status: number, body: unknown): AdminAnswer => ({
   status,
@@ -65,7 +65,7 @@ export class AdminServer {
     if (request.method !== 'GET' && request.headers.origin !== undefined) {
       return json(403, { error: 'Not from a browser.' });
     }
-    return handler(url, request);
+    return handler(url);
   }
 }
 

@@ -7,7 +7,7 @@ import type { MetricsSnapshot } from './metrics.ts';
 /** Upper bounds of the histograms' buckets, in seconds; the last bucket has no bound. */
 export type Buckets = { readonly bounds: readonly number[]; readonly counts: readonly number[] };
 
-/** Counted since the node started, or (the first four) as things are. */
+/** Counted since the node started, or (the first three) as things are. */
 export type Counts = {
   readonly sockets: number;
   readonly pending: number;
@@ -16,8 +16,6 @@ export type Counts = {
   readonly committed: number;
   readonly delivered: number;
   readonly refused: number;
-  readonly overflows: number;
-  readonly repaired: number;
   readonly restarts: number;
   readonly commitFailures: number;
   readonly cpuSeconds: number;
@@ -42,7 +40,7 @@ export type NodeSummary = {
   readonly upMs: number;
   /** Why it does not do all it is meant to. */
   readonly trouble?: string;
-  readonly writer: 'leader' | 'standby' | 'refused' | 'none';
+  readonly writer: 'leader' | 'standby' | 'refused' | 'elsewhere';
   readonly workers: readonly WorkerSummary[];
   readonly counts: Counts;
 };
@@ -60,8 +58,6 @@ export function countsOf(snapshots: readonly MetricsSnapshot[]): Counts {
     committed: total('parley_messages_committed_total'),
     delivered: total('parley_messages_delivered_total'),
     refused: total('parley_refusals_total'),
-    overflows: total('parley_overflows_total'),
-    repaired: total('parley_repaired_messages_total'),
     restarts: total('parley_worker_restarts_total'),
     commitFailures: total('parley_commit_failures_total'),
     cpuSeconds: total('parley_process_cpu_seconds_total'),

@@ -18,8 +18,6 @@ import { prepareStatements, type Statements } from './statements.ts';
  * UTF-8 that is three times as many bytes at most, and must stay below what a socket may have unsent (rule L6).
  */
 const ANSWER_UNITS = 256 * 1024;
-/** Unread messages are counted up to this many. */
-const UNREAD_MAX = 1_000;
 /** Rows a SQLite LIMIT may ask for when there is no bound of our own. */
 const ABOVE_ALL = Number.MAX_SAFE_INTEGER;
 
@@ -135,7 +133,7 @@ export class Reader implements QueryHandlers {
     return {
       user: peer,
       last_message: JSON.parse(frameOf(this.#sql.message.get(last) as MessageRow)),
-      unread: this.#sql.unread.get(conversation, read, user, UNREAD_MAX) as number,
+      unread: this.#sql.unread.get(conversation, read, user, LIMITS.unreadCounted) as number,
       read,
       peer_read: (this.#sql.readMarker.get(peer, conversation) as number | undefined) ?? 0,
     };

@@ -31,7 +31,6 @@ const RETRY_MS = 200;
  * committed. It reads on from the position in the database, so a crash at any point loses and repeats nothing.
  */
 export class Writer implements Service {
-  readonly name = 'writer';
   readonly #bus: Bus;
   readonly #ledger: Ledger;
   readonly #announcer: Announcer;

@@ -79,7 +79,7 @@ export class Client {
     this.#socket.write(frame);
   }
 
-  /** Stop (or go on) reading: the server sees a reader that has become slow. */
+  /** Stops reading: the server sees a reader that has become slow. */
   pause(): void {
     this.#socket.pause();
   }

@@ -7,6 +7,8 @@ import { type MessageTemplate, numberInClientId } from './wire.ts';
  * The users of a load: their sockets, and what they write to each other. User i talks with user i ^ 1.
  */
 
+/** Of a message, in characters. */
+export const TEXT_LENGTH = 40;
 /** Sockets being opened at once: enough to keep a server busy, few enough not to overflow its accept queue. */
 const OPENING_AT_ONCE = 100;
 /** A refused message is sent again after this time, so that a refusal is not answered by a flood. */

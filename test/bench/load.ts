@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Connected, Crowd } from './crowd.ts';
+import { type Connected, Crowd, TEXT_LENGTH } from './crowd.ts';
 import type { Login, Protocol } from './dialect.ts';
 import { atRate, closedLoop, type Measured, openLoop, type Plan } from './loops.ts';
 import { type Storm, storm } from './storm.ts';
@@ -8,7 +8,6 @@ import { type Storm, storm } from './storm.ts';
  * The load generator: a process of its own, told what to do over IPC (generator.ts is the other end).
  */
 
-const TEXT_LENGTH = 40;
 /** So long that what a slow reader leaves unread grows past every kernel buffer soon. */
 const LONG_TEXT_LENGTH = 7_000;
 

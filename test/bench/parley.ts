@@ -2,10 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { hashPassword } from '../../src/auth/passwords.ts';
 import { Tokens } from '../../src/auth/tokens.ts';
-import { migrate } from '../../src/db/migrate.ts';
-import { openForWriting } from '../../src/db/open.ts';
+import { createDatabase } from '../support/database.ts';
 import { freePort } from '../support/ports.ts';
 import type { Login } from './dialect.ts';
 import { removeDirectory, spawnProcess, stopProcess, temporaryDirectory, untilReady } from './processes.ts';
@@ -26,10 +24,10 @@ export type Setting = { readonly redis: boolean; readonly gateways?: number | un
 export type ParleyFiles = { readonly directory: string; readonly databasePath: string };
 
 /** A directory with a database that knows the first `users` users. */
-export async function prepareParley(users: number): Promise<ParleyFiles> {
+async function prepareParley(users: number): Promise<ParleyFiles> {
   const directory = temporaryDirectory();
   const databasePath = join(directory, 'chat.db');
-  await seedUsers(databasePath, userIds(users));
+  await createDatabase(databasePath, userIds(users));
   return { directory, databasePath };
 }
 
@@ -53,7 +51,7 @@ export async function startParleyOn(files: ParleyFiles, setting: Setting): Promi
   });
   const stop = async (): Promise<void> => {
     await stopProcess(child);
-    await redis?.stop();
+    await redis?.remove();
     removeDirectory(files.directory);
   };
   try {
@@ -89,15 +87,4 @@ function startArguments(): string[] {
 async function login(tokens: Tokens, id: string): Promise<Login> {
   const { token } = await tokens.issue(id, 0);
   return { id, token };
-}
-
-async function seedUsers(databasePath: string, ids: readonly string[]): Promise<void> {
-  const database = openForWriting(databasePath);
-  await migrate(database, hashPassword);
-  const hash = await hashPassword('one password for all');
-  const insert = database.prepare('INSERT INTO users (user_id, password) VALUES (?, ?)');
-  database.transaction(() => {
-    for (const id of ids) insert.run(id, hash);
-  })();
-  database.close();
 }

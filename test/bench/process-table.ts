@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { descendants, read, titleOf } from '../support/processes.ts';
 
 /*
  * What the servers cost, read from /proc: CPU time and memory of whole process trees, by role. A process says its role in
@@ -8,7 +8,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 /** Microseconds per clock tick: USER_HZ is 100 on every Linux Node runs on. */
 const TICK_US = 10_000;
 
-type Process = { readonly pid: number; readonly parent: number; readonly cpuUs: number };
+type Process = { readonly pid: number; readonly cpuUs: number };
 export type ByRole = Readonly<Record<string, number>>;
 
 /** CPU time in microseconds used so far by each process of the trees under `roots`. Keys are `pid role`. */
@@ -35,7 +35,7 @@ export function cpuBetween(before: CpuSample, after: CpuSample): ByRole {
 export function samplePss(roots: readonly number[]): ByRole {
   const used: Record<string, number> = {};
   for (const { pid } of tree(roots)) {
-    const rollup = read(`/proc/${pid}/smaps_rollup`);
+    const rollup = read(pid, 'smaps_rollup');
     const kib = rollup === undefined ? undefined : /^Pss:\s+(\d+) kB$/m.exec(rollup)?.[1];
     if (kib === undefined) continue;
     const role = roleOf(pid);
@@ -57,38 +57,12 @@ export function total(byRole: ByRole): number {
 }
 
 function tree(roots: readonly number[]): Process[] {
-  const all = new Map<number, Process>();
-  for (const name of readdirSync('/proc')) {
-    const process = /^\d+$/.test(name) ? readProcess(Number(name)) : undefined;
-    if (process !== undefined) all.set(process.pid, process);
-  }
-  const inside = (pid: number): boolean => {
-    for (let at = all.get(pid); at !== undefined; at = all.get(at.parent))
-      if (roots.includes(at.pid)) return true;
-    return false;
-  };
-  return [...all.values()].filter((process) => inside(process.pid));
-}
-
-function readProcess(pid: number): Process | undefined {
-  const stat = read(`/proc/${pid}/stat`);
-  if (stat === undefined) return undefined;
-  // The second field, the name, is in parentheses and may hold anything; fields are counted from behind it.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return { pid, parent: Number(fields[1]), cpuUs: (Number(fields[11]) + Number(fields[12])) * TICK_US };
+  const all = new Map(roots.flatMap((root) => [...descendants(root)]));
+  return [...all].map(([pid, { cpuTicks }]) => ({ pid, cpuUs: cpuTicks * TICK_US }));
 }
 
 function roleOf(pid: number): string {
-  const title = (read(`/proc/${pid}/cmdline`) ?? '').split('\0')[0] ?? '';
+  const title = titleOf(pid);
   if (title.includes('redis-server')) return 'redis';
   return /^[\w.-]+: ([a-z]+)/.exec(title)?.[1] ?? 'other';
-}
-
-/** A process may end between being listed and being read. */
-function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
 }

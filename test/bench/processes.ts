@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const children = new Set<ChildProcess>();
 const directories = new Set<string>();
+const lastTasks: (() => void)[] = [];
 const STOP_MS = 15_000;
 
 export function forkProcess(file: URL, env: Readonly<Record<string, string>> = {}): ChildProcess {
@@ -43,6 +44,11 @@ export async function stopProcess(child: ChildProcess): Promise<void> {
   }
   killGroup(child);
   children.delete(child);
+}
+
+/** For what was started in another way: `task` ends it, if it is still there. */
+export function atExit(task: () => void): void {
+  lastTasks.push(task);
 }
 
 export function temporaryDirectory(): string {
@@ -103,6 +109,7 @@ function killGroup(child: ChildProcess): void {
 
 process.on('exit', () => {
   for (const child of children) killGroup(child);
+  for (const task of lastTasks) task();
   for (const directory of directories) rmSync(directory, { recursive: true, force: true });
 });
 for (const [signal, number] of [

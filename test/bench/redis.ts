@@ -1,43 +1,15 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { freePort } from '../support/ports.ts';
-import { removeDirectory, spawnProcess, stopProcess, temporaryDirectory, untilReady } from './processes.ts';
-
-export type RedisServer = { readonly port: number; readonly pid: number; stop(): Promise<void> };
+import { RedisServer } from '../support/redis-server.ts';
+import { atExit, temporaryDirectory } from './processes.ts';
 
 /** A Redis of the bench's own, on a free port, that keeps nothing on disk. */
 export async function startRedis(): Promise<RedisServer> {
-  const port = await freePort();
-  const directory = temporaryDirectory();
-  const options = {
-    port: `${port}`,
-    bind: '127.0.0.1',
-    dir: directory,
-    save: '',
-    appendonly: 'no',
-    loglevel: 'warning',
-  };
-  const child = spawnProcess(
-    'redis-server',
-    Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]),
-  );
-  await untilReady('redis-server', child, async () => {
-    const socket = connect(port, '127.0.0.1');
-    try {
-      await once(socket, 'connect');
-      socket.write('PING\r\n');
-      const [answer] = await once(socket, 'data');
-      return String(answer).startsWith('+PONG');
-    } finally {
-      socket.destroy();
-    }
+  const redis = new RedisServer({
+    port: await freePort(),
+    directory: temporaryDirectory(),
+    config: ['appendonly no', 'loglevel warning'],
   });
-  return {
-    port,
-    pid: child.pid!,
-    stop: async () => {
-      await stopProcess(child);
-      removeDirectory(directory);
-    },
-  };
+  atExit(() => redis.signal('SIGKILL'));
+  await redis.start();
+  return redis;
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { backoffMs } from '../../src/client/backoff.ts';
 import type { Client } from './client.ts';
-import type { Crowd } from './crowd.ts';
+import { type Crowd, TEXT_LENGTH } from './crowd.ts';
 import { Histogram, type Latency } from './histogram.ts';
 import { atRate } from './loops.ts';
 
@@ -10,7 +10,6 @@ import { atRate } from './loops.ts';
  * our own client, and after longer ones when that failed. Messages go on all the time, to those who are away, too, and every one is accounted for.
  */
 
-const TEXT_LENGTH = 40;
 const GIVE_UP_MS = 60_000;
 /** How long the last messages may take once all are back. */
 const SETTLE_MS = 10_000;

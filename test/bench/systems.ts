@@ -97,7 +97,7 @@ async function startSocketIo(): Promise<Running> {
     logins: async (count) => userIds(count).map((id) => ({ id })),
     stop: async () => {
       await stopProcess(child);
-      await redis.stop();
+      await redis.remove();
       removeDirectory(directory);
     },
   };

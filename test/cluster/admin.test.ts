@@ -4,7 +4,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ClusterAnswer } from '../../src/ops/cluster-view.ts';
 import { freePort } from '../support/ports.ts';
 import { startRedis } from '../support/redis.ts';
-import { startNode, temporaryFolder, waitFor } from '../support/server.ts';
+import { startNode, temporaryFolder } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 
 const folder = temporaryFolder({ after });
 

@@ -3,7 +3,9 @@ import { readFileSync, statSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { connect, newUser } from '../support/client.ts';
 import { freePort } from '../support/ports.ts';
-import { signalPid, startNode, temporaryFolder, waitFor, waitReady } from '../support/server.ts';
+import { signalPid } from '../support/processes.ts';
+import { startNode, temporaryFolder, waitReady } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 
 const folder = temporaryFolder({ after });
 

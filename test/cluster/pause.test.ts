@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { connect, newUser } from '../support/client.ts';
-import { childrenOf, signalPid, startNode, temporaryFolder, waitReady } from '../support/server.ts';
+import { childrenOf, signalPid } from '../support/processes.ts';
+import { startNode, temporaryFolder, waitReady } from '../support/server.ts';
 
 const folder = temporaryFolder({ after });
 

@@ -1,15 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { connect, newUser, TestSocket } from '../support/client.ts';
-import {
-  isAlive,
-  signalPid,
-  startNode,
-  TestNode,
-  temporaryFolder,
-  waitFor,
-  waitReady,
-} from '../support/server.ts';
+import { isAlive, signalPid } from '../support/processes.ts';
+import { startNode, TestNode, temporaryFolder, waitReady } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 
 const folder = temporaryFolder({ after });
 

@@ -3,7 +3,8 @@ import { after, test } from 'node:test';
 import { connect, newUser } from '../support/client.ts';
 import { queryDatabase } from '../support/database.ts';
 import { startRedis } from '../support/redis.ts';
-import { startNode, TestNode, temporaryFolder, waitFor } from '../support/server.ts';
+import { startNode, TestNode, temporaryFolder } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 
 const folder = temporaryFolder({ after });
 

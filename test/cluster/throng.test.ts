@@ -5,7 +5,8 @@ import type { MessageFrame } from '../../src/contract/frames.ts';
 import { SUBPROTOCOL } from '../../src/contract/version.ts';
 import { createDatabase, mintToken, queryDatabase } from '../support/database.ts';
 import { startRedis } from '../support/redis.ts';
-import { startNode, temporaryFolder, waitFor } from '../support/server.ts';
+import { startNode, temporaryFolder } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 
 const USERS = 1_000;
 const MESSAGES = 20;

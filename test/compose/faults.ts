@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../support/wait.ts';
 import { docker, type ServiceName, type Stack } from './engine.ts';
 
 /*
@@ -120,11 +120,10 @@ export async function rollingReplacement(stack: Stack): Promise<void> {
 }
 
 export async function untilHealthy(stack: Stack, service: ServiceName, boundMs = 60_000): Promise<void> {
-  const end = Date.now() + boundMs;
-  for (;;) {
+  const healthy = async (): Promise<boolean> => {
     const ids = await stack.containers(service);
-    if (ids.length > 0 && (await Promise.all(ids.map((id) => stack.isHealthy(id)))).every(Boolean)) return;
-    if (Date.now() > end) throw new Error(`${service} is not healthy after ${boundMs / 1000} s`);
-    await sleep(300);
-  }
+    return ids.length > 0 && (await Promise.all(ids.map((id) => stack.isHealthy(id)))).every(Boolean);
+  };
+  if (!(await until(boundMs, healthy, 300)))
+    throw new Error(`${service} is not healthy after ${boundMs / 1000} s`);
 }

@@ -520,6 +520,7 @@ for (const [name, { lines, status, code }] of Object.entries(raw)) {
   test(`${name} → ${status} ${code ?? ''}`, async () => {
     const answer = await rawRequest(url, lines, 1_500);
     assert.equal(answer.status, status, answer.head);
+    if (status >= 400) assert.match(answer.head, /^access-control-allow-origin: \*$/im, 'H3');
     if (code !== undefined) assert.equal(JSON.parse(answer.body).code, code);
     assert.ok(!/\n\s+at /.test(answer.body), 'no stack');
     await assertWell();

@@ -99,6 +99,23 @@ test('H3: only listed origins are named, in answers and in preflights', async ()
   }
 });
 
+test('H3: a refused upgrade names its origin if it is a listed one, and H13: which worker refused it', async () => {
+  for (const [origin, named] of [
+    [ORIGIN, ORIGIN],
+    ['https://evil.example.org', undefined],
+  ] as const) {
+    const { head } = await rawRequest(
+      url,
+      upgradeLines({ Origin: origin }, 'GET /elsewhere HTTP/1.1'),
+      1_000,
+    );
+    assert.match(head, /^HTTP\/1\.1 40[34] (Forbidden|Not Found)\r\n/);
+    assert.equal(/^access-control-allow-origin: (.*)$/im.exec(head)?.[1], named);
+    assert.match(head, /^parley-worker: \S+$/im);
+    assert.match(head, /^x-request-id: \S+$/im);
+  }
+});
+
 test('B1: a browser of another origin gets no socket → 403 origin_not_allowed; ours, the same host and programs do', async () => {
   const { status, body } = await rawRequest(url, upgradeLines({ Origin: 'https://evil.example.org' }), 1_000);
   assert.deepEqual([status, JSON.parse(body).code], [403, 'origin_not_allowed']);

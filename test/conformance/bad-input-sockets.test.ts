@@ -4,7 +4,8 @@ import { Tokens } from '../../src/auth/tokens.ts';
 import { LIMITS } from '../../src/contract/limits.ts';
 import { call, connect, type Frame, newUser, register, TestSocket } from '../support/client.ts';
 import { RawConnection, upgradeLines } from '../support/raw.ts';
-import { startNode, TEST_SECRET, temporaryFolder, waitFor } from '../support/server.ts';
+import { startNode, TEST_SECRET, temporaryFolder } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 
 /*
  * Every bad frame has one answer: an `error` frame, or a close code (SPEC parts B, K, L and M). After each, the node is well.
@@ -308,7 +309,7 @@ test('L6: who reads what comes is not slow, however much comes at once: 300 long
   socket.close();
 });
 
-test('a socket that sends bad frames for ever is closed with 4400', async () => {
+test('L9: a socket that sends bad frames for ever is closed with 4400', async () => {
   const socket = await connect(url, 'ann', tokens.ann);
   for (let i = 0; i < 200; i++) socket.send('rubbish');
   assert.equal((await socket.closed).code, 4400);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { type Bus, type LogEntry, type Position, RequestTimeout } from '../../src/core/bus.ts';
-import { waitFor } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 
 /** One process's end of the bus under test; `die` ends it without a word, as a killed process does. */
 export type Member = { readonly bus: Bus; die(): Promise<void> };

@@ -6,7 +6,8 @@ import { type RedisClient, RedisConnections } from '../../src/bus/redis-connecti
 import { LEASE_MS, RedisLeaser } from '../../src/bus/redis-lease.ts';
 import { FileLeaser } from '../../src/db/file-lock.ts';
 import { REDIS_FORMS } from '../support/redis-topologies.ts';
-import { temporaryFolder, waitFor } from '../support/server.ts';
+import { temporaryFolder } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 import { identity, kindOf, leaserSuite } from './leaser-suite.ts';
 import { type RedisHome, startHome } from './redis-bench.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { probeRedis } from '../../src/bus/redis-probe.ts';
-import { waitFor } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 import { payloads, readAll, until } from './bus-suite.ts';
 import type { RedisBusBench, RedisHome } from './redis-bench.ts';
 

@@ -9,7 +9,7 @@ import type { Position } from '../../src/core/bus.ts';
 import { Relay } from '../faults/relay.ts';
 import type { RedisServer } from '../support/redis-server.ts';
 import { startCluster, startSentinel } from '../support/redis-topologies.ts';
-import { waitFor } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 import { payloads, readAll, until } from './bus-suite.ts';
 import { identity, kindOf } from './leaser-suite.ts';
 import { type RedisHome, redisBusBench, startHome } from './redis-bench.ts';

@@ -3,7 +3,7 @@ import { before, describe, test } from 'node:test';
 import type { Browser } from 'playwright-core';
 import { connect } from '../support/client.ts';
 import { mintToken } from '../support/database.ts';
-import { waitFor } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 import { launchBrowser, openTab, screenshot, TALL, type Tab } from './support/browser.ts';
 import { suiteCleanups } from './support/cleanups.ts';
 import { bubble, composer, entry, find, lookAway, mark, say, texts } from './support/screen.ts';

@@ -55,7 +55,7 @@ export type Verdict = {
   };
 };
 
-export const SAMPLES_KEPT = 20;
+const SAMPLES_KEPT = 20;
 
 const perClass = <T>(make: () => T): Record<ViolationClass, T> =>
   Object.fromEntries(Object.keys(CLASSES).map((name) => [name, make()])) as Record<ViolationClass, T>;

@@ -6,8 +6,10 @@ import { Balancer } from './balancer.ts';
 import { Cluster } from './cluster.ts';
 import { Crowd } from './crowd.ts';
 import { DatabaseView } from './database.ts';
+import { DRAIN_BOUND_MS } from './process-faults.ts';
 import { signal } from './processes.ts';
 import { createRandom, type Random } from './random.ts';
+import { SEED } from './random-run.ts';
 
 /*
  * Three nodes behind a load balancer, and twenty users of the client package: what happens to the nodes must not show in
@@ -15,11 +17,9 @@ import { createRandom, type Random } from './random.ts';
  */
 
 const ROOT = resolve(import.meta.dirname, '../..');
-const SEED = process.env['PARLEY_FAULT_SEED'] ?? String(Math.floor(Math.random() * 1_000_000));
 const CLIENTS = 20;
 const ROUNDS = 3;
 const KILLS = 50;
-const DRAIN_BOUND_MS = 13_000;
 const BACK_WITHIN_MS = 60_000;
 
 type Town = { cluster: Cluster; crowd: Crowd; random: Random };

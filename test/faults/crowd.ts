@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type Client, createClient, type Message } from '../../src/client/index.ts';
+import { until } from '../support/wait.ts';
 import type { StoredMessage } from './checker.ts';
-import { until } from './load.ts';
 import type { Random } from './random.ts';
 
 /*

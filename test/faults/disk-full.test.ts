@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TestNode } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 import { check } from './checker.ts';
 import { Cluster } from './cluster.ts';
 import { DatabaseView } from './database.ts';
@@ -21,14 +22,6 @@ const ready = async (port: number): Promise<{ ready: boolean; text: string }> =>
   const answer = await fetch(`http://127.0.0.1:${port}/readyz`);
   return { ready: answer.status === 200, text: await answer.text() };
 };
-
-async function within(ms: number, what: string, holds: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + ms;
-  while (!(await holds())) {
-    assert.ok(performance.now() < end, what);
-    await sleep(50);
-  }
-}
 
 for (const embedded of [true, false]) {
   const mode = embedded ? 'embedded' : 'redis';
@@ -60,16 +53,24 @@ for (const embedded of [true, false]) {
     load.start();
     load.aim(100, Number.POSITIVE_INFINITY);
     const acknowledged = (): number => history.events.filter(({ kind }) => kind === 'acknowledged').length;
-    await within(10_000, 'the load runs', async () => acknowledged() > 100);
+    await waitFor(
+      () => acknowledged() > 100,
+      10_000,
+      () => 'the load does not run',
+    );
     const processes = node.processes().map(({ pid }) => pid);
 
     cluster.volume.fill();
     let said = '';
-    await within(10_000, '/readyz says that the disk is full', async () => {
-      const answer = await ready(node.port);
-      said = answer.text;
-      return !answer.ready;
-    });
+    await waitFor(
+      async () => {
+        const answer = await ready(node.port);
+        said = answer.text;
+        return !answer.ready;
+      },
+      10_000,
+      () => `/readyz does not say that the disk is full, but: ${said}`,
+    );
     assert.match(said, /disk|full|space/i);
     // What was committed before may still be on its way, while another worker says already that the disk is full.
     await sleep(UNDER_WAY_MS);
@@ -79,8 +80,16 @@ for (const embedded of [true, false]) {
     assert.equal((await ready(node.port)).ready, false);
 
     cluster.volume.free();
-    await within(10_000, 'ready again', async () => (await ready(node.port)).ready);
-    await within(10_000, 'sends go on', async () => acknowledged() > before + 100);
+    await waitFor(
+      async () => (await ready(node.port)).ready,
+      10_000,
+      () => 'not ready again',
+    );
+    await waitFor(
+      () => acknowledged() > before + 100,
+      10_000,
+      () => 'sends do not go on',
+    );
     assert.deepEqual(
       node.processes().map(({ pid }) => pid),
       processes,

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../support/wait.ts';
 import { Device, type DeviceEvents } from './client.ts';
 import type { History } from './history.ts';
 import type { Random } from './random.ts';
@@ -282,13 +283,4 @@ export class Load {
     send.notBefore = performance.now() + afterMs;
     if (!queued) this.#queue.push(send);
   }
-}
-
-export async function until(boundMs: number, done: () => boolean, everyMs = 50): Promise<boolean> {
-  const end = performance.now() + boundMs;
-  while (!done()) {
-    if (performance.now() > end) return false;
-    await sleep(everyMs);
-  }
-  return true;
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../support/wait.ts';
 import { exited, hasRole, type Process, processTree, type Role, signal } from './processes.ts';
 
 export type NodeOptions = {
@@ -88,13 +89,8 @@ export class ParleyNode {
     }
   }
 
-  async untilReady(boundMs: number): Promise<boolean> {
-    const end = performance.now() + boundMs;
-    while ((await this.ready()) !== true) {
-      if (performance.now() > end) return false;
-      await sleep(50);
-    }
-    return true;
+  untilReady(boundMs: number): Promise<boolean> {
+    return until(boundMs, async () => (await this.ready()) === true);
   }
 
   /** Ends it, with all its processes, whatever state they are in. */

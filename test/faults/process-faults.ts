@@ -120,7 +120,7 @@ const primaryKill: FaultKind = {
 };
 
 /** `SHUTDOWN_TIMEOUT_MS` and a little. */
-const DRAIN_BOUND_MS = 13_000;
+export const DRAIN_BOUND_MS = 13_000;
 
 const nodeRestart: FaultKind = {
   name: 'node-restart',

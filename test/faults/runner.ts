@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../support/wait.ts';
 import type { Cluster } from './cluster.ts';
 import type { Armed, FaultKind } from './fault-kind.ts';
 import type { History } from './history.ts';
-import { type Load, until } from './load.ts';
+import type { Load } from './load.ts';
 import type { Random } from './random.ts';
 import type { FaultRecord } from './recovery.ts';
 import { expectedMs, type Slot, schedule } from './schedule.ts';

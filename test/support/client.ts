@@ -1,7 +1,7 @@
 import { WebSocket } from 'ws';
 import type { MessageFrame } from '../../src/contract/frames.ts';
 import { SUBPROTOCOL } from '../../src/contract/version.ts';
-import { waitFor } from './server.ts';
+import { waitFor } from './wait.ts';
 
 export type Frame = { readonly type: string } & Record<string, unknown>;
 

@@ -5,7 +5,7 @@ import slotOf from 'cluster-key-slot';
 import type { RedisOptions } from 'ioredis';
 import { freePort } from './ports.ts';
 import { RedisServer } from './redis-server.ts';
-import { waitFor } from './server.ts';
+import { waitFor } from './wait.ts';
 
 /*
  * Redis in each form that REDIS_URL knows, of real servers on loopback.
@@ -39,7 +39,7 @@ export type TopologyOptions = {
 const PASSWORD = 'a pass/word@with:all?of#it%';
 const MASTER = 'parley';
 /** A server that does not answer for this long is replaced. Small, as tests want; Sentinel's own default is 30 s. */
-export const DOWN_AFTER_MS = 1_000;
+const DOWN_AFTER_MS = 1_000;
 
 function server(
   { directory, logs }: TopologyOptions,

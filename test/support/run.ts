@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { COMPILE_CACHE } from '../../src/config/runtime.ts';
+import { findProgram } from './programs.ts';
 
 /*
  * What `npm test` runs: finds the programs that npm can't bring, checks types and style, measures
@@ -28,20 +28,16 @@ const PROGRAMS = [
   { program: 'openssl', package: 'openssl' },
 ] as const;
 
-function isOnPath(program: string): boolean {
-  return (process.env['PATH'] ?? '').split(':').some((folder) => existsSync(path.join(folder, program)));
-}
-
 /** Finds a program, or installs it with apt where that is allowed; otherwise stops with one line that names it. */
 function provide({ program, package: debianPackage }: (typeof PROGRAMS)[number]): void {
-  if (isOnPath(program)) return;
+  if (findProgram(program) !== undefined) return;
   const stop = (): never => {
     process.stderr.write(
       `npm test needs ${program} on the PATH (Debian: apt-get install ${debianPackage}).\n`,
     );
     process.exit(1);
   };
-  if (!isOnPath('apt-get') || process.getuid?.() !== 0) stop();
+  if (findProgram('apt-get') === undefined || process.getuid?.() !== 0) stop();
   process.stdout.write(`installing ${debianPackage} with apt-get …\n`);
   const apt = (...args: string[]): void => {
     execFileSync('apt-get', args, {

@@ -1,10 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { Socket, SocketEvents, Transport } from '../../src/client/index.ts';
-import type { ClientFrame, Connected, Message, ServerFrame } from '../../src/client/wire.ts';
-
-export { ManualClock } from './manual-clock.ts';
+import type { ClientFrame, ServerFrame } from '../../src/client/wire.ts';
 
 /** A queue that one side fills and the other awaits. */
 class Mailbox<T> {
@@ -119,89 +116,3 @@ async function respond(answer: Answer | undefined, request: IncomingMessage, res
   response.writeHead(status, { 'Content-Type': 'application/json', ...headers });
   response.end(typeof body === 'string' ? body : JSON.stringify(body));
 }
-
-/** One socket of `FakeTransport`, seen from the server. */
-export class FakeSocket implements Socket {
-  readonly sent: ClientFrame[] = [];
-  readonly events: SocketEvents;
-  closedByClient = false;
-
-  constructor(events: SocketEvents) {
-    this.events = events;
-  }
-
-  send(text: string): void {
-    this.sent.push(JSON.parse(text));
-  }
-
-  close(): void {
-    this.closedByClient = true;
-  }
-
-  says(...frames: ServerFrame[]): void {
-    for (const frame of frames) this.events.frame(JSON.stringify(frame));
-  }
-
-  /** What the client has sent since the last call. */
-  take(): ClientFrame[] {
-    return this.sent.splice(0);
-  }
-}
-
-/** A transport without a network: everything happens when the test says so. */
-export class FakeTransport implements Transport {
-  readonly sockets: FakeSocket[] = [];
-  network: (up: boolean) => void = () => {};
-
-  open(_url: string, events: SocketEvents): Socket {
-    const socket = new FakeSocket(events);
-    this.sockets.push(socket);
-    return socket;
-  }
-
-  fetch(): Promise<Response> {
-    return Promise.reject(new TypeError('no network here'));
-  }
-
-  watchNetwork(changed: (up: boolean) => void): () => void {
-    this.network = changed;
-    return () => {
-      this.network = () => {};
-    };
-  }
-
-  get last(): FakeSocket {
-    return this.sockets.at(-1)!;
-  }
-
-  /** Opens the newest socket and welcomes the client on it. @returns the socket, its `connect` frame taken */
-  welcome(frame: Partial<Connected> = {}): FakeSocket {
-    const socket = this.last;
-    socket.events.opened();
-    socket.take();
-    socket.says(connected(frame));
-    return socket;
-  }
-}
-
-export const connected = (frame: Partial<Connected> = {}): Connected => ({
-  type: 'connected',
-  user_id: 'alice',
-  epoch: 'e1',
-  head: 0,
-  resync: false,
-  heartbeat_ms: 25_000,
-  limits: { message_units: 8_000, frame_bytes: 65_536, unanswered: 1_000 },
-  ...frame,
-});
-
-export const stored = (id: number, frame: Partial<Message> = {}): Message => ({
-  type: 'message',
-  from: 'bob',
-  to: 'alice',
-  message: `message ${id}`,
-  id,
-  timestamp: '2026-01-31 12:00:00',
-  client_id: `server-${id}`,
-  ...frame,
-});

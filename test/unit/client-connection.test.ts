@@ -1,20 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ClientOptions, createClient } from '../../src/client/index.ts';
+import type { ClientOptions } from '../../src/client/index.ts';
 import { CLOSE } from '../../src/contract/errors.ts';
-import { connected, FakeTransport, ManualClock, stored } from '../support/scripted-server.ts';
+import { startClient } from '../support/fake-transport.ts';
+import { connected, stored } from '../support/server-frames.ts';
 
 function start(options: Partial<ClientOptions> = {}) {
-  const clock = new ManualClock();
-  const transport = new FakeTransport();
-  const client = createClient({
-    url: 'http://chat.test',
-    session: { user_id: 'alice', token: 't1' },
-    clock,
-    transport,
-    random: () => 0.5,
-    ...options,
-  });
+  const { client, clock, transport } = startClient({ random: () => 0.5, ...options });
   const states: string[] = [];
   client.on('state', ({ name }) => states.push(name));
   return { client, clock, transport, states };

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { createClient, type Session } from '../../src/client/index.ts';
-import { connected, ManualClock, ScriptedServer } from '../support/scripted-server.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { ScriptedServer } from '../support/scripted-server.ts';
+import { connected } from '../support/server-frames.ts';
 
 type Reply = { status?: number; headers?: object; body: unknown };
 type Seen = {

@@ -7,7 +7,9 @@ import {
   createClient,
   memoryStorage,
 } from '../../src/client/index.ts';
-import { connected, ManualClock, ScriptedServer, stored } from '../support/scripted-server.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { ScriptedServer } from '../support/scripted-server.ts';
+import { connected, stored } from '../support/server-frames.ts';
 
 /*
  * The default transport, on Node's own WebSocket and fetch, against a real server that keeps to a script.

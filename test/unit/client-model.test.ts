@@ -3,7 +3,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { createClient, memoryStorage } from '../../src/client/index.ts';
 import type { ClientFrame, Message } from '../../src/client/wire.ts';
-import { connected, type FakeSocket, FakeTransport, ManualClock } from '../support/scripted-server.ts';
+import { type FakeSocket, FakeTransport } from '../support/fake-transport.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { connected } from '../support/server-frames.ts';
 
 /*
  * One client against a model of the server that keeps the contract and breaks everything it may: sockets die before and

@@ -1,20 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ClientOptions, createClient, memoryStorage } from '../../src/client/index.ts';
+import { type ClientOptions, memoryStorage } from '../../src/client/index.ts';
 import type { ErrorNotice } from '../../src/client/wire.ts';
-import { type FakeSocket, FakeTransport, ManualClock, stored } from '../support/scripted-server.ts';
+import { type FakeSocket, startClient } from '../support/fake-transport.ts';
+import { stored } from '../support/server-frames.ts';
 
 function start(options: Partial<ClientOptions> = {}) {
-  const clock = new ManualClock();
-  const transport = new FakeTransport();
-  const client = createClient({
-    url: 'http://chat.test',
-    session: { user_id: 'alice', token: 't1' },
-    clock,
-    transport,
-    random: () => 0.5,
-    ...options,
-  });
+  const { client, clock, transport } = startClient({ random: () => 0.5, ...options });
   const online = (frame = {}): FakeSocket => {
     client.connect();
     return transport.welcome(frame);

@@ -1,18 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createClient } from '../../src/client/index.ts';
-import { FakeTransport, ManualClock, stored } from '../support/scripted-server.ts';
+import { startClient } from '../support/fake-transport.ts';
+import { stored } from '../support/server-frames.ts';
 
 function start() {
-  const clock = new ManualClock();
-  const transport = new FakeTransport();
-  const client = createClient({
-    url: 'http://chat.test',
-    session: { user_id: 'alice', token: 't1' },
-    clock,
-    transport,
-    random: () => 0,
-  });
+  const { client, clock, transport } = startClient();
   client.connect();
   const socket = transport.welcome();
   const reconnect = () => {

@@ -1,19 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ClientOptions, createClient, memoryStorage } from '../../src/client/index.ts';
-import { FakeTransport, ManualClock, stored } from '../support/scripted-server.ts';
+import { type ClientOptions, memoryStorage } from '../../src/client/index.ts';
+import { startClient } from '../support/fake-transport.ts';
+import { stored } from '../support/server-frames.ts';
 
 function start(options: Partial<ClientOptions> = {}) {
-  const clock = new ManualClock();
-  const transport = new FakeTransport();
-  const client = createClient({
-    url: 'http://chat.test',
-    session: { user_id: 'alice', token: 't1' },
-    clock,
-    transport,
-    random: () => 0,
-    ...options,
-  });
+  const { client, clock, transport } = startClient(options);
   const seen: (number | string)[] = [];
   client.on('message', ({ id }) => seen.push(id));
   client.on('resync', ({ epoch, head }) => seen.push(`resync ${epoch} ${head}`));

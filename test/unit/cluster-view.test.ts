@@ -15,7 +15,7 @@ const summary = (
   version: '1.0.0',
   role: 'gateway',
   upMs: 1_000,
-  writer: 'none',
+  writer: 'elsewhere',
   workers: [],
   counts: { ...IDLE, ...counts },
   ...more,

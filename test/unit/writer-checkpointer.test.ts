@@ -7,7 +7,8 @@ import { openForReading } from '../../src/db/open.ts';
 import { Checkpointer } from '../../src/writer/checkpointer.ts';
 import type { Ledger } from '../../src/writer/ledger.ts';
 import { commit, openLedger, register, send } from '../support/ledger.ts';
-import { temporaryFolder, waitFor } from '../support/server.ts';
+import { temporaryFolder } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 
 const folder = temporaryFolder({ after });
 const PAGE_BYTES = 4_096 + 24;

@@ -10,7 +10,8 @@ import { Ledger } from '../../src/writer/ledger.ts';
 import { Writer } from '../../src/writer/writer.ts';
 import { batch, openMigrated, register } from '../support/ledger.ts';
 import { ScriptedBus, settle } from '../support/scripted-bus.ts';
-import { temporaryFolder, waitFor } from '../support/server.ts';
+import { temporaryFolder } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 
 const folder = temporaryFolder({ after });
 

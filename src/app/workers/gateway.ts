@@ -34,7 +34,6 @@ export function gatewayService({ order, log, bus, process: self }: Setup): Servi
     gateway.nodeTrouble = trouble;
   });
   return {
-    name: 'gateway',
     async start() {
       await gateway.start();
       self.ready(gateway.address);

@@ -12,7 +12,6 @@ export function readerService({ order, log, bus, process: self }: Setup): Servic
   const metrics = new ReaderMetrics();
   self.report(metrics);
   return {
-    name: 'reader',
     async start() {
       await bus.bus.serve((payload) => {
         const measured = metrics.time.startTimer();

@@ -34,7 +34,6 @@ export interface StoreWriterEvents {
  * standing by → (lease held) → open, migrate, claim the generation → leading → (lease lost, fenced) → end of process
  */
 export class StoreWriter implements Service {
-  readonly name = 'store';
   readonly #path: string;
   readonly #bus: Bus;
   readonly #leaser: Leaser;

@@ -37,15 +37,13 @@ export async function login(
   const parsed = http.loginRequest.safeParse(body);
   if (!parsed.success) throw new ParleyError('invalid_credentials');
   const { user_id: user, password } = parsed.data;
-  await context.limits.login(user, address);
-  const known = await context.queries.ask('credentials', { user });
-  if (!(await context.passwords.matches(password, known?.passwordHash)) || known === null) {
+  const version = await checkPassword(context, user, password, address);
+  if (version === undefined) {
     context.loggedIn('failed');
     context.log.info({ event: 'login_failed' }, 'login failed');
     throw new ParleyError('invalid_credentials');
   }
-  await context.limits.loginSucceeded(user, address);
-  const issued = await context.identities.issue(user, known.version);
+  const issued = await context.identities.issue(user, version);
   context.loggedIn('ok');
   context.log.info({ event: 'logged_in' }, 'user logged in');
   return { message: 'Login successful.', ...issued };
@@ -78,19 +76,31 @@ export async function changePassword(
   checkNewPassword(context, body['new_password']);
   const request = parseFields(body, http.changePasswordRequest);
   // The current password is asked for, so it can be guessed at: the same limits as for a login.
-  await context.limits.login(user, address);
-  const known = await context.queries.ask('credentials', { user });
-  if (!(await context.passwords.matches(request.current_password, known?.passwordHash)) || known === null) {
-    throw new ParleyError('invalid_credentials');
-  }
-  await context.limits.loginSucceeded(user, address);
+  const version = await checkPassword(context, user, request.current_password, address);
+  if (version === undefined) throw new ParleyError('invalid_credentials');
   const passwordHash = await context.passwords.hash(request.new_password);
-  const { version } = known;
   const outcome = await context.command({ kind: 'change-password', user, passwordHash, version });
   const issued =
     outcome.kind === 'version' ? await context.identities.issue(user, outcome.version) : undefined;
   context.log.info({ event: 'password_changed' }, 'password changed');
   return { message: 'Password changed.', ...issued };
+}
+
+/**
+ * Holds a password against the user's, within the limits for guesses (rule A6).
+ * @returns the version that the user's tokens have; undefined if the user or the password is wrong, for the same work
+ */
+async function checkPassword(
+  context: RouteContext,
+  user: string,
+  password: string,
+  address: string,
+): Promise<number | undefined> {
+  await context.limits.login(user, address);
+  const known = await context.queries.ask('credentials', { user });
+  if (!(await context.passwords.matches(password, known?.passwordHash)) || known === null) return undefined;
+  await context.limits.loginSucceeded(user, address);
+  return known.version;
 }
 
 function checkNewPassword(context: RouteContext, password: unknown): asserts password is string {

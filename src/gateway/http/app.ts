@@ -5,13 +5,14 @@ import Koa from 'koa';
 import helmet from 'koa-helmet';
 import { ParleyError } from '../../contract/errors.ts';
 import type { Logger } from '../../ops/logger.ts';
+import { allowedOrigin, type Origins } from './origins.ts';
 import type { RouteContext } from './route-context.ts';
 import { createRouter, SEED_PATHS } from './routes.ts';
 import { serveWebApp } from './web-app.ts';
 
 export type HttpAppOptions = {
   readonly routes: RouteContext;
-  readonly origins: '*' | readonly string[];
+  readonly origins: Origins;
   readonly trustProxy: boolean;
   readonly headers: Readonly<Record<string, string>>;
   readonly log: Logger;
@@ -60,14 +61,10 @@ export function createHttpApp({ routes, origins, trustProxy, headers, log }: Htt
     );
   });
 
-  /** Rule H3; empty where the origin is not a listed one. */
-  const allowedOrigin = (ctx: Koa.Context): string => {
-    const origin = ctx.get('Origin');
-    return origins === '*' ? '*' : origins.includes(origin) ? origin : '';
-  };
+  const allowed = (ctx: Koa.Context): string => allowedOrigin(origins, ctx.get('Origin'));
   app.use(
     cors({
-      origin: allowedOrigin,
+      origin: allowed,
       allowHeaders: CORS_HEADERS,
       allowMethods: CORS_METHODS,
       exposeHeaders: 'X-Request-Id, Parley-Worker, Retry-After',
@@ -99,7 +96,7 @@ export function createHttpApp({ routes, origins, trustProxy, headers, log }: Htt
   app.use(async (ctx, next) => {
     try {
       await next();
-      if (ctx.method === 'OPTIONS' && ctx.status !== 204) answerOptions(ctx, allowedOrigin(ctx));
+      if (ctx.method === 'OPTIONS' && ctx.status !== 204) answerOptions(ctx, allowed(ctx));
       else if (ctx.status === 404 && ctx.body === undefined) throw new ParleyError('not_found');
     } catch (error) {
       const known = error instanceof ParleyError ? error : routes.unexpected(error, ctx.state['requestId']);
@@ -118,9 +115,9 @@ export function createHttpApp({ routes, origins, trustProxy, headers, log }: Htt
   const router = createRouter(routes);
   app.use(router.routes());
   app.use(async (ctx, next) => {
-    const allowed = router.stack.filter((layer) => layer.path === ctx.path).flatMap((layer) => layer.methods);
-    if (allowed.length > 0 && ctx.method !== 'OPTIONS') {
-      ctx.set('Allow', [...new Set(allowed)].join(', '));
+    const methods = router.stack.filter((layer) => layer.path === ctx.path).flatMap((layer) => layer.methods);
+    if (methods.length > 0 && ctx.method !== 'OPTIONS') {
+      ctx.set('Allow', [...new Set(methods)].join(', '));
       throw new ParleyError('method_not_allowed');
     }
     await next();

@@ -4,9 +4,6 @@ import { LIMITS } from '../../contract/limits.ts';
 import type { QueryPort, StoredRow, TokenClaims } from '../../core/queries.ts';
 import type { Identity } from '../identities.ts';
 
-/** Text in one `/get-messages` answer, in UTF-16 units: its messages are held in memory while it is made. */
-const RECENT_UNITS = 8 * 1024 * 1024;
-
 /** `POST /get-messages` (rule H6). */
 export async function recent(
   queries: QueryPort,
@@ -49,7 +46,7 @@ async function newestRows(
     rows.push(...page.rows);
     if (!page.more) return { rows, nextBefore: undefined };
     from = rows.at(-1)?.[0] as number;
-    if (rows.length >= limit || units >= RECENT_UNITS) return { rows, nextBefore: from };
+    if (rows.length >= limit || units >= LIMITS.recentUnits) return { rows, nextBefore: from };
   }
 }
 

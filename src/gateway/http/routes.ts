@@ -12,7 +12,7 @@ import { readJsonBody } from './read-body.ts';
 import type { RouteContext } from './route-context.ts';
 
 /** The paths of the basic contract. */
-export const SEED_PATHS = new Set(['/register', '/login', '/get-messages', '/ws']);
+export const SEED_PATHS = new Set(['/register', '/login', '/get-messages']);
 
 export function createRouter(context: RouteContext): Router {
   const router = new Router();

@@ -45,7 +45,6 @@ const CONNECT_CLOSES: Partial<Record<ErrorCode, CloseReason>> = {
   shutting_down: 'restart',
 };
 
-const INVALID_FRAMES_MAX = 100;
 /** What may be written to one socket within one turn of the event loop. */
 const UNSENT_IN_TURN_BYTES = 16 * LIMITS.unsentBytes;
 
@@ -121,7 +120,7 @@ export class Session implements FeedMember, Watcher {
       if (refused.type === 'connect' && this.#state.name === 'waiting')
         return this.#refuseAndClose(refused, 'badRequest');
       this.#refuse(refused, refused.clientId);
-      if (refused.code !== 'rate_limited' && ++this.#invalid > INVALID_FRAMES_MAX)
+      if (refused.code !== 'rate_limited' && ++this.#invalid > LIMITS.invalidFrames)
         this.close('badRequest', new ParleyError('invalid_frame', 'Too many bad frames.'));
       return;
     }

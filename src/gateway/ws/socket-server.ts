@@ -1,12 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import { bearerToken } from '../../auth/tokens.ts';
-import { ERRORS, ParleyError } from '../../contract/errors.ts';
+import { ParleyError } from '../../contract/errors.ts';
 import { LIMITS } from '../../contract/limits.ts';
 import { SUBPROTOCOL } from '../../contract/version.ts';
 import type { TokenClaims } from '../../core/queries.ts';
+import { corsHeaders, type Origins } from '../http/origins.ts';
+import { rawAnswer } from '../http/raw-answer.ts';
 import { Session } from './session.ts';
 import type { SessionContext } from './session-context.ts';
 
@@ -16,7 +17,7 @@ const HEARTBEAT_PARTS = 25;
 export type SocketServerOptions = {
   readonly context: Omit<SessionContext, 'ended'>;
   /** Origins a browser may connect from. */
-  readonly origins: '*' | readonly string[];
+  readonly origins: Origins;
   /** Headers of every upgrade answer. */
   readonly headers: Readonly<Record<string, string>>;
 };
@@ -49,8 +50,8 @@ export class SocketServer {
     this.#wss.on('headers', (headers) => {
       for (const [name, value] of Object.entries(options.headers)) headers.push(`${name}: ${value}`);
     });
-    this.#wss.on('wsClientError', (error, socket) => {
-      refuseUpgrade(socket, new ParleyError('invalid_request', `${error.message}.`), options.headers);
+    this.#wss.on('wsClientError', (error, socket, request) => {
+      this.#refuse(request, socket, new ParleyError('invalid_request', `${error.message}.`));
     });
     server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
     this.#heartbeat = setInterval(() => this.#beat(), LIMITS.heartbeatMs / HEARTBEAT_PARTS);
@@ -101,11 +102,8 @@ export class SocketServer {
         this.#partOf.set(session, part);
       });
     } catch (error) {
-      refuseUpgrade(
-        socket,
-        error instanceof ParleyError ? error : this.#context.unexpected(error),
-        this.#options.headers,
-      );
+      const known = error instanceof ParleyError ? error : this.#context.unexpected(error);
+      this.#refuse(request, socket, known);
     }
   }
 
@@ -136,6 +134,11 @@ export class SocketServer {
     return this.#context.identities.verify(token);
   }
 
+  #refuse(request: IncomingMessage, socket: Duplex, error: ParleyError): void {
+    const { origins, headers } = this.#options;
+    socket.end(rawAnswer(error, { ...headers, ...corsHeaders(origins, request.headers.origin) }));
+  }
+
   #beat(): void {
     const now = this.#context.clock.now();
     this.#part = (this.#part + 1) % HEARTBEAT_PARTS;
@@ -146,17 +149,3 @@ export class SocketServer {
 /** The page came from this server, by whatever name it is known outside. */
 const isSameOrigin = (origin: string, request: IncomingMessage): boolean =>
   URL.canParse(origin) && new URL(origin).host === request.headers.host;
-
-function refuseUpgrade(socket: Duplex, error: ParleyError, headers: Readonly<Record<string, string>>): void {
-  const body = JSON.stringify({ error: error.message, code: error.code });
-  const lines = [
-    `HTTP/1.1 ${error.status} ${ERRORS[error.code].status === 404 ? 'Not Found' : 'Refused'}`,
-    'Content-Type: application/json; charset=utf-8',
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    'Connection: close',
-    `X-Request-Id: ${randomUUID()}`,
-    'Access-Control-Allow-Origin: *',
-    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
-  ];
-  socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);
-}

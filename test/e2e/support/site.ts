@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { createDatabase, mintToken } from '../../support/database.ts';
-import { startNode, type TestNode, temporaryFolder, titleOf } from '../../support/server.ts';
+import { titleOf } from '../../support/processes.ts';
+import { startNode, type TestNode, temporaryFolder } from '../../support/server.ts';
 import type { Cleanups } from './cleanups.ts';
 
 const ROOT = path.join(import.meta.dirname, '../../..');

@@ -11,7 +11,6 @@ const TELL_EVERY_MS = 1_000;
 
 /** A node's part in the cluster page: tells the others how it is, and keeps what they tell. */
 export class ClusterReports implements Service {
-  readonly name = 'cluster reports';
   readonly #node: string;
   readonly #bus: Bus;
   readonly #self: () => Promise<NodeSummary>;

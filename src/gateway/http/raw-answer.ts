@@ -1,0 +1,26 @@
+import { randomUUID } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import type { ParleyError } from '../../contract/errors.ts';
+
+/**
+ * An error as a whole HTTP answer (rule H2), for a socket that Koa has no part in: a refused upgrade, or a request that
+ * HTTP can't read. The connection ends with it.
+ * @param headers of every answer, beside those that all such answers have
+ */
+export function rawAnswer(
+  error: ParleyError,
+  headers: Readonly<Record<string, string>>,
+  status: number = error.status,
+): string {
+  const body = JSON.stringify({ error: error.message, code: error.code });
+  const all = {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+    Connection: 'close',
+    'X-Request-Id': randomUUID(),
+    ...headers,
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`;
+}
