@@ -62,6 +62,8 @@ export type GatewayParts = {
 const RECONNECT_SPREAD_MS = 3_000;
 /** Part of the shutdown time in which sends are waited for. */
 const ANSWER_SHARE = 0.5;
+/** HTTP requests and closing sockets have this long after that, in milliseconds. */
+const LAST_ANSWERS_MS = 1_000;
 
 /** One gateway worker: the HTTP API and the sockets. It never opens the database. */
 export class Gateway implements Service {
@@ -161,7 +163,7 @@ export class Gateway implements Service {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
     await this.#sockets.drain(this.#settings.shutdownTimeoutMs * ANSWER_SHARE, RECONNECT_SPREAD_MS);
-    await Promise.race([closed, sleep(1_000)]);
+    await Promise.race([closed, sleep(LAST_ANSWERS_MS)]);
     this.#readiness.stop();
     this.#presence.stop();
     this.#commands.stop();

@@ -25,6 +25,8 @@ const CANARY_EVERY_MS = 2_000;
 const TRIM_EVERY_MS = 100;
 /** Pause before a failed commit, or a failed read, is tried again, in milliseconds. */
 const RETRY_MS = 200;
+/** At the end, the last publications have this long to leave, in milliseconds. */
+const LAST_WORDS_MS = 1_000;
 
 /**
  * The one process that writes the database: reads commands from the log, commits them in groups, and announces what was
@@ -74,7 +76,7 @@ export class Writer implements Service {
     clearInterval(this.#beatTimer);
     await this.#running;
     // What is not announced now, gateways find in the store.
-    await Promise.race([this.#announcer.settled(), sleep(1_000)]);
+    await Promise.race([this.#announcer.settled(), sleep(LAST_WORDS_MS)]);
     this.#ledger.close();
   }
 

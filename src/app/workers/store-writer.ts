@@ -19,6 +19,8 @@ import { Writer } from '../../writer/writer.ts';
 /** The lease is renewed this often, and asked for this often while somebody else has it, in milliseconds. */
 const RENEW_EVERY_MS = 500;
 const ASK_EVERY_MS = 250;
+/** A lease that can't be given up is left to end by itself, in milliseconds. */
+const RELEASE_MS = 500;
 
 export interface StoreWriterEvents {
   status(status: WriterStatus): void;
@@ -107,7 +109,7 @@ export class StoreWriter implements Service {
     clearInterval(this.#renewal);
     await this.#checkpointer?.stop();
     await this.#writer?.stop();
-    await Promise.race([this.#leaser.release(), sleep(500)]);
+    await Promise.race([this.#leaser.release(), sleep(RELEASE_MS)]);
   }
 
   async #lead(): Promise<void> {
