@@ -55,8 +55,8 @@ class ParleyClient implements Client {
   #session: Session | null = null;
   #user: User | null = null;
   #window = 0;
-  /** `connect` was called, and the cursor is still being read. */
-  #connecting = false;
+  /** While the cursor is being read for a `connect`. */
+  #reading: AbortController | null = null;
   #changingPassword = false;
   #closed = false;
   #cancelAdopt: () => void = () => {};
@@ -185,23 +185,22 @@ class ParleyClient implements Client {
     if (this.#closed) throw new ClientError('closed');
     this.#needSession();
     const user = this.#user;
-    if (user === null || this.#connecting) return;
+    if (user === null || this.#reading !== null) return;
     if (user.cursors === null || user.stream.cursor !== null) {
       this.#connection.connect();
       return;
     }
-    this.#connecting = true;
-    user.cursors.load((cursor) => {
-      // The caller may have gone offline, or logged in as somebody else, while it was read.
-      if (this.#user !== user || !this.#connecting) return;
-      this.#connecting = false;
+    const reading = new AbortController();
+    this.#reading = reading;
+    user.cursors.load(reading.signal, (cursor) => {
+      this.#reading = null;
       user.stream = new Stream(cursor);
       this.#connection.connect();
     });
   }
 
   disconnect(): void {
-    this.#connecting = false;
+    this.#stopReading(new ClientError('disconnected'));
     this.#connection.disconnect();
   }
 
@@ -209,7 +208,9 @@ class ParleyClient implements Client {
     const state = this.#connection.state;
     if (state.name === 'online') return Promise.resolve();
     if (state.name === 'stopped') return Promise.reject(state.because);
-    if (state.name === 'idle' && !this.#connecting) return Promise.reject(new ClientError('disconnected'));
+    if (state.name === 'idle' && this.#reading === null) {
+      return Promise.reject(new ClientError('disconnected'));
+    }
     return new Promise((resolve, reject) => {
       const off = this.on('state', (now) => {
         if (now.name === 'online') resolve();
@@ -217,6 +218,12 @@ class ParleyClient implements Client {
         else if (now.name === 'idle') reject(new ClientError('disconnected'));
         else return;
         off();
+      });
+      // No state tells of a connection that was not even begun.
+      const reading = this.#reading?.signal;
+      reading?.addEventListener('abort', () => {
+        off();
+        reject(reading.reason);
       });
     });
   }
@@ -295,7 +302,11 @@ class ParleyClient implements Client {
     const cursors =
       storage === undefined || cursorName === undefined
         ? null
-        : new CursorStore(storage, `${prefix}:cursor:${cursorName}`, failed);
+        : new CursorStore(storage, `${prefix}:cursor:${cursorName}`, {
+            clock: this.#clock,
+            random: this.#random,
+            failed,
+          });
     this.#user = { id, outbox, cursors, stream: new Stream(cursor) };
     outbox.open();
   }
@@ -311,8 +322,19 @@ class ParleyClient implements Client {
   /** The outbox stays: the user is about to log in again. */
   #sessionOver(because: ClientError): void {
     this.#session = null;
+    this.#stopReading(because);
     this.#connection.refuse(because);
     this.#emitter.emit('session', { session: null, because });
+  }
+
+  #stopReading(because: ClientError): void {
+    this.#reading?.abort(because);
+    this.#reading = null;
+  }
+
+  /** Whether the server has accepted the connection. A listener may end that at any time. */
+  get #welcome(): boolean {
+    return IS_WELCOME[this.#connection.state.name];
   }
 
   #greet(): ConnectRequest {
@@ -346,8 +368,9 @@ class ParleyClient implements Client {
   }
 
   #adopt(olderThanMs: number): void {
-    this.#user?.outbox.adopt(olderThanMs);
+    if (!this.#welcome) return;
     this.#cancelAdopt = this.#clock.after(ADOPT_EVERY_MS, () => this.#adopt(ADOPT_EVERY_MS));
+    this.#user?.outbox.adopt(olderThanMs);
   }
 
   #receive(frame: ServerFrame): 'behind' | 'level' {
@@ -362,8 +385,9 @@ class ParleyClient implements Client {
         return place === 'behind' ? 'behind' : 'level';
       }
       case 'page':
-        for (const message of frame.messages) this.#message(user, message);
-        user.stream.reached(frame.upto);
+        // Once a listener has gone offline, or logged out, the rest is for the next connection.
+        for (const message of frame.messages) if (this.#welcome) this.#message(user, message);
+        if (this.#welcome) user.stream.reached(frame.upto);
         this.#saveCursor(user);
         break;
       case 'message':

@@ -6,10 +6,19 @@ export type Clock = {
   after(ms: number, run: () => void): () => void;
 };
 
+/** `setTimeout` runs at once what is to wait longer. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   after: (ms, run) => {
-    const timer = setTimeout(run, ms);
+    const timer = setTimeout(run, Math.min(ms, LONGEST_MS));
     return () => clearTimeout(timer);
   },
 };
+
+/** Milliseconds since `then`. If the clock was set back in between, nobody knows how many, and it counts as long ago. */
+export function elapsedMs(clock: Clock, then: number): number {
+  const ms = clock.now() - then;
+  return ms < 0 ? Number.POSITIVE_INFINITY : ms;
+}

@@ -1,6 +1,6 @@
 import { CLOSE, type ErrorCode, isErrorCode } from '../contract/errors.ts';
 import { type BackoffOptions, backoffMs } from './backoff.ts';
-import type { Clock } from './clock.ts';
+import { type Clock, elapsedMs } from './clock.ts';
 import { type ConnectionEvent, HAS_SOCKET, IS_WELCOME, next, type StateName } from './connection-state.ts';
 import { ClientError } from './errors.ts';
 import { parseFrame } from './frame.ts';
@@ -55,8 +55,6 @@ export class Connection {
   #cancelTimer: () => void = () => {};
   #attempt = 0;
   #welcomedAt = 0;
-  #heardAt = 0;
-  #pinged = false;
   #notice: Closing | null = null;
   #lastError: ErrorNotice | null = null;
 
@@ -105,8 +103,8 @@ export class Connection {
     if (after === before) return;
     this.#name = after;
     if (!HAS_SOCKET[after]) this.#dropSocket();
-    if (IS_WELCOME[before] && !IS_WELCOME[after] && this.#now() - this.#welcomedAt >= STABLE_MS)
-      this.#attempt = 0;
+    const livedMs = elapsedMs(this.#options.clock, this.#welcomedAt);
+    if (IS_WELCOME[before] && !IS_WELCOME[after] && livedMs >= STABLE_MS) this.#attempt = 0;
     if (after === 'waiting') {
       const ms = delayMs ?? backoffMs(this.#attempt, this.#options.random, this.#options.backoff);
       this.#attempt += 1;
@@ -171,8 +169,7 @@ export class Connection {
   }
 
   #frame(text: string): void {
-    this.#heardAt = this.#now();
-    this.#pinged = false;
+    if (this.writable) this.#listen();
     let frame: ServerFrame | null;
     try {
       frame = parseFrame(text);
@@ -229,24 +226,15 @@ export class Connection {
     return new ClientError(code, reason === '' ? undefined : reason);
   }
 
-  /** Watches the silence: TCP alone may take a quarter of an hour to notice that the other side is gone. */
+  /**
+   * Watches the silence that begins now: TCP alone may take a quarter of an hour to notice that the other side is gone.
+   * With timers alone, for the clock may be set meanwhile.
+   */
   #listen(): void {
-    this.#heardAt = this.#now();
-    this.#pinged = false;
-    this.#timer(SILENCE_MS, () => this.#listened());
-  }
-
-  #listened(): void {
-    const silence = this.#now() - this.#heardAt;
-    if (this.#pinged) {
-      this.#apply('lost', new ClientError('timeout'));
-    } else if (silence >= SILENCE_MS) {
-      this.#pinged = true;
+    this.#timer(SILENCE_MS, () => {
       this.#put({ type: 'ping' });
-      this.#timer(ANSWER_MS, () => this.#listened());
-    } else {
-      this.#timer(SILENCE_MS - silence, () => this.#listened());
-    }
+      this.#timer(ANSWER_MS, () => this.#apply('lost', new ClientError('timeout')));
+    });
   }
 
   #put(frame: ClientFrame): boolean {

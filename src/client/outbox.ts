@@ -1,5 +1,5 @@
 import { backoffMs } from './backoff.ts';
-import type { Clock } from './clock.ts';
+import { type Clock, elapsedMs } from './clock.ts';
 import { ClientError } from './errors.ts';
 import type { OutboxStore } from './outbox-store.ts';
 import type { OutboxChange, OutboxEntry } from './types.ts';
@@ -165,11 +165,12 @@ export class Outbox {
    */
   adopt(olderThanMs = 0): void {
     if (!this.#loaded || this.#closed) return;
-    const latest = this.#options.clock.now() - olderThanMs;
     this.#store?.load(
       (clientId) => !this.#items.has(clientId),
       (entries) => {
-        this.#take(entries.filter((entry) => entry.created_at <= latest));
+        this.#take(
+          entries.filter(({ created_at }) => elapsedMs(this.#options.clock, created_at) >= olderThanMs),
+        );
         this.flush();
       },
     );
@@ -225,6 +226,8 @@ export class Outbox {
       if (this.#closed || this.#items.size >= this.#options.limit) return;
       if (this.#items.has(entry.client_id)) continue;
       this.#items.set(entry.client_id, { entry });
+      // What is added from now on comes after it, even if the clock was set back since.
+      this.#lastCreated = Math.max(this.#lastCreated, entry.created_at);
       if (entry.status === 'queued') this.#queued.push(entry.client_id);
       this.#options.changed({ kind: 'added', entry });
     }

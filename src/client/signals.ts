@@ -1,5 +1,5 @@
 import { LIMITS } from '../contract/limits.ts';
-import type { Clock } from './clock.ts';
+import { type Clock, elapsedMs } from './clock.ts';
 import type { Emitter } from './emitter.ts';
 import { ClientError } from './errors.ts';
 import type { ClientEvents } from './types.ts';
@@ -42,12 +42,12 @@ export class Signals {
   }
 
   typing(to: string): void {
-    const now = this.#clock.now();
     const last = this.#told.get(to);
-    if (last !== undefined && now - last < TYPING_EVERY_MS) return;
+    if (last !== undefined && elapsedMs(this.#clock, last) < TYPING_EVERY_MS) return;
     if (!this.#send({ type: 'typing', to })) return;
-    for (const [user, at] of this.#told) if (now - at >= TYPING_EVERY_MS) this.#told.delete(user);
-    this.#told.set(to, now);
+    for (const [user, at] of this.#told)
+      if (elapsedMs(this.#clock, at) >= TYPING_EVERY_MS) this.#told.delete(user);
+    this.#told.set(to, this.#clock.now());
   }
 
   /** A message ends the typing at the other side: the next key stroke is news again. */

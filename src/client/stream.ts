@@ -7,21 +7,24 @@ import type { Connected, Message } from './wire.ts';
  */
 export class Stream {
   #cursor: Cursor | null;
+  readonly #lost: boolean;
 
-  constructor(cursor: Cursor | null) {
-    this.#cursor = cursor;
+  /** @param cursor is `lost` when there was one that can't be had: messages after it will be missed, and that is told */
+  constructor(cursor: Cursor | null | 'lost') {
+    this.#lost = cursor === 'lost';
+    this.#cursor = cursor === 'lost' ? null : cursor;
   }
 
   get cursor(): Cursor | null {
     return this.#cursor;
   }
 
-  /** @returns `behind` when pages follow, `level` when live messages do, `resync` when the past is another one. */
+  /** @returns `behind` when pages follow, `level` when live messages do, `resync` when the past is another one, or lost. */
   connected({ epoch, head, resync }: Connected): 'behind' | 'level' | 'resync' {
     const before = this.#cursor;
     if (before !== null && !resync && before.epoch === epoch) return 'behind';
     this.#cursor = { epoch, since: head };
-    return before === null ? 'level' : 'resync';
+    return before === null && !this.#lost ? 'level' : 'resync';
   }
 
   /** @returns whether to deliver it */

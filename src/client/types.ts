@@ -104,7 +104,10 @@ export type ClientEvents = {
   typing: { readonly from: string; readonly typing: boolean };
   /** Among the watched users. The first after `watch`, and after each reconnect, names them all. */
   presence: Presence;
-  /** Local history is of another past (a restored backup): forget it, load it again. Live messages go on. */
+  /**
+   * Local history is of another past (a restored backup), or nobody knows up to where it goes (a stored cursor that can't
+   * be read): forget it, load it again. Live messages go on.
+   */
   resync: { readonly epoch: string; readonly head: number };
   outbox: OutboxChange;
   /** Something went wrong that no call is waiting for: a storage that failed, a listener that threw, a refused signal. */
@@ -146,7 +149,7 @@ export interface Client {
   connect(): void;
   /** Goes offline. The outbox is kept, and `connect` resumes where it was. */
   disconnect(): void;
-  /** Resolves when the state is `online`; rejects when it becomes `stopped` or `idle`. */
+  /** Resolves when the state is `online`; rejects when it becomes `stopped` or `idle`, or `connect` was given up. */
   online(): Promise<void>;
   /** Ends for good. Promises of unanswered sends reject with `closed`; stored entries are sent by the next client. */
   close(): void;

@@ -1,4 +1,4 @@
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 /*
@@ -25,3 +25,4 @@ const manifest = {
 writeFileSync(path.join(OUT, 'package.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
 copyFileSync(path.join(import.meta.dirname, 'README.md'), path.join(OUT, 'README.md'));
 copyFileSync(path.join(ROOT, 'LICENSE'), path.join(OUT, 'LICENSE'));
+cpSync(path.join(import.meta.dirname, 'examples'), path.join(OUT, 'examples'), { recursive: true });

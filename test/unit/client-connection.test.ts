@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ClientOptions } from '../../src/client/index.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type ClientOptions, memoryStorage, systemClock } from '../../src/client/index.ts';
 import { CLOSE } from '../../src/contract/errors.ts';
 import { startClient } from '../support/fake-transport.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { connected, stored } from '../support/server-frames.ts';
 
 function start(options: Partial<ClientOptions> = {}) {
@@ -53,6 +55,31 @@ test('K2: 20 s of silence bring a ping, 10 s without an answer the end of the so
   clock.advance(10_000);
   assert.equal(client.state.name, 'waiting');
   assert.ok(socket.closedByClient);
+});
+
+test('K2: a clock that is set back hides no dead connection', () => {
+  const clock = new ManualClock();
+  let setBackMs = 0;
+  const { client, transport } = start({
+    clock: { now: () => clock.now() - setBackMs, after: (ms, run) => clock.after(ms, run) },
+  });
+  client.connect();
+  const socket = transport.welcome();
+  clock.advance(5_000);
+  socket.says({ type: 'pong' });
+  setBackMs = 3_600_000;
+  clock.advance(20_000);
+  assert.deepEqual(socket.take(), [{ type: 'ping' }]);
+  clock.advance(10_000);
+  assert.equal(client.state.name, 'waiting');
+});
+
+test('a timer that is longer than setTimeout can wait does not run at once', async () => {
+  let runs = 0;
+  const cancel = systemClock.after(2 ** 31, () => runs++);
+  await sleep(20);
+  cancel();
+  assert.equal(runs, 0);
 });
 
 test('a socket that does not open, or on which connect is not answered, is given up after 10 s', () => {
@@ -214,6 +241,56 @@ test('online() follows the connection to where it ends', async () => {
   const again = client.online();
   client.disconnect();
   await assert.rejects(again, { code: 'disconnected' });
+});
+
+test('online() rejects when the cursor was still being read and the caller, or the server, wants out', async () => {
+  const storage = { ...memoryStorage(), getItem: () => new Promise<null>(() => {}) };
+  const outcome = (online: Promise<void>) =>
+    Promise.race([online.catch((error) => error.code), new Promise(setImmediate)]);
+  const { client, transport } = start({ storage, cursorName: 'here' });
+  client.connect();
+  const first = client.online();
+  client.disconnect();
+  assert.equal(await outcome(first), 'disconnected');
+
+  client.connect();
+  const second = client.online();
+  client.close();
+  assert.equal(await outcome(second), 'disconnected');
+
+  const other = start({ storage, cursorName: 'here' });
+  const over = { code: 'token_revoked' };
+  other.transport.fetch = async () => Response.json(over, { status: 401 });
+  other.client.connect();
+  const third = other.client.online();
+  await assert.rejects(other.client.conversations(), over);
+  assert.equal(await outcome(third), 'token_revoked');
+  assert.deepEqual([...transport.sockets, ...other.transport.sockets], []);
+});
+
+for (const name of ['connecting', 'greeting', 'catching-up', 'online']) {
+  test(`close() in a listener of the state ${name} leaves no timer and no socket behind`, () => {
+    const { client, clock, transport } = start({ cursor: { epoch: 'e1', since: 0 } });
+    client.on('state', (state) => {
+      if (state.name === name) client.close();
+    });
+    client.connect();
+    transport.welcome().says({ type: 'page', messages: [], upto: 0, more: false });
+    assert.equal(client.state.name, 'idle');
+    assert.equal(clock.timers, 0);
+    assert.ok(transport.last.closedByClient);
+  });
+}
+
+test('close() in a listener that is told of an entry of another tab leaves no timer behind', () => {
+  const storage = memoryStorage();
+  const { client, clock, transport } = start({ storage });
+  client.on('outbox', () => client.close());
+  client.connect();
+  void start({ storage }).client.send('bob', 'hello');
+  transport.welcome();
+  assert.equal(client.state.name, 'idle');
+  assert.equal(clock.timers, 0);
 });
 
 test('close() leaves no timer, no socket and no promise behind', async () => {

@@ -181,9 +181,9 @@ test('K4: a refusal stops, and connect() tries again', async (t) => {
   client.connect();
   const first = await server.socket();
   await first.frameOf('connect');
-  first.send({ type: 'error', code: 'too_many_sockets', error: 'too many', retryable: true });
-  first.close(4430);
-  await assert.rejects(client.online(), { code: 'too_many_sockets' });
+  first.send({ type: 'error', code: 'forbidden', error: 'not yours', retryable: false });
+  first.close(4403);
+  await assert.rejects(client.online(), { code: 'forbidden' });
   client.connect();
   const second = await server.socket();
   await second.frameOf('connect');

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { type ClientOptions, memoryStorage } from '../../src/client/index.ts';
 import type { ErrorNotice } from '../../src/client/wire.ts';
 import { type FakeSocket, startClient } from '../support/fake-transport.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { stored } from '../support/server-frames.ts';
 
 function start(options: Partial<ClientOptions> = {}) {
@@ -258,6 +259,30 @@ for (const kind of ['synchronous', 'asynchronous'] as const) {
     assert.equal(entries.size, 0);
   });
 }
+
+test('a reload after the clock was set back keeps the order', () => {
+  const storage = memoryStorage();
+  const entries: [message: string, now: number][] = [
+    ['first', 3_600_000],
+    ['second', 0],
+  ];
+  for (const [message, now] of entries) {
+    const { client } = start({ storage, clock: new ManualClock(now) });
+    void client.send('bob', message);
+    client.close();
+  }
+  assert.deepEqual(
+    start({ storage }).client.outbox.map(({ message }) => message),
+    ['first', 'second'],
+  );
+});
+
+test('tabs: an entry from before the clock was set back is taken over, too', () => {
+  const storage = memoryStorage();
+  const stays = start({ storage, clock: new ManualClock(0) });
+  void start({ storage, clock: new ManualClock(3_600_000) }).client.send('bob', 'hi', { clientId: 'c1' });
+  assert.deepEqual(sends(stays.online()), [['c1', 'hi']]);
+});
 
 test('tabs: each takes over what it finds, and none undoes what another does', async () => {
   const entries = new Map<string, string>();

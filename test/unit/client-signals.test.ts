@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ClientOptions } from '../../src/client/index.ts';
 import { startClient } from '../support/fake-transport.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { stored } from '../support/server-frames.ts';
 
-function start() {
-  const { client, clock, transport } = startClient();
+function start(options: Partial<ClientOptions> = {}) {
+  const { client, clock, transport } = startClient(options);
   client.connect();
   const socket = transport.welcome();
   const reconnect = () => {
@@ -45,6 +47,18 @@ test('S2: typing is told every 3 s at most to each, anew after a message, and no
       .filter(({ type }) => type === 'typing'),
     [],
   );
+});
+
+test('S2: typing is told again after the clock was set back', () => {
+  const clock = new ManualClock();
+  let setBackMs = 0;
+  const { client, socket } = start({
+    clock: { now: () => clock.now() - setBackMs, after: (ms, run) => clock.after(ms, run) },
+  });
+  client.typing('bob');
+  setBackMs = 3_600_000;
+  client.typing('bob');
+  assert.equal(socket.take().length, 2);
 });
 
 test('S2: typing is forgotten after 6 s, with a message, and with the connection', () => {

@@ -113,3 +113,92 @@ for (const kind of ['synchronous', 'asynchronous'] as const) {
     ]);
   });
 }
+
+/** A storage with the cursor `e1`, 5 in it, whose next `count` reads of anything fail. */
+function failingStorage(count: number) {
+  const key = 'parley:chat.test/:alice:cursor:here';
+  const entries = new Map([[key, JSON.stringify({ epoch: 'e1', since: 5 })]]);
+  const memory = memoryStorage(entries);
+  const getItem = async (name: string) => {
+    if (count-- > 0) throw new Error('closing');
+    return memory.getItem(name);
+  };
+  return { storage: { ...memory, getItem }, cursor: () => entries.get(key) };
+}
+
+test('a cursor whose read fails is read again before connecting, and no message is missed', async () => {
+  const { storage } = failingStorage(2);
+  const { client, clock, transport, seen } = start({ storage, cursorName: 'here', random: () => 0.5 });
+  const problems: string[] = [];
+  client.on('problem', ({ during, error }) => problems.push(`${during}: ${(error as Error).message}`));
+  client.connect();
+  await new Promise(setImmediate);
+  clock.advance(250);
+  await new Promise(setImmediate);
+  assert.deepEqual(transport.sockets, []);
+  clock.advance(500);
+  await new Promise(setImmediate);
+  transport.last.events.opened();
+  assert.deepEqual(transport.last.take(), [
+    { type: 'connect', user_id: 'alice', token: 't1', since: 5, epoch: 'e1' },
+  ]);
+  assert.deepEqual(problems, ['the storage: closing', 'the storage: closing']);
+  assert.deepEqual(seen, []);
+});
+
+test('a cursor that stays unreadable is given up with a resync, and is not written over', async () => {
+  const { storage, cursor } = failingStorage(5);
+  const { client, clock, transport, seen, reconnect } = start({ storage, cursorName: 'here' });
+  client.connect();
+  for (let i = 0; i < 5; i++) {
+    await new Promise(setImmediate);
+    clock.advance(0);
+  }
+  transport.welcome({ head: 9 }).says(stored(10));
+  assert.deepEqual(seen, ['resync e1 9', 'online', 10]);
+  assert.deepEqual(reconnect(), { type: 'connect', user_id: 'alice', token: 't1', since: 10, epoch: 'e1' });
+  assert.equal(cursor(), '{"epoch":"e1","since":5}');
+});
+
+test('close() while the read of a cursor is about to be repeated leaves no timer behind', async () => {
+  const { storage } = failingStorage(1);
+  const { client, clock } = start({ storage, cursorName: 'here' });
+  client.connect();
+  await new Promise(setImmediate);
+  assert.equal(clock.timers, 1);
+  client.close();
+  assert.equal(clock.timers, 0);
+});
+
+test('rubbish in the place of a cursor brings a resync, and is written over', () => {
+  const key = 'parley:chat.test/:alice:cursor:here';
+  for (const rubbish of ['{', 'null', '{}']) {
+    const entries = new Map([[key, rubbish]]);
+    const { client, transport, seen } = start({ storage: memoryStorage(entries), cursorName: 'here' });
+    client.connect();
+    transport.welcome({ head: 9 });
+    assert.deepEqual(seen, ['resync e1 9', 'online']);
+    assert.equal(entries.get(key), '{"epoch":"e1","since":9}');
+  }
+});
+
+for (const leave of ['close', 'logout', 'disconnect'] as const) {
+  test(`G4: ${leave}() in a listener is the end of the page, and the cursor stands where the listener was`, () => {
+    const entries = new Map<string, string>();
+    const { client, transport, seen } = start({
+      session: { user_id: 'alice' },
+      cursor: { epoch: 'e1', since: 10 },
+      storage: memoryStorage(entries),
+      cursorName: 'here',
+    });
+    client.on('message', ({ id }) => {
+      if (id === 12) void client[leave]();
+    });
+    client.connect();
+    const messages = [stored(11), stored(12), stored(13)];
+    transport.welcome({ head: 20 }).says({ type: 'page', messages, upto: 20, more: false });
+    assert.deepEqual(seen, [11, 12]);
+    // What the user was told once must not come again, and what logout forgot must stay so.
+    assert.deepEqual([...entries.values()], leave === 'logout' ? [] : ['{"epoch":"e1","since":12}']);
+  });
+}
