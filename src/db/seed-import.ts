@@ -14,6 +14,9 @@ type MovedTables = { readonly users: boolean; readonly messages: boolean; readon
 const USER_COLUMNS = ['user_id', 'password'];
 const MESSAGE_COLUMNS = ['sender', 'receiver', 'message', 'timestamp'];
 
+/** What stands for a timestamp that is absent, or no time: rule M2 promises one. */
+const NO_TIME = '1970-01-01 00:00:00';
+
 /** Passwords hashed at once: as many as the thread pool takes. */
 const HASHES_AT_ONCE = 4;
 
@@ -103,7 +106,8 @@ export function importSeedTables(
       INSERT INTO members (user_id, conversation_id, peer) SELECT user_a, id, user_b FROM conversations;
       INSERT INTO members (user_id, conversation_id, peer) SELECT user_b, id, user_a FROM conversations WHERE user_a <> user_b;
       INSERT INTO messages (id, conversation_id, sender, receiver, message, timestamp)
-        SELECT s.${order}, c.id, p.sender, p.receiver, COALESCE(CAST(s.message AS TEXT), ''), COALESCE(CAST(s.timestamp AS TEXT), '')
+        SELECT s.${order}, c.id, p.sender, p.receiver, COALESCE(CAST(s.message AS TEXT), ''), 
+          COALESCE((SELECT t FROM (SELECT datetime(s.timestamp, 'auto') AS t) WHERE t GLOB '[0-9]*'), '${NO_TIME}')
         FROM seed_messages s
         JOIN seed_pairs p ON p.id = s.${order}
         JOIN conversations c ON c.user_a = min(p.sender, p.receiver) AND c.user_b = max(p.sender, p.receiver)

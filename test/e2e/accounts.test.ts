@@ -4,7 +4,7 @@ import type { Browser } from 'playwright-core';
 import { call, logIn as logInByHttp } from '../support/client.ts';
 import { launchBrowser, openSibling, openTab } from './support/browser.ts';
 import { suiteCleanups } from './support/cleanups.ts';
-import { bubble, composer, entry, logIn, register, say, search } from './support/screen.ts';
+import { bubble, composer, entry, find, logIn, register, say, search } from './support/screen.ts';
 import { type Site, startSite } from './support/site.ts';
 
 describe('accounts in the browser', () => {
@@ -13,7 +13,7 @@ describe('accounts in the browser', () => {
   let browser: Browser;
 
   before(async () => {
-    site = await startSite(cleanups, { users: ['anna', 'ben', 'cleo', 'dora', 'emil'] });
+    site = await startSite(cleanups, { users: ['anna', 'ben', 'cleo', 'dora', 'emil', 'finn', 'gina'] });
     browser = await launchBrowser(cleanups);
   });
 
@@ -39,6 +39,36 @@ describe('accounts in the browser', () => {
     await page.getByRole('button', { name: 'Create account' }).click();
     await page.getByRole('alert').getByText('This name is taken.').waitFor();
     assert.equal(await page.evaluate(() => document.activeElement?.getAttribute('name')), 'username');
+    await page.context().close();
+  });
+
+  test('when the login fails after the registration, a second try logs in', async () => {
+    const { page } = await openTab(browser, site.url);
+    await page.route('**/login', (route) => route.abort());
+    await register(page, 'unlucky');
+    await page.getByRole('alert').getByText('The server could not be reached.').waitFor();
+    await page.unroute('**/login');
+    await page.getByRole('button', { name: 'Create account' }).click();
+    await page.getByText('No conversations yet').waitFor();
+    await page.context().close();
+  });
+
+  test('a session that ended leaves its conversation to the same user, and to nobody else', async () => {
+    const { page } = await openTab(browser, site.url, { user: 'finn' });
+    const endSession = async () => {
+      const kept = await page.evaluate(() => localStorage.getItem('parley:session'));
+      await call(site.url, 'POST', '/logout', { token: JSON.parse(kept!).token });
+      await page.getByRole('heading', { name: 'Log in to Parley' }).waitFor();
+    };
+    await find(page, 'anna');
+    await endSession();
+    await logIn(page, 'finn');
+    await composer(page, 'anna').waitFor();
+    await endSession();
+    await page.reload();
+    await logIn(page, 'gina');
+    await page.getByRole('heading', { name: 'Welcome to Parley' }).waitFor();
+    assert.equal(await page.locator('.conversation-head').count(), 0);
     await page.context().close();
   });
 

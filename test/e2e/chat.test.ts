@@ -1,15 +1,29 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type { Browser } from 'playwright-core';
-import { connect } from '../support/client.ts';
+import { LIMITS } from '../../src/contract/limits.ts';
+import { connect, register } from '../support/client.ts';
 import { mintToken } from '../support/database.ts';
 import { waitFor } from '../support/wait.ts';
-import { launchBrowser, openTab, screenshot, TALL, type Tab } from './support/browser.ts';
+import { launchBrowser, openTab, PHONE, screenshot, TALL, type Tab } from './support/browser.ts';
 import { suiteCleanups } from './support/cleanups.ts';
-import { bubble, composer, entry, find, lookAway, mark, say, texts } from './support/screen.ts';
+import { bubble, composer, entry, find, lookAway, mark, say, search, texts } from './support/screen.ts';
 import { type Site, startSite } from './support/site.ts';
 
-const USERS = ['alice', 'bob', 'carol', 'dave', 'erin', 'frank', 'grace', 'heidi', 'ivan', 'judy'];
+const USERS = [
+  'alice',
+  'bob',
+  'carol',
+  'dave',
+  'erin',
+  'frank',
+  'grace',
+  'heidi',
+  'ivan',
+  'judy',
+  'kim',
+  'lena',
+];
 
 describe('chatting in the browser', () => {
   const cleanups = suiteCleanups();
@@ -125,7 +139,6 @@ describe('chatting in the browser', () => {
     await erin.page.goto(`${site.url}/#/late`);
     await say(erin.page, 'late', 'Are you registered yet?');
     await erin.page.getByText('Not sent. There is no such user.').waitFor();
-    const { register } = await import('../support/client.ts');
     await register(site.url, 'late');
     await erin.page.getByRole('button', { name: 'Try again' }).click();
     await mark(erin.page, 'Are you registered yet?', 'Sent').waitFor();
@@ -189,6 +202,107 @@ describe('chatting in the browser', () => {
     await frank.page.waitForFunction(() => document.title === 'Parley');
     grace.close();
     await frank.page.context().close();
+  });
+
+  test('what is said three times is read out three times', async () => {
+    const kim = await openTab(browser, site.url, { user: 'kim' });
+    const lena = await connect(site.url, 'lena', await mintToken('lena'));
+    await find(kim.page, 'lena');
+    await kim.page.evaluate(() => {
+      const spoken: (string | null)[] = [];
+      Object.assign(window, { spoken });
+      new MutationObserver((changes) => {
+        for (const { addedNodes } of changes) for (const node of addedNodes) spoken.push(node.textContent);
+      }).observe(document.querySelector('[role=log]')!, { childList: true, subtree: true });
+    });
+    for (let i = 1; i <= 3; i++) {
+      lena.send({ type: 'message', to: 'kim', message: 'ok' });
+      await bubble(kim.page, 'ok')
+        .nth(i - 1)
+        .waitFor();
+    }
+    await kim.page.waitForFunction(() => (window as unknown as { spoken: string[] }).spoken.length >= 3);
+    assert.deepEqual(await kim.page.evaluate(() => (window as unknown as { spoken: string[] }).spoken), [
+      'lena: ok',
+      'lena: ok',
+      'lena: ok',
+    ]);
+    lena.close();
+    await kim.page.context().close();
+  });
+
+  test('the composer gets the focus of a button that goes', async () => {
+    const lena = await openTab(browser, site.url, { user: 'lena' });
+    const kim = await connect(site.url, 'kim', await mintToken('kim'));
+    const press = async (name: string) => {
+      await lena.page.getByRole('button', { name }).focus();
+      await lena.page.keyboard.press('Enter');
+      await lena.page.getByRole('button', { name }).waitFor({ state: 'detached' });
+    };
+    const focus = () => lena.page.evaluate(() => document.activeElement?.getAttribute('aria-label'));
+    for (let i = 1; i <= 60; i++) kim.send({ type: 'message', to: 'lena', message: `line ${i}` });
+    await entry(lena.page, 'kim').getByText('line 60').waitFor();
+    await entry(lena.page, 'kim').click();
+    await press('go to the end');
+    assert.equal(await focus(), 'Message to kim');
+
+    await lena.page.goto(`${site.url}/#/missing`);
+    await say(lena.page, 'missing', 'Are you registered yet?');
+    await lena.page.getByText('Not sent. There is no such user.').waitFor();
+    await register(site.url, 'missing');
+    await press('Try again');
+    assert.equal(await focus(), 'Message to missing');
+
+    await lena.page.goto(`${site.url}/#/absent`);
+    await say(lena.page, 'absent', 'And you?');
+    await press('Delete');
+    assert.equal(await focus(), 'Message to absent');
+    kim.close();
+    await lena.page.context().close();
+  });
+
+  test('an address with a name that nobody can have opens nothing, and presence goes on', async () => {
+    const kim = await openTab(browser, site.url, { user: 'kim' });
+    const ivan = await connect(site.url, 'ivan', await mintToken('ivan'));
+    ivan.send({ type: 'message', to: 'kim', message: 'I am here' });
+    await entry(kim.page, 'ivan').locator('.presence').waitFor();
+    await kim.page.goto(`${site.url}/#/${'y'.repeat(LIMITS.userIdLookupUnits + 1)}`);
+    await kim.page.reload();
+    await entry(kim.page, 'ivan').locator('.presence').waitFor();
+    await kim.page.getByRole('heading', { name: 'No conversation open' }).waitFor();
+    ivan.close();
+    await kim.page.context().close();
+  });
+
+  test('names of full length fit a phone', async () => {
+    const [writes, silent] = ['W'.repeat(LIMITS.userIdChars), 'M'.repeat(LIMITS.userIdChars)] as const;
+    for (const name of [writes, silent]) await register(site.url, name);
+    const lena = await openTab(browser, site.url, { ...PHONE, user: 'lena' });
+    const other = await connect(site.url, writes, await mintToken(writes));
+    const assertFits = async (selector: string) => {
+      const [wide, room] = await lena.page
+        .locator(selector)
+        .evaluate(({ scrollWidth, clientWidth }) => [scrollWidth, clientWidth] as const);
+      assert.ok(wide <= room, `${selector}: ${wide} pixels in ${room}`);
+    };
+    other.send({ type: 'message', to: 'lena', message: 'hello' });
+    await entry(lena.page, writes).click();
+    await bubble(lena.page, 'hello').waitFor();
+    other.send({ type: 'typing', to: 'lena' });
+    await lena.page.getByText(`${writes} is typing`).waitFor();
+    await assertFits('.strip');
+    await assertFits('.typing-words');
+    await assertFits('.messages');
+
+    await lena.page.goto(`${site.url}/#/${silent}`);
+    await lena.page.getByText('This is the beginning of your conversation').waitFor();
+    await assertFits('.messages-empty');
+    await lena.page.getByRole('button', { name: 'Back to the list' }).click();
+    await search(lena.page).fill('Z'.repeat(LIMITS.userIdChars));
+    await lena.page.getByText('Nobody’s name begins with').waitFor();
+    await assertFits('.list');
+    other.close();
+    await lena.page.context().close();
   });
 
   test('everything is done with the keyboard alone', async () => {

@@ -16,7 +16,9 @@ describe('a connection that breaks, in the browser', () => {
   let browser: Browser;
 
   before(async () => {
-    site = await startSite(cleanups, { users: ['alice', 'bob', 'carol', 'dave', 'erin', 'frank', 'grace'] });
+    site = await startSite(cleanups, {
+      users: ['alice', 'bob', 'carol', 'dave', 'erin', 'frank', 'grace', 'heidi'],
+    });
     browser = await launchBrowser(cleanups);
   });
 
@@ -110,6 +112,31 @@ describe('a connection that breaks, in the browser', () => {
     assert.deepEqual(await texts(erin.page), ['before', 'in flight']);
     assert.deepEqual(stored('erin'), ['before', 'in flight']);
     await erin.page.context().close();
+  });
+
+  test('a browser without room says that it keeps nothing, and forgets nobody', async () => {
+    const heidi = await openTab(browser, site.url, { user: 'heidi' });
+    const { page } = heidi;
+    await find(page, 'frank');
+    await page.evaluate(() => {
+      for (let size = 1 << 20; size > 0; size >>= 1) {
+        try {
+          for (let i = 0; i < 20; i++) localStorage.setItem(`filler ${size} ${i}`, 'x'.repeat(size));
+        } catch {
+          // Full for this size.
+        }
+      }
+    });
+    await page.context().setOffline(true);
+    await say(page, 'frank', 'nowhere else');
+    await page.getByText('This browser has no room left').waitFor();
+    await page.context().setOffline(false);
+    await mark(page, 'nowhere else', 'Sent').waitFor();
+    await page.getByText('This browser has no room left').waitFor({ state: 'detached' });
+    assert.deepEqual(stored('heidi'), ['nowhere else']);
+    await page.reload();
+    await bubble(page, 'nowhere else').waitFor();
+    await page.context().close();
   });
 
   test('written offline, then the page is reloaded on the way back: it is sent once', async () => {

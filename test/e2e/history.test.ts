@@ -11,28 +11,31 @@ const BEGINNING_S = Date.UTC(2026, 0, 1) / 1_000;
 const PEERS = Array.from({ length: 130 }, (_, i) => `peer ${i}`);
 const WORDS = 'a few words more so that the rows differ in height and wrap at some widths';
 
-/** Writes a conversation as if it had been held, one message a minute. */
-function writeHistory(path: string, me: string, peer: string, count: number): void {
+/** Writes a conversation as if it had been held, one message a minute. `unread`: how many of them are new to `me`. */
+function writeHistory(path: string, me: string, peer: string, count: number, unread = 0): void {
   const db = openForWriting(path);
   const [a, b] = [me, peer].toSorted();
   const { lastInsertRowid: id } = db
     .prepare('INSERT INTO conversations (user_a, user_b) VALUES (?, ?)')
     .run(a, b);
   const member = db.prepare(
-    'INSERT INTO members (user_id, conversation_id, peer, read_id) VALUES (?, ?, ?, 1e9)',
+    'INSERT INTO members (user_id, conversation_id, peer, read_id) VALUES (?, ?, ?, ?)',
   );
   const message = db.prepare(
     `INSERT INTO messages (conversation_id, sender, receiver, message, timestamp)
      VALUES (?, ?, ?, ?, datetime(?, 'unixepoch'))`,
   );
   db.transaction(() => {
-    member.run(me, id, peer);
-    member.run(peer, id, me);
+    let read = 0;
     for (let i = 0; i < count; i++) {
-      const [from, to] = i % 3 === 0 ? [me, peer] : [peer, me];
+      const isNew = i >= count - unread;
+      const [from, to] = i % 3 === 0 && !isNew ? [me, peer] : [peer, me];
       const text = `#${i} ${WORDS.slice(0, (i * 13) % WORDS.length)}`.trim();
-      message.run(id, from, to, text, BEGINNING_S + i * 60);
+      const { lastInsertRowid } = message.run(id, from, to, text, BEGINNING_S + i * 60);
+      if (!isNew) read = Number(lastInsertRowid);
     }
+    member.run(me, id, peer, read);
+    member.run(peer, id, me, 1e9);
   })();
   db.close();
 }
@@ -78,15 +81,31 @@ describe('long histories in the browser', () => {
 
   before(async () => {
     site = await startSite(cleanups, {
-      users: ['reader', 'short', 'middle', 'long', 'popular', ...PEERS],
+      users: ['reader', 'short', 'middle', 'long', 'popular', 'absent', ...PEERS],
       prepare: (path) => {
         writeHistory(path, 'reader', 'short', 100);
         writeHistory(path, 'reader', 'middle', 10_000);
         writeHistory(path, 'reader', 'long', 100_000);
         for (const peer of PEERS) writeHistory(path, 'popular', peer, 1);
+        writeHistory(path, 'absent', 'long', 900, 700);
+        writeHistory(path, 'absent', 'short', 10);
       },
     });
     browser = await launchBrowser(cleanups);
+  });
+
+  test('a conversation with more new messages than a page begins at the first of them, and what was not seen stays new', async () => {
+    for (const how of ['opened', 'reloaded'] as const) {
+      const { page } = await openTab(browser, site.url, { user: 'absent' });
+      if (how === 'opened') await entry(page, 'long').click();
+      else await page.goto(`${site.url}/#/long`);
+      await page.getByText('New messages', { exact: true }).waitFor();
+      await bubble(page, textOf(200)).waitFor();
+      await page.waitForTimeout(1_000);
+      const left = Number(/\d+/.exec(await page.title())?.[0]);
+      assert.ok(left > 600, `${how}: ${left} of 700 are left`);
+      await page.context().close();
+    }
   });
 
   test('a page of history that arrives in front moves nothing on the screen', async () => {
@@ -186,6 +205,17 @@ describe('long histories in the browser', () => {
     }
     const names = await page.locator('.item bdi').allTextContents();
     assert.deepEqual(names, PEERS.toReversed());
+    await page.context().close();
+  });
+
+  test('the conversation list fills a high window, which leaves nothing to scroll', async () => {
+    const { page } = await openTab(browser, site.url, {
+      user: 'popular',
+      viewport: { width: 1280, height: 3_840 },
+    });
+    await entry(page, 'peer 30').waitFor();
+    await page.setViewportSize({ width: 1280, height: 7_680 });
+    await entry(page, 'peer 0').waitFor();
     await page.context().close();
   });
 

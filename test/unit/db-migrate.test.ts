@@ -53,6 +53,36 @@ const holds = (path: string, text: string): boolean =>
 const messagesOf = (db: Db): unknown[] =>
   db.prepare('SELECT sender, receiver, message, timestamp FROM messages ORDER BY rowid').all();
 
+test('M2: whatever the old app has as a timestamp becomes UTC in the form that is promised, or the beginning of time', async () => {
+  const path = seed(true, { users: 2, messages: 0 });
+  const old = new Database(path);
+  const insert = old.prepare(
+    'INSERT INTO messages (sender, receiver, message, timestamp) VALUES (?, ?, ?, ?)',
+  );
+  const times: readonly [found: string | number | null, becomes: string][] = [
+    ['2023-04-17 12:00:00', '2023-04-17 12:00:00'],
+    ['2023-04-17T12:00:00Z', '2023-04-17 12:00:00'],
+    ['2023-04-17 12:00:00.123456', '2023-04-17 12:00:00'],
+    ['2023-04-17 12:00:00+02:00', '2023-04-17 10:00:00'],
+    [1681732800, '2023-04-17 12:00:00'],
+    [1681732800.5, '2023-04-17 12:00:00'],
+    [null, '1970-01-01 00:00:00'],
+    ['', '1970-01-01 00:00:00'],
+    ['yesterday', '1970-01-01 00:00:00'],
+    [12, '1970-01-01 00:00:00'],
+  ];
+  for (const [found] of times) insert.run('user0', 'user1', `sent at ${found}`, found);
+  old.close();
+  const db = openForWriting(path);
+  await migrate(db, fakeHash);
+  const rows = db.prepare('SELECT message, timestamp FROM messages ORDER BY id').raw().all();
+  assert.deepEqual(
+    rows,
+    times.map(([found, becomes]) => [`sent at ${found}`, becomes]),
+  );
+  db.close();
+});
+
 test('migration: an empty file becomes a database of this schema, with an identity of its own', async () => {
   const [one, two] = [openForWriting(newPath()), openForWriting(newPath())];
   assert.deepEqual(await migrate(one, fakeHash), { from: 0, to: SCHEMA_VERSION });

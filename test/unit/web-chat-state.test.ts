@@ -56,6 +56,41 @@ describe('the state of the web app', () => {
     );
   });
 
+  test('a message that turns out to have been stored long ago leaves no hole behind it', () => {
+    const repeat: Message = { ...message(3, 'me', 'bob'), repeat: true };
+    const unloaded = receive(empty(), repeat);
+    assert.deepEqual(conversation(unloaded, 'bob').messages, []);
+    const live = receive(empty(), message(9, 'bob', 'me'), repeat);
+    assert.deepEqual(
+      conversation(live, 'bob').messages.map(({ id }) => id),
+      [9],
+    );
+    const loaded = update(live, 'bob', (known) => ({ ...known, history: 'ready', nextBefore: null }));
+    assert.deepEqual(
+      conversation(receive(loaded, repeat), 'bob').messages.map(({ id }) => id),
+      [3, 9],
+    );
+  });
+
+  test('of a conversation that is not open only the end is kept, whatever arrives; but nothing is dropped before a page that is on its way', () => {
+    const many = Array.from({ length: 1_000 }, (_, i) => message(i + 1, 'bob', 'me'));
+    const kept = conversation(receive(empty(), ...many), 'bob');
+    assert.ok(kept.messages.length <= 200, `${kept.messages.length} kept`);
+    assert.equal(kept.messages.at(-1)?.id, 1_000);
+    assert.equal(kept.unread, 1_000);
+    const ready = update(empty(), 'bob', (known) => ({ ...known, history: 'ready', nextBefore: null }));
+    const later = conversation(receive(ready, ...many), 'bob');
+    assert.equal(later.nextBefore, later.messages[0]?.id);
+    const loading = update(empty(), 'bob', (known) => ({ ...known, history: 'loading' }));
+    assert.equal(conversation(receive(loading, ...many), 'bob').messages.length, 1_000);
+    assert.equal(conversation(receive(withOpen(empty(), 'bob'), ...many), 'bob').messages.length, 1_000);
+  });
+
+  test('a timestamp that is none does not end the app', () => {
+    const odd: Message = { ...message(1, 'bob', 'me'), timestamp: 'yesterday' };
+    assert.equal(timeline(conversation(receive(empty(), odd), 'bob'), 'me')[0]?.at, 0);
+  });
+
   test('a message that comes twice, or that the list told of before, counts once', () => {
     const told = withSummaries(empty(), [summary('bob', message(7, 'bob', 'me'), 3, 4)]);
     const state = receive(told, message(7, 'bob', 'me'), message(7, 'bob', 'me'));

@@ -24,6 +24,33 @@ describe('web addresses in messages', () => {
     test(text, () => assert.deepEqual(links(text), expected));
   }
 
+  /** Milliseconds that it takes to split these texts. */
+  function timeOf(texts: readonly string[]): number {
+    const started = performance.now();
+    for (const text of texts) segments(text);
+    return performance.now() - started;
+  }
+
+  for (const [shape, text, shown] of [
+    ['dots, then brackets', `http://a/${'.'.repeat(3_990)}x${')'.repeat(4_000)}`, 4_000],
+    ['dots and brackets in turn', `http://a/${'.)'.repeat(3_995)}`, 9],
+    ['brackets of all kinds and marks', `http://a/${'}.]!)'.repeat(1_598)}`, 9],
+    ['brackets that nothing opens', `http://a/${')'.repeat(7_990)}`, 9],
+    ['brackets within brackets', `http://a/${'('.repeat(3_995)}${')'.repeat(3_995)}`, 7_999],
+    ['dots alone', `http://a/x${'.'.repeat(7_990)}`, 10],
+    ['addresses and brackets', 'http://a/.) '.repeat(666), 9],
+  ] as const) {
+    test(`8,000 characters from a hostile hand take no longer than others: ${shape}`, () => {
+      const harmless = `http://a/${'x'.repeat(text.length - 9)}`;
+      const allowed = timeOf(Array.from({ length: 500 }, () => harmless));
+      const took = timeOf([text]);
+      assert.ok(took < allowed, `${took} ms, and ${allowed} ms for 500 harmless texts of this length`);
+      const [first] = segments(text);
+      assert.equal(first?.kind, 'link');
+      assert.equal(first.text.length, shown);
+    });
+  }
+
   test('no character is lost, whatever the text', () => {
     fc.assert(
       fc.property(

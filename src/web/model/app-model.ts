@@ -8,6 +8,8 @@ const KEY = 'parley:session';
 const LOGGED_OUT_ELSEWHERE = 'You logged out in another tab.';
 /** The token that this tab knows to be dead. */
 const ENDED = 'parley:ended';
+/** Whose conversation this tab's address names. */
+const LAST_USER = 'parley:last-user';
 
 export type View =
   | { readonly name: 'welcome'; readonly notice: string | null }
@@ -21,6 +23,9 @@ export class AppModel {
   readonly view: Listenable<View>;
   /** That of the chat on the screen; the client forgets its own when it ends. */
   #session: Session | null = null;
+  #lastUser = read(ownTab, LAST_USER);
+  /** Registered here, but the login that goes with it failed. */
+  #registered: string | null = null;
 
   constructor() {
     const session = load();
@@ -36,8 +41,13 @@ export class AppModel {
   async logIn(userId: string, password: string, options: { readonly register: boolean }): Promise<void> {
     const client = createClient({ url: location.origin });
     try {
-      if (options.register) await client.register(userId, password);
+      // Who tries again after that goes on where it failed: the name is taken now, by themselves.
+      if (options.register && userId !== this.#registered) {
+        await client.register(userId, password);
+        this.#registered = userId;
+      }
       const session = await client.login(userId, password);
+      this.#registered = null;
       save(session);
       this.#show(this.#chat(session));
     } finally {
@@ -62,6 +72,11 @@ export class AppModel {
 
   #chat(session: Session): View {
     this.#session = session;
+    const { user_id } = session;
+    // What is open is the former user's. An address that was opened before anybody had logged in is meant.
+    if (this.#lastUser !== null && this.#lastUser !== user_id) go(null);
+    this.#lastUser = user_id;
+    write(ownTab, LAST_USER, user_id);
     const store = new ChatStore({
       session,
       sessionChanged: (next, because) => {

@@ -37,6 +37,8 @@ export type ChatState = {
   readonly open: string | null;
   readonly online: ReadonlySet<string>;
   readonly typing: ReadonlySet<string>;
+  /** The browser's storage did not take what is not sent yet: it is in this page only. */
+  readonly unkept: boolean;
   /** Grows when everything was forgotten and is loaded again. */
   readonly era: number;
 };
@@ -53,6 +55,7 @@ export const initialState = (me: string, connection: ConnectionState): ChatState
   open: null,
   online: new Set(),
   typing: new Set(),
+  unkept: false,
   era: 0,
 });
 
@@ -98,9 +101,10 @@ export function merge(a: readonly Message[], b: readonly Message[]): readonly Me
 function place(conversation: Conversation, message: Message): readonly Message[] {
   const { messages } = conversation;
   const first = messages[0];
-  if (first === undefined || message.id > first.id) return merge(messages, [message]);
   const complete = conversation.history === 'ready' && conversation.nextBefore === null;
-  return complete ? merge([message], messages) : messages;
+  // The stream's is followed by all that come after it; what was stored long ago is not, unless those are here.
+  const joins = first === undefined ? message.repeat !== true : message.id > first.id;
+  return joins || complete ? merge(messages, [message]) : messages;
 }
 
 /**
@@ -116,8 +120,9 @@ export function withMessage(state: ChatState, message: Message, attended: boolea
     const incoming = message.from !== state.me && message.id > conversation.read;
     const firstUnread = incoming && conversation.unread === 0 && !attended;
     return {
-      ...conversation,
-      messages,
+      ...(peer === state.open
+        ? { ...conversation, messages }
+        : trimmed({ ...conversation, messages }, 2 * KEPT)),
       last: message,
       unread: incoming ? conversation.unread + 1 : conversation.unread,
       // A line that still stands from an earlier absence has been read past.
@@ -184,7 +189,7 @@ export function withRead(
 /** The outbox as it stands now, split by receiver. */
 export function withOutbox(state: ChatState, outbox: readonly OutboxEntry[]): ChatState {
   const byPeer = Map.groupBy(outbox, ({ to }) => to);
-  let next = state;
+  let next = outbox.length === 0 && state.unkept ? { ...state, unkept: false } : state;
   for (const [peer, conversation] of state.conversations) {
     const pending = byPeer.get(peer) ?? [];
     if (pending.length === 0 && conversation.pending.length === 0) continue;
@@ -213,11 +218,16 @@ export function withOpen(state: ChatState, open: string | null): ChatState {
 /** Memory stays flat over many long conversations: of those not shown, only the end is kept. */
 function put(conversation: Conversation): Conversation {
   const newAfter = conversation.unread === 0 ? null : conversation.newAfter;
-  if (conversation.history !== 'ready' || conversation.messages.length <= KEPT) {
-    return { ...conversation, newAfter };
-  }
+  return { ...trimmed(conversation, KEPT), newAfter };
+}
+
+/** The conversation with its last KEPT messages, if it has more than `above`. */
+function trimmed(conversation: Conversation, above: number): Conversation {
+  // A page that is on its way belongs in front of what is there now.
+  if (conversation.messages.length <= above || conversation.history === 'loading') return conversation;
   const messages = conversation.messages.slice(-KEPT);
-  return { ...conversation, newAfter, messages, nextBefore: messages[0]!.id };
+  const nextBefore = conversation.history === 'ready' ? messages[0]!.id : conversation.nextBefore;
+  return { ...conversation, messages, nextBefore };
 }
 
 export function withPresence(

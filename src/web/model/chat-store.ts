@@ -29,6 +29,8 @@ import { browserStorage } from './storage.ts';
 /** Messages of one request: the first fills a screen, the later ones run ahead of a fast scroll. */
 const FIRST_PAGE = 50;
 const OLDER_PAGE = 100;
+/** Pages of the largest size that are loaded at once to get to the first new message. */
+const PAGES_TO_NEW_MAX = 10;
 /** The list is asked again, at most this often, when events do not tell all. */
 const REFRESH_MS = 500;
 
@@ -50,6 +52,7 @@ export class ChatStore {
   #watched = '';
   #refresh: ReturnType<typeof setTimeout> | undefined;
   #live = false;
+  #listed: Promise<void> = Promise.resolve();
 
   constructor({ session, sessionChanged, attention = browserAttention }: ChatStoreOptions) {
     this.attention = attention;
@@ -77,6 +80,10 @@ export class ChatStore {
     });
     client.on('typing', ({ from, typing }) => this.#set(withTyping(this.#now, from, typing)));
     client.on('presence', (presence) => this.#set(withPresence(this.#now, presence)));
+    client.on('problem', ({ during }) => {
+      if (during === 'the storage' && client.outbox.length > 0) this.#set({ ...this.#now, unkept: true });
+    });
+    addEventListener('beforeunload', this.#warn);
     client.on('resync', () => this.#startOver());
     client.on('session', (change) => sessionChanged(change.session, change.because));
     this.#set(withOutbox(this.#now, client.outbox));
@@ -97,7 +104,13 @@ export class ChatStore {
     return () => this.#arrivals.delete(listener);
   }
 
+  /** The browser asks whether to leave a page that holds what is nowhere else. */
+  readonly #warn = (event: BeforeUnloadEvent): void => {
+    if (this.#now.unkept) event.preventDefault();
+  };
+
   close(): void {
+    removeEventListener('beforeunload', this.#warn);
     clearTimeout(this.#refresh);
     this.client.close();
   }
@@ -109,7 +122,7 @@ export class ChatStore {
     this.atEnd = false;
     if (peer === null) return;
     this.#watch();
-    if (this.#live && this.#conversation(peer).history !== 'ready') void this.loadHistory(peer);
+    if (this.#live && this.#conversation(peer).history !== 'ready') void this.#loadOpened(peer);
   }
 
   /** @returns the refusal, if the message could not even be put into the outbox */
@@ -152,13 +165,20 @@ export class ChatStore {
     this.#change(peer, { history: 'loading' });
     const { era } = this.#now;
     try {
-      // The line above the first new message is worth a longer page.
+      // The line above the first new message is worth longer pages, and more of them: what is above the screen counts as read.
       const limit = Math.min(Math.max(FIRST_PAGE, unread + 20), LIMITS.historyPageMax);
-      const page = await this.client.history(peer, { limit });
+      let page = await this.client.history(peer, { limit });
+      let loaded: readonly Message[] = page.messages;
+      for (let pages = 1; unread > 0 && page.next_before !== null && pages < PAGES_TO_NEW_MAX; pages++) {
+        if (era !== this.#now.era) return;
+        if (loaded[0] === undefined || loaded[0].id <= this.#conversation(peer).read) break;
+        page = await this.client.history(peer, { before: page.next_before, limit: LIMITS.historyPageMax });
+        loaded = merge(page.messages, loaded);
+      }
       if (era !== this.#now.era) return;
       this.#set(
         update(this.#now, peer, (conversation) => {
-          const messages = merge(page.messages, conversation.messages);
+          const messages = merge(loaded, conversation.messages);
           return {
             ...conversation,
             messages,
@@ -243,11 +263,17 @@ export class ChatStore {
   #wentOnline(): void {
     this.#live = true;
     // Messages have been caught up with; read markers that moved meanwhile have not.
-    void this.#loadList();
+    this.#listed = this.#loadList();
     const { open } = this.#now;
     if (open === null) return;
     if (this.#conversation(open).older === 'failed') this.#change(open, { older: 'idle' });
-    void this.loadHistory(open);
+    void this.#loadOpened(open);
+  }
+
+  /** The list tells where the first new message is, and so how much there is to load. */
+  async #loadOpened(peer: string): Promise<void> {
+    await this.#listed;
+    if (this.#now.open === peer) await this.loadHistory(peer);
   }
 
   #refreshSoon(): void {

@@ -16,6 +16,8 @@ export function timeOf(message: { readonly timestamp: string }): number {
   let ms = parsed.get(message);
   if (ms === undefined) {
     ms = Date.parse(`${message.timestamp.replace(' ', 'T')}Z`);
+    // One that is no time must not take the whole screen with it.
+    if (Number.isNaN(ms)) ms = 0;
     parsed.set(message, ms);
   }
   return ms;

@@ -4,7 +4,8 @@ export type Segment =
 
 const CANDIDATE = /\b(?:https?:\/\/|www\.)[^\s<>"'`\u200b-\u200f\u202a-\u202e\u2066-\u2069]+/giu;
 /** Punctuation that ends the sentence, not the address. */
-const TRAILING = /[.,:;!?…*_~]+$/u;
+const TRAILING = '.,:;!?…*_~';
+const BRACKETS = ['()', '[]', '{}'] as const;
 
 /** Splits a text into plain parts and web addresses. Only `http` and `https` ever become links. */
 export function segments(text: string): readonly Segment[] {
@@ -23,16 +24,20 @@ export function segments(text: string): readonly Segment[] {
 }
 
 function trim(candidate: string): string {
-  let shown = candidate;
-  for (;;) {
-    const before = shown;
-    shown = shown.replace(TRAILING, '');
+  let end = candidate.length;
+  /** By closing bracket: how many more of them there are than of the opening ones. */
+  const surplus = new Map(
+    BRACKETS.map(([opening, closing]) => [closing, count(candidate, closing!) - count(candidate, opening!)]),
+  );
+  for (; end > 0; end--) {
+    const last = candidate[end - 1]!;
+    if (TRAILING.includes(last)) continue;
     // A bracket that was opened before the address closes after it.
-    const last = shown.at(-1);
-    const opening = last === ')' ? '(' : last === ']' ? '[' : last === '}' ? '{' : null;
-    if (opening !== null && count(shown, last!) > count(shown, opening)) shown = shown.slice(0, -1);
-    if (shown === before) return shown;
+    const left = surplus.get(last) ?? 0;
+    if (left <= 0) break;
+    surplus.set(last, left - 1);
   }
+  return candidate.slice(0, end);
 }
 
 const count = (text: string, char: string): number => text.split(char).length - 1;

@@ -4,9 +4,12 @@ import { type KeyValueStorage, memoryStorage, webStorage } from '../../client/in
 function usable(name: 'localStorage' | 'sessionStorage'): Storage | null {
   try {
     const storage = window[name];
-    const probe = 'parley:probe';
-    storage.setItem(probe, '');
-    storage.removeItem(probe);
+    // One that holds something is usable even when it is full: what is there can be read, and a failed write is told.
+    if (storage.length === 0) {
+      const probe = 'parley:probe';
+      storage.setItem(probe, '');
+      storage.removeItem(probe);
+    }
     return storage;
   } catch {
     return null;

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from 'react';
+import { LIMITS } from '../../contract/limits.ts';
 import type { AppModel } from '../model/app-model.ts';
 import { inOrder } from '../model/chat-state.ts';
 import type { ChatStore } from '../model/chat-store.ts';
@@ -15,7 +16,9 @@ type ChatScreenProps = { readonly model: AppModel; readonly store: ChatStore };
 
 /** Two columns; on a phone, whichever the address says. */
 export function ChatScreen({ model, store }: ChatScreenProps) {
-  const peer = useListenable(route);
+  const named = useListenable(route);
+  // The server refuses to watch anybody while one of them has such a name.
+  const peer = named !== null && named.length > LIMITS.userIdLookupUnits ? null : named;
   const beginner = usePart(
     store.state,
     ({ list, conversations }) => list === 'ready' && conversations.size === 0,

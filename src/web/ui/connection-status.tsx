@@ -19,12 +19,19 @@ export function useConnectionTrouble(store: ChatStore): string | null {
   return 'Connecting…';
 }
 
-type OfflineNoticeProps = { readonly store: ChatStore };
+type OfflineNoticeProps = {
+  readonly store: ChatStore;
+  /** The button that has the focus is about to go. */
+  readonly onLeave: () => void;
+};
 
 /** Above the composer: what being offline means for the message one is about to write. */
-export function OfflineNotice({ store }: OfflineNoticeProps) {
+export function OfflineNotice({ store, onLeave }: OfflineNoticeProps) {
   const connection = usePart(store.state, (state) => state.connection);
-  const tryNow = () => store.client.connect();
+  const tryNow = () => {
+    onLeave();
+    store.client.connect();
+  };
   if (connection.name === 'stopped') {
     return (
       <p className="strip-notice" role="status">

@@ -1,4 +1,4 @@
-import { type UIEvent, useMemo } from 'react';
+import { useEffect, useEffectEvent, useMemo, useRef } from 'react';
 import { activeAt, type Conversation, inOrder } from '../model/chat-state.ts';
 import type { ChatStore } from '../model/chat-store.ts';
 import { listTime, plural, spokenTime } from '../model/format.ts';
@@ -20,19 +20,27 @@ export function ConversationList({ store, open }: ConversationListProps) {
   const ordered = useMemo(() => inOrder(state), [conversations]);
   const now = useToday();
 
-  const onScroll = ({ currentTarget: view }: UIEvent<HTMLElement>) => {
-    if (
-      list === 'ready' &&
-      listBefore !== null &&
-      view.scrollHeight - view.scrollTop - view.clientHeight < AHEAD
-    ) {
-      void store.loadMoreConversations();
-    }
+  const view = useRef<HTMLElement>(null);
+
+  const loadAhead = () => {
+    const box = view.current;
+    // Without a height it is not shown: a phone shows the conversation in its place.
+    if (box === null || box.clientHeight === 0 || list !== 'ready' || listBefore === null) return;
+    if (box.scrollHeight - box.scrollTop - box.clientHeight < AHEAD) void store.loadMoreConversations();
   };
+  const loadAheadNow = useEffectEvent(loadAhead);
+
+  // What does not fill the window cannot be scrolled.
+  useEffect(loadAhead);
+  useEffect(() => {
+    const listener = () => loadAheadNow();
+    window.addEventListener('resize', listener);
+    return () => window.removeEventListener('resize', listener);
+  }, []);
 
   if (ordered.length === 0 && list === 'ready') return <FirstSteps store={store} />;
   return (
-    <nav className="list" aria-label="Conversations" onScroll={onScroll}>
+    <nav className="list" ref={view} aria-label="Conversations" onScroll={loadAhead}>
       {ordered.length === 0 && list === 'loading' && <Skeleton />}
       <ul>
         {ordered.map((conversation) => (

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
 import type { ChatStore } from '../model/chat-store.ts';
 import { go } from '../model/route.ts';
 import { Avatar } from './avatar.tsx';
@@ -16,15 +16,17 @@ export function Conversation({ store, peer }: ConversationProps) {
   const typing = usePart(store.state, (state) => state.typing.has(peer));
   const me = usePart(store.state, (state) => state.me);
   const era = usePart(store.state, (state) => state.era);
+  const unkept = usePart(store.state, (state) => state.unkept);
   const trouble = useConnectionTrouble(store);
   const [problem, setProblem] = useState<string | null>(null);
   const list = useRef<MessageListHandle>(null);
   const composer = useRef<HTMLTextAreaElement>(null);
 
-  useEffect(() => {
+  const toComposer = useCallback(() => {
     // On a phone the keyboard would come up over what one wants to read.
     if (!isTouch()) composer.current?.focus();
   }, []);
+  useEffect(toComposer, [toComposer]);
 
   const send = async (text: string) => {
     setProblem(null);
@@ -66,17 +68,28 @@ export function Conversation({ store, peer }: ConversationProps) {
       {conversation !== undefined &&
       !nothingYet &&
       (history !== 'loading' || conversation.pending.length > 0) ? (
-        <MessageList key={era} ref={list} store={store} conversation={conversation} me={me} />
+        <MessageList
+          key={era}
+          ref={list}
+          store={store}
+          conversation={conversation}
+          me={me}
+          onLeave={toComposer}
+        />
       ) : (
         <div className="messages-empty">
           {history === 'ready' && <Beginning peer={peer} me={me} />}
-          {history === 'failed' && <Failed store={store} peer={peer} />}
+          {history === 'failed' && <Failed store={store} peer={peer} onLeave={toComposer} />}
           {history === 'none' && trouble !== null && <p>This conversation loads when you are connected.</p>}
         </div>
       )}
       <div className="strip">
-        {trouble !== null ? (
-          <OfflineNotice store={store} />
+        {unkept ? (
+          <p className="strip-notice is-problem" role="alert">
+            This browser has no room left to keep what is not sent yet: do not close this page before it is.
+          </p>
+        ) : trouble !== null ? (
+          <OfflineNotice store={store} onLeave={toComposer} />
         ) : problem !== null ? (
           <p className="strip-notice is-problem" role="alert">
             {problem}
@@ -90,7 +103,7 @@ export function Conversation({ store, peer }: ConversationProps) {
                   <i />
                   <i />
                 </span>
-                <span>
+                <span className="typing-words">
                   <bdi>{peer}</bdi> is typing
                 </span>
               </>
@@ -127,11 +140,17 @@ function Beginning({ peer, me }: { readonly peer: string; readonly me: string })
   );
 }
 
-function Failed({ store, peer }: ConversationProps) {
+type FailedProps = ConversationProps & { readonly onLeave: () => void };
+
+function Failed({ store, peer, onLeave }: FailedProps) {
+  const tryAgain = () => {
+    onLeave();
+    void store.loadHistory(peer);
+  };
   return (
     <p>
       The messages could not be loaded.{' '}
-      <button type="button" className="link-button" onClick={() => void store.loadHistory(peer)}>
+      <button type="button" className="link-button" onClick={tryAgain}>
         Try again
       </button>
     </p>

@@ -2,6 +2,9 @@ import { useEffect, useState } from 'react';
 import type { ChatStore } from '../model/chat-store.ts';
 import { useConnectionTrouble } from './connection-status.tsx';
 
+/** What came in one go is said one after the other, up to this many. */
+const KEPT = 5;
+
 type LiveRegionProps = { readonly store: ChatStore; readonly open: string | null };
 
 /**
@@ -9,11 +12,12 @@ type LiveRegionProps = { readonly store: ChatStore; readonly open: string | null
  * it and takes them out.
  */
 export function LiveRegion({ store, open }: LiveRegionProps) {
-  const [text, setText] = useState('');
+  const [said, setSaid] = useState<readonly { readonly id: number; readonly text: string }[]>([]);
   useEffect(
     () =>
       store.onArrival((message, peer) => {
-        setText(peer === open ? `${peer}: ${message.message}` : `New message from ${peer}`);
+        const text = peer === open ? `${peer}: ${message.message}` : `New message from ${peer}`;
+        setSaid((before) => [...before, { id: message.id, text }].slice(-KEPT));
       }),
     [store, open],
   );
@@ -21,7 +25,10 @@ export function LiveRegion({ store, open }: LiveRegionProps) {
   return (
     <>
       <div className="unseen" role="log" aria-live="polite" aria-label="New messages">
-        {text}
+        {/* Each is a new node: a text that does not change is not said again. */}
+        {said.map(({ id, text }) => (
+          <p key={id}>{text}</p>
+        ))}
       </div>
       {/* Without the seconds that count down beside the name: nobody wants to listen to those. */}
       <div className="unseen" role="status">

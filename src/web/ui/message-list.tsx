@@ -35,6 +35,8 @@ type MessageListProps = {
   readonly store: ChatStore;
   readonly conversation: Conversation;
   readonly me: string;
+  /** The control that has the focus is about to go. */
+  readonly onLeave: () => void;
 };
 
 /** Whether the end, in view, would leave no room for the line above the first new message. */
@@ -44,7 +46,7 @@ function wouldHideLine(list: VirtualizerHandle | null, rows: readonly Row[]): bo
   return list.scrollSize - list.getItemOffset(marked) > list.viewportSize - LINE_FROM_TOP;
 }
 
-export function MessageList({ ref, store, conversation, me }: MessageListProps) {
+export function MessageList({ ref, store, conversation, me, onLeave }: MessageListProps) {
   const { peer, unread, nextBefore, history, older } = conversation;
   const rows = useMemo(() => timeline(conversation, me), [conversation, me]);
   const now = useToday();
@@ -174,8 +176,14 @@ export function MessageList({ ref, store, conversation, me }: MessageListProps) 
               peer={peer}
               now={now}
               beginning={index === 0 && history === 'ready' && nextBefore === null}
-              onRetry={(clientId) => store.retry(clientId)}
-              onDiscard={(clientId) => store.client.discard(clientId)}
+              onRetry={(clientId) => {
+                onLeave();
+                store.retry(clientId);
+              }}
+              onDiscard={(clientId) => {
+                onLeave();
+                store.client.discard(clientId);
+              }}
             />
           )}
         </Virtualizer>
@@ -187,7 +195,10 @@ export function MessageList({ ref, store, conversation, me }: MessageListProps) 
           <button
             type="button"
             className="link-button"
-            onClick={() => void (history === 'failed' ? store.loadHistory(peer) : store.loadOlder(peer))}
+            onClick={() => {
+              view.current?.focus();
+              void (history === 'failed' ? store.loadHistory(peer) : store.loadOlder(peer));
+            }}
           >
             Try again
           </button>
@@ -203,6 +214,7 @@ export function MessageList({ ref, store, conversation, me }: MessageListProps) 
           onClick={() => {
             following.current = true;
             showEnd();
+            onLeave();
           }}
         >
           <DownIcon size={20} />
