@@ -11,14 +11,19 @@ export type NodeState = {
   readonly workers: Readonly<Record<string, number>>;
 };
 
+export type BackupMade = { readonly pages: number; readonly database: string };
+
 export type AdminParts = {
   readonly metrics: PrimaryMetrics;
   readonly sum: Pick<MetricsSum<object>, 'text'>;
   state(): NodeState;
   /** What the cluster page shows; of its samples, those after `after`. */
   cluster(after: number): ClusterAnswer;
-  /** Backs the database up; the number of pages. Rejects if this node is not the writer, or the file can't be written. */
-  backUp(file: string): Promise<number>;
+  /**
+   * Backs the database up. Rejects if this node is not the writer, or the file can't be written.
+   * @param meant the database that the caller takes to be this node's; rejects if it is not
+   */
+  backUp(file: string, meant: string | undefined): Promise<BackupMade>;
   onError(error: unknown): void;
 };
 
@@ -56,8 +61,12 @@ export function createAdminServer({
         const file = url.searchParams.get('file');
         if (file === null || !path.isAbsolute(file))
           return json(400, { error: "'file' must be an absolute path." });
+        const meant = url.searchParams.get('database') ?? undefined;
+        if (meant !== undefined && !path.isAbsolute(meant))
+          return json(400, { error: "'database' must be an absolute path." });
         try {
-          return json(200, { file, pages: await backUp(file) });
+          const made = await backUp(path.resolve(file), meant);
+          return json(200, { file: path.resolve(file), ...made });
         } catch (error) {
           return json(409, { error: `The back-up failed: ${(error as Error).message}.` });
         }

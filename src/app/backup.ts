@@ -1,4 +1,7 @@
+import { once } from 'node:events';
+import http, { type IncomingMessage } from 'node:http';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { readConfig } from '../config/config.ts';
 import { fail } from './fail.ts';
 
@@ -8,15 +11,40 @@ export async function backUp(
   file: string | undefined,
 ): Promise<void> {
   if (file === undefined) fail('usage: npm run backup -- <file>');
-  const { admin } = readConfig(environment);
+  const { admin, database } = readConfig(environment);
   const url = new URL(`http://${admin.host}:${admin.port}/backup`);
   url.searchParams.set('file', path.resolve(file));
-  const response = await fetch(url, { method: 'POST' }).catch(() =>
-    fail(
-      `no Parley answers at ADMIN_PORT ${admin.port}: the back-up is made by the running server (one that is stopped has its file to copy).`,
-    ),
+  // Several servers on one machine are common, and only one has the default port: it must not be taken for the one meant.
+  if (environment['DATABASE_PATH']?.trim()) url.searchParams.set('database', database.path);
+  const { ok, body } = await post(url).catch((error: NodeJS.ErrnoException) =>
+    error.syscall === 'connect' || error.syscall === 'getaddrinfo'
+      ? fail(
+          `no Parley answers at ADMIN_PORT ${admin.port}: the back-up is made by the running server (one that is stopped has its file to copy).`,
+        )
+      : fail(
+          `the server at ADMIN_PORT ${admin.port} ended before the back-up was whole (${error.message}): ask again when it is back.`,
+        ),
   );
-  const answer = (await response.json()) as { file?: string; pages?: number; error?: string };
-  if (!response.ok) fail(String(answer.error));
-  process.stdout.write(`${answer.file}: ${answer.pages} pages\n`);
+  const answer =
+    parse(body) ?? fail(`what answers at ADMIN_PORT ${admin.port} is no Parley: set ADMIN_PORT.`);
+  if (!ok) fail(String(answer.error));
+  process.stdout.write(`${answer.file}: ${answer.pages} pages of ${answer.database}\n`);
+}
+
+type Answer = { file?: string; pages?: number; database?: string; error?: string };
+
+/** Not with fetch(): that gives up after five minutes without an answer, and a large database takes longer. */
+async function post(url: URL): Promise<{ ok: boolean; body: string }> {
+  const request = http.request(url, { method: 'POST' }).end();
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  return { ok: response.statusCode === 200, body: await text(response) };
+}
+
+/** Undefined if it is not JSON. */
+function parse(body: string): Answer | undefined {
+  try {
+    return JSON.parse(body) as Answer;
+  } catch {
+    return undefined;
+  }
 }

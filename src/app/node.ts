@@ -14,11 +14,12 @@ import { type Config, ConfigError, readConfig } from '../config/config.ts';
 import { redactedUrl } from '../config/redis-url.ts';
 import { COMPILE_CACHE } from '../config/runtime.ts';
 import { workerEnvironment } from '../config/worker.ts';
+import { sameFile } from '../db/files.ts';
 import { createLogger, type Logger } from '../ops/logger.ts';
 import { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
 import { countsOf, type NodeSummary, sumOf } from '../ops/node-summary.ts';
 import { connectBus } from './adapters.ts';
-import { createAdminServer } from './admin.ts';
+import { type BackupMade, createAdminServer } from './admin.ts';
 import { ClusterReports } from './cluster-reports.ts';
 import { fail, startFailure } from './fail.ts';
 
@@ -29,6 +30,7 @@ const { version } = JSON.parse(
 /** A node that another process keeps out of its database gives up after this, in milliseconds. */
 const LOCKED_PATIENCE_MS = 4_000;
 const TELL_TROUBLE_EVERY_MS = 500;
+const PARENT_CHECK_MS = 250;
 /** Part of the shutdown time that is the gateways'; the store has the rest. */
 const GATEWAY_SHARE = 0.75;
 
@@ -65,12 +67,14 @@ export async function startNode(environment: Readonly<Record<string, string | un
     config.gateways === 0
       ? port
       : await reservePort(host, port).catch((error) => fail(startFailure(error, config.http)));
-  new Node(
+  const running = new Node(
     // PORT=0 is chosen once: all workers listen on the same.
     { ...config, http: { ...config.http, port: reserved } },
     node,
     createLogger(config.logLevel, { node, worker: 'primary' }),
-  ).start();
+  );
+  running.start();
+  if (environment['npm_lifecycle_event'] === 'start') running.stopWithParent();
 }
 
 class Node {
@@ -135,7 +139,13 @@ class Node {
         ready: (name, address) => this.#ready(name, address),
         failed: (name, reason) => this.#failed(name, reason),
         writer: (status) => this.#heardWriter(status),
-        ended: (role) => this.#metrics.restarts.inc({ role }),
+        ended: (role) => {
+          this.#metrics.restarts.inc({ role });
+          if (role !== 'writer') return;
+          // Until the next one says what it is.
+          this.#writer = undefined;
+          this.#endBackups();
+        },
         backup: (result) => this.#backups.get(result.file)?.(result),
       },
     );
@@ -153,6 +163,16 @@ class Node {
     void this.#listenForOperators();
   }
 
+  /** npm runs a script in a shell that passes no signal on, and ends of it: that is all that tells of an order to npm. */
+  stopWithParent(): void {
+    const parent = process.ppid;
+    const watch = setInterval(() => {
+      if (process.ppid === parent) return;
+      clearInterval(watch);
+      if (!this.#draining) void this.#stop('the end of npm');
+    }, PARENT_CHECK_MS);
+  }
+
   #workers(): Record<string, number> {
     return {
       gateway: this.#supervisor.ready('gateway'),
@@ -166,7 +186,11 @@ class Node {
     if (this.#draining) return 'this node is shutting down';
     if (!this.#started) return 'this node is starting';
     if (this.#writer?.kind === 'refused') return this.#writer.reason;
-    return this.#supervisor.trouble;
+    const { trouble } = this.#supervisor;
+    if (trouble !== undefined) return trouble;
+    return this.#config.role !== 'gateway' && this.#writer === undefined
+      ? 'the writer is being replaced'
+      : undefined;
   }
 
   /** What this node's writer is; a node without a store has none. */
@@ -215,7 +239,7 @@ class Node {
         writer: this.#writerIs,
         workers: this.#workers(),
       }),
-      backUp: (file) => this.#backUp(file),
+      backUp: (file, meant) => this.#backUp(file, meant),
       onError: (err) => this.#log.error({ err }, 'admin request failed'),
     });
     try {
@@ -232,15 +256,34 @@ class Node {
     }
   }
 
-  #backUp(file: string): Promise<number> {
-    if (this.#writer?.kind !== 'leader') return Promise.reject(new Error('this node is not the writer'));
-    if (this.#backups.has(file)) return Promise.reject(new Error('it is under way already'));
-    return new Promise<number>((resolve, reject) => {
+  /** @param meant the database that the caller takes to be this node's; undefined: whichever it is */
+  async #backUp(file: string, meant: string | undefined): Promise<BackupMade> {
+    const { role, database } = this.#config;
+    const writer = this.#writer?.kind;
+    if (role === 'gateway' || writer === 'standby' || writer === 'refused')
+      throw new Error('this node is not the writer');
+    if (meant !== undefined && path.resolve(meant) !== database.path && !sameFile(meant, database.path))
+      throw new Error(
+        `this server writes ${database.path}, not ${meant}: set ADMIN_PORT to that one's server`,
+      );
+    // An order that nobody hears is never answered.
+    if (this.#draining) throw new Error('this server is shutting down');
+    if (writer === undefined || this.#supervisor.ready('writer') === 0)
+      throw new Error('the writer is just starting: ask again in a few seconds');
+    if (this.#backups.has(file)) throw new Error('it is under way already');
+    const made = new Promise<number>((resolve, reject) => {
       this.#backups.set(file, ({ pages, error }) =>
         pages === undefined ? reject(new Error(error)) : resolve(pages),
       );
       this.#supervisor.tell('writer', { kind: 'backup', file });
-    }).finally(() => this.#backups.delete(file));
+    });
+    return { pages: await made.finally(() => this.#backups.delete(file)), database: database.path };
+  }
+
+  /** Who takes the writer's place knows nothing of what that was asked for. */
+  #endBackups(): void {
+    for (const [file, answer] of this.#backups)
+      answer({ error: `the writer ended before ${file} was whole: ask again in a few seconds` });
   }
 
   #heardWriter(status: WriterStatus): void {

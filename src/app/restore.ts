@@ -1,9 +1,11 @@
-import { copyFileSync, existsSync, renameSync, rmSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync, realpathSync } from 'node:fs';
+import { chmod, stat } from 'node:fs/promises';
 import { readConfig } from '../config/config.ts';
 import { FileLeaser } from '../db/file-lock.ts';
-import { isCurrent, newEpoch } from '../db/migrate.ts';
-import { DatabaseError, openForReading, openForWriting } from '../db/open.ts';
+import { moveDatabase, putInPlace, removeDatabase, sameFile } from '../db/files.ts';
+import { isCurrent, newEpoch, refuseForeign } from '../db/migrate.ts';
+import { cannotOpen, DatabaseError, type Db, openForReading, openForWriting, reason } from '../db/open.ts';
+import { readIdentity } from '../db/store-row.ts';
 import { fail } from './fail.ts';
 
 /**
@@ -16,47 +18,115 @@ export async function restore(
 ): Promise<void> {
   if (file === undefined) fail('usage: npm run restore -- <file>');
   const { database } = readConfig(environment);
-  const target = database.path;
   try {
-    checkBackup(file);
-    const lease = new FileLeaser(target);
+    if (sameFile(file, database.path))
+      fail(`${file} is the database ${database.path} itself. Nothing was changed: name a back-up of it.`);
+    const backup = openBackup(file);
+    const lease = new FileLeaser(database.path);
     const answer = await lease.acquire();
-    if (answer.kind === 'taken') fail(`the database ${target} is in use: stop Parley first.`);
-    const kept = setAside(target);
-    copyFileSync(path.resolve(file), target);
-    const db = openForWriting(target);
-    const epoch = newEpoch();
-    db.prepare('UPDATE store SET epoch = ?, log_position = NULL').run(epoch);
-    db.close();
-    await lease.release();
-    process.stdout.write(
-      `${target} restored from ${file}, epoch ${epoch}${kept ? `; the database that was there is ${kept}` : ''}\n`,
-    );
+    if (answer.kind === 'taken') fail(`the database ${database.path} is in use: stop Parley first.`);
+    // As SQLite does: behind a link, a database's log is beside the file itself.
+    const target = existsSync(database.path) ? realpathSync(database.path) : database.path;
+    let epoch: string;
+    let kept: string;
+    try {
+      const copy = `${target}.restoring`;
+      epoch = await makeCopy(backup, file, copy, target);
+      kept = await replace(target, copy);
+      check(target, epoch);
+    } finally {
+      await lease.release();
+    }
+    process.stdout.write(`${target} restored from ${file}, epoch ${epoch}${kept}\n`);
   } catch (error) {
     if (error instanceof DatabaseError) fail(error.message);
     throw error;
   }
 }
 
-function checkBackup(file: string): void {
+function openBackup(file: string): Db {
   const db = openForReading(file);
   try {
+    refuseForeign(db);
     if (!isCurrent(db)) throw new DatabaseError(`${file} is not a back-up made by this version of Parley.`);
-    const result = db.pragma('integrity_check', { simple: true });
-    if (result !== 'ok') throw new DatabaseError(`${file} is damaged: ${String(result)}.`);
-  } finally {
+    return db;
+  } catch (error) {
     db.close();
+    throw cannotOpen(file, error);
   }
 }
 
-/** Moves a database and what belongs to it out of the way; its new name, or undefined if there is none. */
-function setAside(target: string): string | undefined {
-  if (!existsSync(target)) return undefined;
-  const kept = `${target}.before-restore-${new Date().toISOString().replace(/[:.]/g, '-')}`;
-  renameSync(target, kept);
-  for (const suffix of ['-wal', '-shm']) {
-    if (existsSync(target + suffix)) renameSync(target + suffix, kept + suffix);
-    rmSync(target + suffix, { force: true });
+/**
+ * Makes what will be the database, whole and checked, while the one that is there stays as it is. SQLite copies: commits
+ * may be in a log beside the back-up only, where it is the file of a server that was killed.
+ * @returns the epoch it was given
+ */
+async function makeCopy(backup: Db, file: string, copy: string, target: string): Promise<string> {
+  try {
+    // What a restore that was broken off has left.
+    await removeDatabase(copy);
+    await backup.backup(copy);
+    backup.close();
+    const { mode } = await stat(existsSync(target) ? target : file);
+    await chmod(copy, mode | 0o600);
+    const db = openForWriting(copy);
+    const epoch = newEpoch();
+    try {
+      const found = problemIn(db, 'integrity_check');
+      if (found !== undefined) throw new Error(`it is damaged (${found})`);
+      db.prepare('UPDATE store SET epoch = ?, log_position = NULL').run(epoch);
+    } finally {
+      db.close();
+    }
+    return epoch;
+  } catch (error) {
+    await removeDatabase(copy).catch(() => {});
+    const cause = error instanceof DatabaseError ? (error.cause ?? error) : error;
+    throw new DatabaseError(`${file} can't be restored: ${reason(cause)}. Nothing was changed.`, { cause });
   }
-  return kept;
+}
+
+/** @returns what to say of what was there before */
+async function replace(target: string, copy: string): Promise<string> {
+  const aside = `${target}.before-restore-${new Date().toISOString().replace(/[:.]/g, '-')}`;
+  let kept: string[];
+  try {
+    kept = await moveDatabase(target, aside);
+    await putInPlace(copy, target);
+  } catch (error) {
+    throw new DatabaseError(
+      `${target} is not restored: ${reason(error)}. What was there may be ${aside} by now; mend that, and restore again.`,
+      { cause: error },
+    );
+  }
+  const [first] = kept;
+  if (first === undefined) return '';
+  if (first === aside) return `; the database that was there is ${aside}`;
+  return `; ${first} is of a database that was moved away without it, and may hold its newest messages`;
+}
+
+/** Reads what a server will open: the restored file, and nothing that was left of another one. */
+function check(target: string, epoch: string): void {
+  let found: string | undefined;
+  try {
+    const db = openForWriting(target, refuseForeign);
+    try {
+      found = problemIn(db, 'quick_check');
+      if (readIdentity(db).epoch !== epoch) found ??= 'it is not what was written';
+    } finally {
+      db.close();
+    }
+  } catch (error) {
+    found = reason(error instanceof DatabaseError ? (error.cause ?? error) : error);
+  }
+  if (found === undefined) return;
+  throw new DatabaseError(
+    `${target} was restored and does not read as it should: ${found}. Don't start Parley: see to the disk, and restore again.`,
+  );
+}
+
+/** The first that SQLite finds wrong with a file, in one line. */
+function problemIn(db: Db, check: 'integrity_check' | 'quick_check'): string | undefined {
+  const found = String(db.pragma(`${check}(1)`, { simple: true }));
+  return found === 'ok' ? undefined : found.split('\n').at(-1);
 }

@@ -101,7 +101,9 @@ export class Supervisor {
     const looping = [...this.#slots.values()]
       .filter((slot) => slot.looping)
       .map(({ name, life }) => `${name}${life?.failure ? ` (${life.failure})` : ''}`);
-    return looping.length === 0 ? undefined : `crash loop: ${looping.join(', ')}`;
+    if (looping.length > 0) return `crash loop: ${looping.join(', ')}`;
+    const absent = [...this.#slots.values()].filter(({ life }) => life?.worker.process.pid === undefined);
+    return absent.length === 0 ? undefined : `no process for: ${absent.map(({ name }) => name).join(', ')}`;
   }
 
   /** Workers by role that do their work now. */
@@ -115,7 +117,7 @@ export class Supervisor {
     return [...this.#slots.values()].map(({ name, life, ends }) => ({
       name,
       pid: life?.worker.process.pid ?? null,
-      upMs: life?.readyAt === undefined ? null : this.#clock.now() - life.readyAt,
+      upMs: life?.readyAt === undefined ? null : this.#clock.steady() - life.readyAt,
       restarts: ends,
     }));
   }
@@ -168,11 +170,11 @@ export class Supervisor {
     const { env, execArgv } = this.#launchOf(slot.role, slot.name);
     cluster.setupPrimary({ execArgv: [...execArgv] });
     const worker = cluster.fork(env);
-    const life: Life = { worker, readyAt: undefined, heardAt: this.#clock.now(), failure: undefined };
+    const life: Life = { worker, readyAt: undefined, heardAt: this.#clock.steady(), failure: undefined };
     slot.life = life;
     const sink = this.#events.joined(slot.name, (message) => send(worker, message));
     worker.on('message', (message: ToPrimary) => {
-      life.heardAt = this.#clock.now();
+      life.heardAt = this.#clock.steady();
       switch (message.kind) {
         case 'bus':
           return sink.items(message.items);
@@ -181,7 +183,7 @@ export class Supervisor {
         case 'backup':
           return this.#events.backup(message);
         case 'ready':
-          life.readyAt = this.#clock.now();
+          life.readyAt = this.#clock.steady();
           return this.#events.ready(slot.name, message.address);
         case 'failed':
           life.failure = message.reason;
@@ -192,17 +194,24 @@ export class Supervisor {
           return;
       }
     });
-    worker.once('exit', (code, signal) => {
+    let over = false;
+    const ended = (code: number | null, signal: string | null): void => {
+      if (over) return;
+      over = true;
       sink.gone();
-      if (slot.life !== life) return;
-      this.#ended(slot, life, code, signal);
+      if (slot.life === life) this.#ended(slot, life, code, signal);
+    };
+    worker.once('exit', ended);
+    worker.on('error', (err) => {
+      this.#log.warn({ err, worker: slot.name }, 'worker channel error');
+      // No process could be made (their number is limited, too): there will be no exit.
+      if (worker.process.pid === undefined) ended(null, null);
     });
-    worker.on('error', (err) => this.#log.warn({ err, worker: slot.name }, 'worker channel error'));
   }
 
   #ended(slot: Slot, life: Life, code: number | null, signal: string | null): void {
     if (this.#draining) return;
-    const upMs = life.readyAt === undefined ? 0 : this.#clock.now() - life.readyAt;
+    const upMs = life.readyAt === undefined ? 0 : this.#clock.steady() - life.readyAt;
     const { delayMs, looping } = slot.policy.ended(upMs);
     slot.ends++;
     life.readyAt = undefined;
@@ -216,9 +225,9 @@ export class Supervisor {
   }
 
   #ping(): void {
-    const due = this.#clock.now() + PING_EVERY_MS;
+    const due = this.#clock.steady() + PING_EVERY_MS;
     this.#cancelPing = this.#clock.after(PING_EVERY_MS, () => {
-      const now = this.#clock.now();
+      const now = this.#clock.steady();
       // This process itself stood still (a paused container, a laptop asleep): what its workers said meanwhile has not been read.
       const stoodStill = now - due > PING_EVERY_MS;
       this.#ping();

@@ -1,5 +1,4 @@
 import { existsSync, statSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
 import { hashPassword } from '../../auth/passwords.ts';
 import { sleep } from '../../base/clock.ts';
 import type { Service } from '../../base/life-cycle.ts';
@@ -7,6 +6,7 @@ import type { WriterStatus } from '../../cluster/messages.ts';
 import type { Bus } from '../../core/bus.ts';
 import type { DatabaseIdentity, LeaseAnswer, Leaser } from '../../core/lease.ts';
 import type { FileLock } from '../../db/file-lock.ts';
+import { putInPlace, removeDatabase } from '../../db/files.ts';
 import { isCurrent, migrate, refuseForeign } from '../../db/migrate.ts';
 import { DatabaseError, openForReading, openForWriting, reason } from '../../db/open.ts';
 import { readIdentity } from '../../db/store-row.ts';
@@ -92,14 +92,20 @@ export class StoreWriter implements Service {
   async backUp(file: string): Promise<number> {
     if (this.#ledger === undefined) throw new Error('this node is not the writer');
     if (existsSync(file)) throw new Error(`${file} exists already`);
+    for (const log of [`${file}-wal`, `${file}-journal`]) {
+      // It is another database's, and would be replayed onto this one. A reader leaves one that is empty.
+      if (statSync(log, { throwIfNoEntry: false })?.size) throw new Error(`${log} exists already`);
+    }
     const partial = `${file}.partial`;
     try {
+      // What a writer that ended in the middle has left.
+      await removeDatabase(partial);
       const pages = await this.#ledger.backUp(partial);
-      await rename(partial, file);
+      await putInPlace(partial, file);
       this.#log.info({ event: 'backed_up', file, pages }, 'database backed up');
       return pages;
     } catch (error) {
-      await rm(partial, { force: true });
+      await removeDatabase(partial).catch(() => {});
       throw new Error(reason(error), { cause: error });
     }
   }
