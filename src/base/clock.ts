@@ -1,13 +1,16 @@
 /** Time as the pure parts see it; tests give one they can turn by hand. */
 export interface Clock {
-  /** Milliseconds since the Unix epoch. */
+  /** Milliseconds since the Unix epoch, as the machine believes: it may be set back, or forward, at any moment. */
   now(): number;
+  /** Milliseconds since some moment of the past. Nobody can set it: for how long something takes, or is silent. */
+  steady(): number;
   /** Runs `task` once after `ms`. The returned function cancels it. Never keeps the process alive. */
   after(ms: number, task: () => void): () => void;
 }
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  steady: () => performance.now(),
   after(ms, task) {
     const timer = setTimeout(task, ms);
     timer.unref();

@@ -27,6 +27,11 @@ const GIVE_UP_AFTER_MS = 30_000;
 const CHECK_EVERY_MS = 500;
 /** A gateway without sends proves this often that one would be answered, in milliseconds. */
 const CANARY_EVERY_MS = 2_000;
+/**
+ * A writer that has not been heard for this long is not about to come back: what is taken in would fill the log, for as long as
+ * clients go on. A shorter silence costs delay only, in milliseconds.
+ */
+const SILENCE_MAX_MS = 10_000;
 /** Sends that wait for longer than this mean that something is wrong, in milliseconds. */
 const WAIT_MAX_MS = 4_000;
 
@@ -34,6 +39,8 @@ type Settle = (outcome: Outcome) => void;
 type Pending = {
   batch: CommandBatch;
   settle: readonly Settle[];
+  /** When its oldest command came in, by the steady clock, as all times here. */
+  readonly since: number;
   /** When it was last appended; undefined while an append is under way. */
   sentAt: number | undefined;
   tries: number;
@@ -54,7 +61,9 @@ export class CommandSender implements CommandSink {
   readonly #gateway: string;
   readonly #pending = new Map<number, Pending>();
   #commands: Command[] = [];
+  /** When the oldest command that is in no batch yet came in: as others count time, and by the steady clock. */
   #firstAt = 0;
+  #firstSince = 0;
   #settle: Settle[] = [];
   #unsettled = 0;
   #units = 0;
@@ -62,14 +71,16 @@ export class CommandSender implements CommandSink {
   #scheduled = false;
   #resting = false;
   #nextSeq = 1;
-  #settledAt = 0;
-  #refusing: boolean = false;
+  #settledAt = Number.NEGATIVE_INFINITY;
+  #writerOk = true;
+  #heardAt: number;
   #cancelCheck: () => void = () => {};
 
   constructor(bus: Bus, clock: Clock, gateway: string) {
     this.#bus = bus;
     this.#clock = clock;
     this.#gateway = gateway;
+    this.#heardAt = clock.steady();
   }
 
   async start(): Promise<void> {
@@ -93,16 +104,17 @@ export class CommandSender implements CommandSink {
   /** Why sends are not answered; undefined if they are. */
   get trouble(): string | undefined {
     const oldest = Math.min(
-      this.#pending.values().next().value?.batch.at ?? Number.POSITIVE_INFINITY,
-      this.#commands.length > 0 ? this.#firstAt : Number.POSITIVE_INFINITY,
+      this.#pending.values().next().value?.since ?? Number.POSITIVE_INFINITY,
+      this.#commands.length > 0 ? this.#firstSince : Number.POSITIVE_INFINITY,
     );
-    const wait = this.#clock.now() - oldest;
+    const wait = this.#clock.steady() - oldest;
     return wait > WAIT_MAX_MS ? `sends have waited for ${Math.round(wait / 1000)} s` : undefined;
   }
 
-  /** While the writer says that it can't commit, new commands are refused at once; those under way wait for it. */
-  refuse(refusing: boolean): void {
-    this.#refusing = refusing;
+  /** The writer was heard. While it says that it can't commit, new commands are refused at once; those under way wait for it. */
+  heard(writerOk: boolean): void {
+    this.#writerOk = writerOk;
+    this.#heardAt = this.#clock.steady();
   }
 
   /**
@@ -110,15 +122,18 @@ export class CommandSender implements CommandSink {
    * answered with a beat, too.
    */
   sendCanary(): void {
-    this.#begin(this.#clock.now(), [], []);
+    this.#begin(this.#clock.now(), this.#clock.steady(), [], []);
   }
 
   submit(command: Command, settle: Settle): void {
-    if (this.#refusing) return settle(UNAVAILABLE);
+    if (!this.#writerOk || this.#clock.steady() - this.#heardAt > SILENCE_MAX_MS) return settle(UNAVAILABLE);
     if (this.#unsettled >= PENDING_MAX || this.#units >= PENDING_UNITS_MAX) return settle(OVERLOADED);
     this.#unsettled++;
     this.#units += unitsOf(command);
-    if (this.#commands.length === 0) this.#firstAt = this.#clock.now();
+    if (this.#commands.length === 0) {
+      this.#firstAt = this.#clock.now();
+      this.#firstSince = this.#clock.steady();
+    }
     this.#commands.push(command);
     this.#settle.push(settle);
     if (!this.#scheduled && !this.#resting) {
@@ -135,7 +150,12 @@ export class CommandSender implements CommandSink {
     if (this.#resting || this.#commands.length === 0 || this.#appending >= APPENDS_MAX) return;
     const rest = Math.min(Math.ceil(this.#commands.length / COMMANDS_PER_MS_APART), APPENDS_APART_MAX_MS);
     while (this.#commands.length > 0 && this.#appending < APPENDS_MAX) {
-      this.#begin(this.#firstAt, this.#commands.splice(0, BATCH_MAX), this.#settle.splice(0, BATCH_MAX));
+      this.#begin(
+        this.#firstAt,
+        this.#firstSince,
+        this.#commands.splice(0, BATCH_MAX),
+        this.#settle.splice(0, BATCH_MAX),
+      );
     }
     this.#resting = true;
     this.#clock.after(rest, () => {
@@ -144,9 +164,9 @@ export class CommandSender implements CommandSink {
     });
   }
 
-  #begin(at: number, commands: readonly Command[], settle: readonly Settle[]): void {
+  #begin(at: number, since: number, commands: readonly Command[], settle: readonly Settle[]): void {
     const batch: CommandBatch = { gateway: this.#gateway, seq: this.#nextSeq++, at, commands };
-    const pending: Pending = { batch, settle, sentAt: undefined, tries: 0 };
+    const pending: Pending = { batch, settle, since, sentAt: undefined, tries: 0 };
     this.#pending.set(batch.seq, pending);
     this.#append(pending);
   }
@@ -159,7 +179,7 @@ export class CommandSender implements CommandSink {
       .append(JSON.stringify(pending.batch))
       .catch(() => {}) // It stays pending, and is appended again.
       .finally(() => {
-        pending.sentAt = this.#clock.now();
+        pending.sentAt = this.#clock.steady();
         this.#appending--;
         this.#flush();
       });
@@ -168,7 +188,7 @@ export class CommandSender implements CommandSink {
   #settleBatch({ seq, outcomes }: BatchResult): void {
     const pending = this.#pending.get(seq);
     if (pending === undefined) return; // The answer to a batch that was sent twice.
-    this.#settledAt = this.#clock.now();
+    this.#settledAt = this.#clock.steady();
     const exceptions = new Map(outcomes);
     for (const [i, settle] of this.#take(pending).entries()) settle(exceptions.get(i) ?? DONE);
   }
@@ -201,15 +221,15 @@ export class CommandSender implements CommandSink {
   }
 
   #check(): void {
-    const now = this.#clock.now();
-    if (this.#commands.length > 0 && now - this.#firstAt >= GIVE_UP_AFTER_MS) {
+    const now = this.#clock.steady();
+    if (this.#commands.length > 0 && now - this.#firstSince >= GIVE_UP_AFTER_MS) {
       // The bus has been away all the time: these did not even get into a batch.
       this.#release(this.#commands.splice(0));
       giveUp(this.#settle.splice(0));
     }
     if (this.#pending.size === 0 && now - this.#settledAt >= CANARY_EVERY_MS) this.sendCanary();
     for (const pending of this.#pending.values()) {
-      if (now - pending.batch.at >= GIVE_UP_AFTER_MS) {
+      if (now - pending.since >= GIVE_UP_AFTER_MS) {
         giveUp(this.#take(pending));
       } else if (
         pending.sentAt !== undefined &&

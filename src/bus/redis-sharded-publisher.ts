@@ -81,9 +81,9 @@ export class ShardedPublisher {
         return { left: [] };
       }
       left = parts.flatMap((part) => part.left);
-      this.#failingSince ??= Date.now();
+      this.#failingSince ??= performance.now();
       this.#cluster.refreshSlotsCache();
-      if (this.#closed || Date.now() - this.#failingSince > PATIENCE_MS) return { left, error };
+      if (this.#closed || performance.now() - this.#failingSince > PATIENCE_MS) return { left, error };
       await sleep(RETRY_AFTER_MS);
     }
   }

@@ -222,10 +222,10 @@ export class ShardedPubSub implements RedisPubSub {
     this.#gap ??= setTimeout(
       () => {
         this.#gap = undefined;
-        this.#gapToldAt = Date.now();
+        this.#gapToldAt = performance.now();
         this.#listener.gap();
       },
-      Math.max(0, this.#gapToldAt + GAP_EVERY_MS - Date.now()),
+      Math.max(0, this.#gapToldAt + GAP_EVERY_MS - performance.now()),
     ).unref();
   }
 

@@ -18,14 +18,14 @@ export function watchConnection(redis: Redis): () => void {
     if (!connected) {
       silentSince = undefined;
     } else if (silentSince === undefined) {
-      silentSince = Date.now();
+      silentSince = performance.now();
       // Before it is ready, its own greeting is what must be answered.
       if (redis.status === 'ready')
         redis.ping().then(
           () => (silentSince = undefined),
           () => {},
         );
-    } else if (Date.now() - silentSince > SILENCE_MS - CHECK_EVERY_MS / 2) {
+    } else if (performance.now() - silentSince > SILENCE_MS - CHECK_EVERY_MS / 2) {
       // At the third check after the question, 4 s after the silence began at most: not at the fourth, by a timer's hair.
       silentSince = undefined;
       redis.disconnect(true);

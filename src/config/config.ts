@@ -18,7 +18,7 @@ export type Config = {
   readonly admin: {
     readonly port: number;
     readonly host: string;
-    /** The port is not the default. */
+    /** Not the default: it was asked for. */
     readonly chosen: boolean;
   };
   readonly database: { readonly path: string };
@@ -70,6 +70,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   if ((ROLE === 'gateway' || ROLE === 'store') && REDIS_URL === undefined) {
     problems.push(`ROLE=${ROLE} needs REDIS_URL: without Redis, one node does everything (ROLE=all).`);
   }
+  const { PORT, ADMIN_PORT } = parsed.data ?? {};
+  if (PORT === ADMIN_PORT && PORT !== undefined && PORT !== 0 && ROLE !== 'store') {
+    problems.push(`PORT and ADMIN_PORT are both ${PORT}: operators need a port of their own.`);
+  }
   const origins = CORS_ORIGINS.trim() === '*' ? '*' : CORS_ORIGINS.split(',').map((origin) => origin.trim());
   if (origins !== '*') {
     for (const origin of origins) {
@@ -90,7 +94,11 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       corsOrigins: origins,
       trustProxy: env.TRUST_PROXY,
     },
-    admin: { port: env.ADMIN_PORT, host: env.ADMIN_HOST, chosen: set['ADMIN_PORT'] !== undefined },
+    admin: {
+      port: env.ADMIN_PORT,
+      host: env.ADMIN_HOST,
+      chosen: set['ADMIN_PORT'] !== undefined || set['ADMIN_HOST'] !== undefined,
+    },
     database: { path: path.resolve(env.DATABASE_PATH) },
     bus: env.REDIS_URL === undefined ? { kind: 'ipc' } : { kind: 'redis', redis: env.REDIS_URL },
     gateways: env.ROLE === 'store' ? 0 : (env.WORKERS ?? Math.max(1, cores - 1)),

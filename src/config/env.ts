@@ -1,7 +1,12 @@
 import { z } from 'zod';
 import { parseRedisUrl } from './redis-url.ts';
 
-const port = z.coerce.number().pipe(z.int().min(0).max(65_535));
+const NOT_WHOLE = 'must be a whole number';
+const whole = (min: number, max: number) =>
+  z.coerce
+    .number(NOT_WHOLE)
+    .pipe(z.int(NOT_WHOLE).min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
+const port = whole(0, 65_535);
 const text = z.string().trim().min(1);
 
 /** The environment as it may be set, with defaults; one entry per variable of the README's table. */
@@ -22,26 +27,18 @@ export const envSchema = z.object({
     })
     .optional(),
   ROLE: z.enum(['all', 'gateway', 'store']).default('all'),
-  WORKERS: z.coerce.number().pipe(z.int().min(1).max(256)).optional(),
+  WORKERS: whole(1, 256).optional(),
   AUTH: z.enum(['required', 'open']).default('required'),
   TOKEN_SECRET: text.optional(),
-  TOKEN_TTL: z.coerce
-    .number()
-    .pipe(
-      z
-        .int()
-        .min(1)
-        .max(10 * 365 * 24 * 3600),
-    )
-    .default(7 * 24 * 3600),
+  TOKEN_TTL: whole(1, 10 * 365 * 24 * 3600).default(7 * 24 * 3600),
   CORS_ORIGINS: text.default('*'),
   TRUST_PROXY: z.stringbool().default(false),
   RATE_LIMITS: z.stringbool().default(true),
-  PASSWORD_MIN_LENGTH: z.coerce.number().pipe(z.int().min(1).max(256)).default(1),
+  PASSWORD_MIN_LENGTH: whole(1, 256).default(1),
   ADMIN_PORT: port.default(9464),
   ADMIN_HOST: text.default('127.0.0.1'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
-  SHUTDOWN_TIMEOUT_MS: z.coerce.number().pipe(z.int().min(0).max(3_600_000)).default(10_000),
+  SHUTDOWN_TIMEOUT_MS: whole(0, 3_600_000).default(10_000),
 });
 
 export type Env = z.infer<typeof envSchema>;

@@ -68,7 +68,7 @@ export const CLOSE = {
   unknownUser: { code: 4404, retryable: false },
   connectTimeout: { code: 4408, retryable: true },
   rateLimited: { code: 4429, retryable: true },
-  tooManySockets: { code: 4430, retryable: false },
+  tooManySockets: { code: 4430, retryable: true },
   slowConsumer: { code: 4431, retryable: true },
 } as const satisfies Record<string, { code: number; retryable: boolean }>;
 

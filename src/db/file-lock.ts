@@ -7,11 +7,13 @@ import { cannotOpen } from './open.ts';
  * dies, however it dies. Stores that share a database under a coordinator hold it shared; who must be alone, exclusively.
  */
 export class FileLock {
+  readonly #databasePath: string;
   readonly #path: string;
   readonly #mode: 'shared' | 'exclusive';
   #lock: Database.Database | undefined;
 
   constructor(databasePath: string, mode: 'shared' | 'exclusive') {
+    this.#databasePath = databasePath;
     this.#path = `${databasePath}.lock`;
     this.#mode = mode;
   }
@@ -29,7 +31,7 @@ export class FileLock {
     } catch (error) {
       lock?.close();
       if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) return false;
-      throw cannotOpen(this.#path, error);
+      throw cannotOpen(this.#databasePath, error);
     }
     this.#lock = lock;
     return true;

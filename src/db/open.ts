@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 
 export type Db = Database.Database;
@@ -16,7 +17,7 @@ const CACHE_KIB = 256 * 1024;
 const MMAP_BYTES = 0x7fff0000;
 export const CHECKPOINT_PAGES = 20_000;
 /** How long to wait for another process's lock, in milliseconds. */
-const BUSY_MS = 5_000;
+const BUSY_MS = 1_000;
 
 /**
  * Opens a database for its writer: WAL, `synchronous=FULL`, both read back, since a promise of durability that SQLite
@@ -72,6 +73,10 @@ function opening(path: string, open: () => Db): Db {
 
 export function cannotOpen(path: string, error: unknown): DatabaseError {
   if (error instanceof DatabaseError) return error;
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
+    return new DatabaseError(`The database ${path} can't be opened: it is a folder, and no file.`, {
+      cause: error,
+    });
   return new DatabaseError(`The database ${path} can't be opened: ${reason(error)}.`, { cause: error });
 }
 

@@ -22,7 +22,7 @@ export class BeatMonitor {
 
   hear(beat: Beat): BeatVerdict {
     const last = this.#last?.beat;
-    this.#last = { beat, at: this.#clock.now() };
+    this.#last = { beat, at: this.#clock.steady() };
     if (last === undefined) return { resync: true, epochChanged: false };
     const next = last.term === beat.term ? last.seq + 1 : -1;
     return { resync: beat.seq !== next, epochChanged: last.epoch !== beat.epoch };
@@ -31,7 +31,7 @@ export class BeatMonitor {
   /** Why sends would not be stored and delivered now; undefined if they would. */
   get trouble(): string | undefined {
     if (this.#last === undefined) return 'the writer has not been heard yet';
-    const silence = this.#clock.now() - this.#last.at;
+    const silence = this.#clock.steady() - this.#last.at;
     if (silence > SILENCE_MS) return `the writer has not been heard for ${Math.round(silence / 1000)} s`;
     const { writer } = this.#last.beat;
     return writer.ok ? undefined : `the writer can't commit: ${writer.reason}`;

@@ -21,7 +21,7 @@ import { BeatMonitor } from './beat-monitor.ts';
 import { Feeds } from './feeds.ts';
 import { createHttpApp } from './http/app.ts';
 import { corsHeaders, type Origins } from './http/origins.ts';
-import { rawAnswer } from './http/raw-answer.ts';
+import { endWith, rawAnswer } from './http/raw-answer.ts';
 import type { RouteContext } from './http/route-context.ts';
 import { Identities } from './identities.ts';
 import { Presence } from './presence.ts';
@@ -60,9 +60,9 @@ export type GatewayParts = {
 
 /** Clients of a draining gateway come back spread over this time, in milliseconds. */
 const RECONNECT_SPREAD_MS = 3_000;
-/** Part of the shutdown time in which sends are waited for. */
+/** Part of the shutdown time in which sends, and requests, are waited for. */
 const ANSWER_SHARE = 0.5;
-/** HTTP requests and closing sockets have this long after that, in milliseconds. */
+/** Sockets have this long to close after that, in milliseconds. */
 const LAST_ANSWERS_MS = 1_000;
 
 /** One gateway worker: the HTTP API and the sockets. It never opens the database. */
@@ -81,6 +81,9 @@ export class Gateway implements Service {
   readonly #sockets: SocketServer;
   readonly metrics: GatewayMetrics;
   #draining = false;
+  /** HTTP requests that are not answered yet. */
+  #requests = 0;
+  #onRequestsAnswered: (() => void) | undefined;
 
   constructor({ settings, bus, limits, clock, instance, name, log }: GatewayParts) {
     this.#settings = settings;
@@ -124,11 +127,17 @@ export class Gateway implements Service {
       },
       app.callback(),
     );
+    this.#server.on('request', (_, response) => {
+      this.#requests++;
+      response.once('close', () => {
+        if (--this.#requests === 0) this.#onRequestsAnswered?.();
+      });
+    });
     this.#server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
       if (cause.code === 'ECONNRESET' || !socket.writable) return;
       const { error, status } = unreadable(cause);
       // Its origin is not known.
-      socket.end(rawAnswer(error, { ...headers, ...corsHeaders(origins, undefined) }, status));
+      endWith(socket, rawAnswer(error, { ...headers, ...corsHeaders(origins, undefined) }, status));
     });
     this.#sockets = new SocketServer(this.#server, { context, origins, headers });
   }
@@ -162,11 +171,22 @@ export class Gateway implements Service {
     this.#draining = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
-    await this.#sockets.drain(this.#settings.shutdownTimeoutMs * ANSWER_SHARE, RECONNECT_SPREAD_MS);
+    const patience = this.#settings.shutdownTimeoutMs * ANSWER_SHARE;
+    await Promise.all([
+      this.#sockets.drain(patience, RECONNECT_SPREAD_MS),
+      Promise.race([this.#requestsAnswered(), sleep(patience)]),
+    ]);
     await Promise.race([closed, sleep(LAST_ANSWERS_MS)]);
     this.#readiness.stop();
     this.#presence.stop();
     this.#commands.stop();
+  }
+
+  #requestsAnswered(): Promise<void> {
+    if (this.#requests === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onRequestsAnswered = resolve;
+    });
   }
 
   /** What the primary says of the node; undefined when all is well. */
@@ -176,7 +196,7 @@ export class Gateway implements Service {
 
   #hear(beat: Beat): void {
     const { resync, epochChanged } = this.#beats.hear(beat);
-    this.#commands.refuse(!beat.writer.ok);
+    this.#commands.heard(beat.writer.ok);
     if (epochChanged) {
       this.#log.warn(
         { event: 'epoch_changed', epoch: beat.epoch },

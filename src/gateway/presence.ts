@@ -143,7 +143,7 @@ export class Presence {
     }
     const missed = !all && (!known || seq !== peer.seq + 1);
     peer.seq = seq;
-    peer.heardAt = this.#clock.now();
+    peer.heardAt = this.#clock.steady();
     if (counts !== undefined) this.#learn(peer.counts, counts, all === true);
     if (missed) this.#tell({ ask: gateway });
   }
@@ -163,7 +163,7 @@ export class Presence {
     this.#cancelTick = this.#clock.after(SPEAK_EVERY_MS, () => this.#tick());
     this.#tell({});
     for (const [gateway, peer] of this.#peers) {
-      if (this.#clock.now() - peer.heardAt < GONE_AFTER_MS) continue;
+      if (this.#clock.steady() - peer.heardAt < GONE_AFTER_MS) continue;
       this.#changing([...peer.counts.keys()], () => this.#peers.delete(gateway));
     }
   }

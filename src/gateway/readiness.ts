@@ -46,7 +46,7 @@ export class Readiness {
       );
     };
     this.#queries.ask('info', {}).then((info) => {
-      this.#answeredAt = this.#clock.now();
+      this.#answeredAt = this.#clock.steady();
       onInfo(info);
       again();
     }, again);
@@ -75,7 +75,7 @@ export class Readiness {
 
   get #readerTrouble(): string | undefined {
     if (this.#answeredAt === undefined) return 'no reader has answered yet';
-    const age = this.#clock.now() - this.#answeredAt;
+    const age = this.#clock.steady() - this.#answeredAt;
     return age > STALE_MS ? `no reader has answered for ${Math.round(age / 1000)} s` : undefined;
   }
 }

@@ -13,6 +13,14 @@ import { prepareStatements, type Statements } from './statements.ts';
 /** Conversations whose id is remembered before all are forgotten at once. */
 const CONVERSATIONS_MAX = 200_000;
 
+/**
+ * Ended tokens are kept for so long after they expired, in seconds: a clock that was wrong for a while, and is put right, must
+ * not bring one back to life.
+ */
+const ENDED_TOKENS_KEPT_S = 30 * 24 * 3600;
+/** They are looked through this often, in milliseconds: all of them, since an index would cost more. */
+const FORGET_TOKENS_EVERY_MS = 3_600_000;
+
 export type StoredMessage = {
   readonly id: number;
   readonly from: string;
@@ -55,6 +63,7 @@ export class Ledger implements Checkpointed {
   readonly #conversations = new Map<string, number>();
   readonly identity: ReturnType<typeof claimGeneration>;
   #head: number;
+  #tokensForgottenAt = Number.NEGATIVE_INFINITY;
   #onDefect: (error: unknown) => void;
 
   /**
@@ -102,9 +111,15 @@ export class Ledger implements Checkpointed {
       .transaction(() => {
         this.#assertMine();
         this.#sql.canary.run();
-        this.#sql.forgetTokens.run(Math.floor(Date.now() / 1000));
+        this.#forgetTokens();
       })
       .immediate();
+  }
+
+  #forgetTokens(): void {
+    if (performance.now() - this.#tokensForgottenAt < FORGET_TOKENS_EVERY_MS) return;
+    this.#tokensForgottenAt = performance.now();
+    this.#sql.forgetTokens.run(Math.floor(Date.now() / 1000) - ENDED_TOKENS_KEPT_S);
   }
 
   autoCheckpoint(pages: number): void {

@@ -42,9 +42,9 @@ export class Writer implements Service {
   readonly #stopping = new AbortController();
   #position: Position | undefined;
   #health: Beat['writer'] = { ok: true };
-  #committedAt = 0;
+  #committedAt = Number.NEGATIVE_INFINITY;
   #begunAt = 0;
-  #trimmedAt = 0;
+  #trimmedAt = Number.NEGATIVE_INFINITY;
   #beatTimer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
 
@@ -130,7 +130,7 @@ export class Writer implements Service {
   #attempt<T>(transaction: () => T): T | undefined {
     try {
       const result = transaction();
-      this.#committedAt = Date.now();
+      this.#committedAt = performance.now();
       if (!this.#health.ok) this.#log.info('commits work again');
       this.#health = { ok: true };
       return result;
@@ -161,13 +161,14 @@ export class Writer implements Service {
   }
 
   #beat(): void {
-    if (Date.now() - this.#committedAt >= CANARY_EVERY_MS) this.#attempt(() => this.#ledger.commitCanary());
+    if (performance.now() - this.#committedAt >= CANARY_EVERY_MS)
+      this.#attempt(() => this.#ledger.commitCanary());
     if (!this.#stopping.signal.aborted) this.#announcer.beat(this.#health);
   }
 
   #trim(): void {
-    if (this.#position === undefined || Date.now() - this.#trimmedAt < TRIM_EVERY_MS) return;
-    this.#trimmedAt = Date.now();
+    if (this.#position === undefined || performance.now() - this.#trimmedAt < TRIM_EVERY_MS) return;
+    this.#trimmedAt = performance.now();
     this.#bus.trim(this.#position).catch(() => {}); // The log is bounded anyway.
   }
 }

@@ -34,7 +34,7 @@ test('the cluster page of any node shows every node, who writes, and that a dead
       nodes.map(({ role, writer }) => [role, writer]),
       [
         ['all', 'leader'],
-        ['gateway', 'none'],
+        ['gateway', 'elsewhere'],
       ],
     );
   }

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
+import { linkSync, mkdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
 import { after, test } from 'node:test';
 import { connect, newUser, TestSocket } from '../support/client.ts';
+import { freePort } from '../support/ports.ts';
 import { isAlive, signalPid } from '../support/processes.ts';
 import { startNode, TestNode, temporaryFolder, waitReady } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
+const ROOT = path.join(import.meta.dirname, '../..');
 const folder = temporaryFolder({ after });
 
 test('G8: a killed gateway worker is back in less than 2 s, a killed writer in less than 3 s, a killed reader too', async (t) => {
@@ -32,6 +36,30 @@ test('G8: a killed gateway worker is back in less than 2 s, a killed writer in l
     assert.ok(tookMs < withinMs, `${kind}: ${tookMs} ms`);
     socket.close();
   }
+});
+
+test('a worker that no process could be made for is tried again, and missed meanwhile', async (t) => {
+  // A Node that can be taken away: spawning fails, as it does when the machine has no process to spare.
+  const binary = path.join(ROOT, `artifacts/node-${process.pid}`);
+  mkdirSync(path.dirname(binary), { recursive: true });
+  linkSync(process.execPath, binary);
+  t.after(() => rmSync(binary, { force: true }));
+  const adminPort = await freePort();
+  const env = { DATABASE_PATH: `${folder}/fork.db`, WORKERS: '1', ADMIN_PORT: String(adminPort) };
+  const { node, url } = await startNode(t, env, binary);
+  const admin = async (): Promise<string> => (await fetch(`http://127.0.0.1:${adminPort}/readyz`)).text();
+  rmSync(binary);
+  for (const kind of ['writer', 'gateway']) signalPid(node.workers(kind)[0] as number, 'SIGKILL');
+  await waitFor(
+    async () => /"ready":false,"trouble":"(no process for|crash loop): writer/.test(await admin()),
+    5_000,
+    () => 'nobody misses the writer',
+  );
+  assert.doesNotMatch(await admin(), /"writer":"leader"/);
+  linkSync(process.execPath, binary);
+  await waitReady(url);
+  const token = await newUser(url, 'erin');
+  (await connect(url, 'erin', token)).close();
 });
 
 test('a stopped worker is taken for stuck and replaced', async (t) => {
@@ -121,6 +149,22 @@ test('G8 drain: SIGTERM answers what was sent, tells every client when to come b
       'what was refused is not',
     );
   }
+});
+
+test('G8 drain: requests that are under way are answered, for as long as sends are', async (t) => {
+  const { node, url } = await startNode(t, { DATABASE_PATH: `${folder}/logins.db`, WORKERS: '1' });
+  await newUser(url, 'finn');
+  const logins = Array.from({ length: 100 }, async (_, i) => {
+    const body = JSON.stringify({ user_id: 'finn', password: `wrong ${i}` });
+    return (await fetch(`${url}/login`, { method: 'POST', body })).status;
+  });
+  // All have arrived when the first is answered; the others wait for their hash.
+  await Promise.race(logins);
+  node.signal('SIGTERM');
+  const answers = await Promise.allSettled(logins);
+  const unanswered = answers.filter(({ status }) => status === 'rejected').length;
+  assert.equal(unanswered, 0, `${unanswered} of ${answers.length} were not answered`);
+  assert.deepEqual(await node.exited, { code: 0, signal: null });
 });
 
 test('a second SIGTERM forces', async (t) => {

@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import path from 'node:path';
 import { after, test } from 'node:test';
 import { freePort } from '../support/ports.ts';
-import { startNode, TestNode, temporaryFolder } from '../support/server.ts';
+import { descendants, isAlive, signalPid, titleOf } from '../support/processes.ts';
+import { startNode, TestNode, temporaryFolder, waitReady } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 
+const ROOT = path.join(import.meta.dirname, '../..');
 const folder = temporaryFolder({ after });
 
 /** Starts a node that should give up, and answers with what it said on stderr. */
@@ -54,13 +59,15 @@ test('a port in use: one clear line', async (t) => {
 test('a database that can not be opened: one clear line', async () => {
   const [missing, ...rest] = await refusedStart({ DATABASE_PATH: `${folder}/no/such/folder/chat.db` });
   assert.deepEqual(rest, []);
-  assert.match(String(missing), /can't be opened: the file or its folder does not exist/);
+  assert.match(String(missing), /\/chat\.db can't be opened: the file or its folder does not exist/);
   writeFileSync(
     `${folder}/garbage.db`,
     'this is not a database, but long enough to have a header '.repeat(20),
   );
   const [garbage] = await refusedStart({ DATABASE_PATH: `${folder}/garbage.db` });
   assert.match(String(garbage), /not an SQLite database/);
+  const [directory] = await refusedStart({ DATABASE_PATH: folder });
+  assert.match(String(directory), new RegExp(`The database ${folder} can't be opened: it is a folder`));
 });
 
 test('Redis out of reach: one clear line, without the password', async () => {
@@ -88,6 +95,41 @@ test('bad settings: all of them at once, one line each', async () => {
   assert.match(String(secret), /TOKEN_SECRET must have at least 32 characters/);
   const [role] = await refusedStart({ ROLE: 'gateway' });
   assert.match(String(role), /needs REDIS_URL/);
+});
+
+test("an operators' address that was asked for and can not be had: one clear line", async () => {
+  const lines = await refusedStart({
+    ADMIN_HOST: 'no.such.host.invalid',
+    DATABASE_PATH: `${folder}/admin.db`,
+  });
+  assert.equal(lines.length, 1, lines.join('\n'));
+  assert.match(String(lines[0]), /ADMIN_PORT \d+ on no\.such\.host\.invalid can't be used/);
+});
+
+test('SIGTERM to npm, which ends its shell and no more, stops the node', async (t) => {
+  const port = await freePort();
+  const npm = spawn('npm', ['start'], {
+    cwd: ROOT,
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      HOME: process.env['HOME'] ?? '',
+      PORT: String(port),
+      ADMIN_PORT: '0',
+      DATABASE_PATH: `${folder}/npm.db`,
+    },
+    stdio: 'ignore',
+  });
+  await waitReady(`http://127.0.0.1:${port}`);
+  const processes = [...descendants(npm.pid as number).keys()];
+  t.after(() => {
+    for (const pid of processes) signalPid(pid, 'SIGKILL');
+  });
+  npm.kill('SIGTERM');
+  await waitFor(
+    () => !processes.some(isAlive),
+    10_000,
+    () => `alive: ${processes.filter(isAlive).map(titleOf)}`,
+  );
 });
 
 test('a second node on the same database, without Redis: says why it does not start', async (t) => {

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { connect as connectTcp } from 'node:net';
 import { after, test } from 'node:test';
 import { Tokens } from '../../src/auth/tokens.ts';
 import { ROUTES } from '../../src/contract/http.ts';
 import { call, connect, newUser } from '../support/client.ts';
 import { RawConnection, rawAnswer, rawRequest, upgradeLines } from '../support/raw.ts';
 import { startNode, TEST_SECRET, temporaryFolder } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 
 /*
  * Every bad request has one answer: a status and a code (SPEC parts A, H and L). After each, the node is well.
@@ -542,6 +546,35 @@ test('H1: what POST /logout carries counts, whatever the Content-Type, or withou
   assert.equal((await rawRequest(url, lines)).status, 200);
   const other = await call(url, 'GET', '/conversations', { token: tokens.bob });
   assert.deepEqual([other.status, other.body['code']], [401, 'token_revoked']);
+});
+
+test('whoever is refused and keeps their own side open holds no descriptor', async () => {
+  const descriptors = (): number =>
+    node.workers('gateway').reduce((sum, pid) => sum + readdirSync(`/proc/${pid}/fd`).length, 0);
+  const before = descriptors();
+  const { hostname, port } = new URL(url);
+  const kept = await Promise.all(
+    [
+      upgradeLines({}, 'GET /chat HTTP/1.1'),
+      ['NONSENSE', '', ''],
+      upgradeLines({ 'Sec-WebSocket-Version': '99' }),
+    ]
+      .flatMap((lines) => Array.from({ length: 20 }, () => lines))
+      .map(async (lines) => {
+        const socket = connectTcp({ host: hostname, port: Number(port), allowHalfOpen: true });
+        socket.on('error', () => {});
+        socket.write(lines.join('\r\n'));
+        await once(socket, 'data');
+        return socket;
+      }),
+  );
+  await waitFor(
+    () => descriptors() <= before + 5,
+    5_000,
+    () => `${descriptors()} descriptors, ${before} before`,
+  );
+  for (const socket of kept) socket.destroy();
+  await assertWell();
 });
 
 test('L7: headers that come too slowly → 408', async () => {

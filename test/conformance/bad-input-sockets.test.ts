@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import { after, test } from 'node:test';
 import { Tokens } from '../../src/auth/tokens.ts';
 import { LIMITS } from '../../src/contract/limits.ts';
@@ -307,6 +308,22 @@ test('L6: who reads what comes is not slow, however much comes at once: 300 long
   );
   assert.deepEqual([echoes(), code], [300, 0]);
   socket.close();
+});
+
+test('L5: a socket that closes while its connect is being answered does not count for ever', async () => {
+  const token = await newUser(url, 'dan');
+  for (let i = 0; i < LIMITS.socketsPerUser + 5; i++) {
+    const socket = new TestSocket(url);
+    await socket.opened;
+    // Both arrive at once: the second frame closes the socket before the token of the first has been checked.
+    const tcp = Reflect.get(socket.ws, '_socket') as Socket;
+    tcp.cork();
+    socket.send({ type: 'connect', user_id: 'dan', token });
+    socket.send(Buffer.from('x'));
+    tcp.uncork();
+    assert.equal((await socket.closed).code, 1003);
+  }
+  (await connect(url, 'dan', token)).close();
 });
 
 test('L9: a socket that sends bad frames for ever is closed with 4400', async () => {

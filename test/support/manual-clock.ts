@@ -3,6 +3,7 @@ import type { Clock } from '../../src/base/clock.ts';
 /** A clock that stands until it is moved. */
 export class ManualClock implements Clock {
   #now: number;
+  #set = 0;
   #next = 0;
   readonly #timers = new Map<number, { at: number; run: () => void }>();
 
@@ -11,7 +12,16 @@ export class ManualClock implements Clock {
   }
 
   now(): number {
+    return this.#now + this.#set;
+  }
+
+  steady(): number {
     return this.#now;
+  }
+
+  /** Somebody sets the clock: what has to do with lengths of time should not notice. */
+  step(ms: number): void {
+    this.#set += ms;
   }
 
   after(ms: number, run: () => void): () => void {

@@ -19,8 +19,9 @@ export class TestNode {
   readonly exited: Promise<Exit>;
   #output = '';
 
-  constructor(env: Readonly<Record<string, string>>) {
-    this.process = spawn(process.execPath, ['src/main.ts'], {
+  /** @param binary of Node, if it is not the test's own */
+  constructor(env: Readonly<Record<string, string>>, binary = process.execPath) {
+    this.process = spawn(binary, ['src/main.ts'], {
       cwd: ROOT,
       env: {
         ...bareEnvironment(),
@@ -109,8 +110,9 @@ export function temporaryFolder(cleanups: { after(task: () => void): void }): st
 export async function startNode(
   cleanups: { after(task: () => void | Promise<void>): void },
   env: Readonly<Record<string, string>>,
+  binary?: string,
 ): Promise<{ node: TestNode; url: string }> {
-  const node = new TestNode(env);
+  const node = new TestNode(env, binary);
   cleanups.after(() => node.kill());
   const url = await node.url();
   await waitReady(url, () => node.output);

@@ -92,3 +92,37 @@ test('what comes alone is appended at once; the next append a millisecond later 
   await submit(2);
   await appendedAfter(0, 2);
 });
+
+test('G5: a clock that is set back does not keep a batch from being appended again, nor a canary from being sent', async (t) => {
+  const { bus, clock, sender, entries } = await bench(t);
+  sender.submit(command, () => {});
+  await settle();
+  clock.step(-3_600_000);
+  clock.advance(3_500);
+  await settle();
+  assert.equal(entries().length, 2);
+  clock.advance(30_000);
+  await settle();
+  const canaries = (): number => bus.log.length - entries().length;
+  const before = canaries();
+  clock.step(-3_600_000);
+  clock.advance(5_000);
+  await settle();
+  assert.ok(canaries() > before);
+});
+
+test('G6: while the writer has been silent for long nothing is taken in, so that the log does not fill', async (t) => {
+  const { clock, sender } = await bench(t);
+  const outcomes: Outcome[] = [];
+  const submit = (): void => sender.submit(command, (outcome) => outcomes.push(outcome));
+  sender.heard(true);
+  clock.advance(9_000);
+  submit();
+  assert.deepEqual(outcomes, []);
+  clock.advance(2_000);
+  submit();
+  assert.deepEqual(outcomes, [{ kind: 'refused', code: 'unavailable' }]);
+  sender.heard(true);
+  submit();
+  assert.equal(outcomes.length, 1);
+});

@@ -66,6 +66,7 @@ const bad: readonly (readonly [name: string, environment: Record<string, string>
   ['PORT', { PORT: '-1' }],
   ['PORT', { PORT: '80.5' }],
   ['ADMIN_PORT', { ADMIN_PORT: 'x' }],
+  ['PORT and ADMIN_PORT', { PORT: '9464' }],
   ['WORKERS', { WORKERS: '0' }],
   ['ROLE', { ROLE: 'writer' }],
   ['ROLE', { ROLE: 'gateway' }],
@@ -124,4 +125,12 @@ test('configuration: no secret, and no URL that may hold a password, is echoed',
   assert.ok(!problems.join('\n').includes('hunter2'), problems.join('\n'));
   assert.ok(!problemsOf({ REDIS_URL: 'redis://:hunter2@host:99999' }).join('').includes('hunter2'));
   assert.ok(!problemsOf({ TOKEN_SECRET: 'hunter2' }).join('').includes('hunter2'));
+});
+
+test('configuration: a problem is told in words, with the value', () => {
+  assert.deepEqual(problemsOf({ PORT: 'abc', WORKERS: '0', PASSWORD_MIN_LENGTH: '1.5' }), [
+    "PORT: must be a whole number (it is 'abc')",
+    "WORKERS: must be at least 1 (it is '0')",
+    "PASSWORD_MIN_LENGTH: must be a whole number (it is '1.5')",
+  ]);
 });

@@ -57,3 +57,14 @@ test('G10 beats: trouble before the first, in silence, and while the writer says
   monitor.hear(beat(3));
   assert.equal(monitor.trouble, undefined);
 });
+
+test('G10 beats: a clock that is set, forward or back, is no silence, and hides none', () => {
+  const clock = new ManualClock();
+  const monitor = new BeatMonitor(clock);
+  monitor.hear(beat(1));
+  clock.step(3_600_000);
+  assert.equal(monitor.trouble, undefined);
+  clock.step(-7_200_000);
+  clock.advance(SILENCE_MS + 1);
+  assert.match(String(monitor.trouble), /has not been heard for 3 s/);
+});

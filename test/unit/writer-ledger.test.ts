@@ -310,3 +310,14 @@ test('G2 once: any sequence of commands, in any grouping, stores each client_id 
     { numRuns: 25 },
   );
 });
+
+test('G9: an ended token is kept for long after it expired: a clock set wrong for a while must not bring it back', async () => {
+  const path = `${folder}/${++files}.db`;
+  const db = await openMigrated(path);
+  const days = (count: number): number => Math.floor(Date.now() / 1000) - count * 24 * 3600;
+  const end = db.prepare('INSERT INTO ended_tokens (token_id, expires_at) VALUES (?, ?)');
+  end.run('expired a week ago', days(7));
+  end.run('expired last year', days(365));
+  new Ledger(db, () => {}).commitCanary();
+  assert.deepEqual(db.prepare('SELECT token_id FROM ended_tokens').pluck().all(), ['expired a week ago']);
+});

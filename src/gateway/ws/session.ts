@@ -80,7 +80,7 @@ export class Session implements FeedMember, Watcher {
     this.#full = full;
     this.#claims = claims;
     this.#context = context;
-    this.#heardAt = context.clock.now();
+    this.#heardAt = context.clock.steady();
     this.#budget = context.rateLimits ? new FrameBudget(this.#heardAt) : undefined;
     const cancelTimeout = context.clock.after(LIMITS.connectMs, () => {
       this.#refuseAndClose(new ParleyError('connect_timeout'), 'connectTimeout');
@@ -88,7 +88,7 @@ export class Session implements FeedMember, Watcher {
     this.#state = { name: 'waiting', cancelTimeout };
     ws.on('message', (data: Buffer, isBinary: boolean) => this.#receive(data, isBinary));
     ws.on('pong', () => {
-      this.#heardAt = context.clock.now();
+      this.#heardAt = context.clock.steady();
     });
     ws.on('close', () => this.#closed());
     ws.on('error', () => {}); // 'close' follows.
@@ -106,7 +106,7 @@ export class Session implements FeedMember, Watcher {
 
   #receive(data: Buffer, isBinary: boolean): void {
     if (this.closed) return;
-    const now = this.#context.clock.now();
+    const now = this.#context.clock.steady();
     this.#heardAt = now;
     if (isBinary) return this.close('unsupported', new ParleyError('invalid_frame', 'Frames are text.'));
     const budget = this.#budget?.spend(now) ?? 'ok';
@@ -208,7 +208,7 @@ export class Session implements FeedMember, Watcher {
       else this.#state = { name: 'live', user, cursor: feed.cursor };
       this.#context.presence.change(user, 1);
       this.#context.opened();
-      this.#watchExpiry(this.#context.clock.now());
+      this.#watchExpiry();
       for (const queued of queue) this.#handle(queued, user);
       if (resumes) await this.#catchUp(feed, page);
     } catch (error) {
@@ -223,6 +223,8 @@ export class Session implements FeedMember, Watcher {
     if (this.#context.draining) throw new ParleyError('shutting_down');
     const { user, claims } = await identities.identify(frame.user_id, this.#claims, frame.token);
     this.#claims = claims;
+    // Closed meanwhile: nobody would leave the feed again.
+    if (this.closed) throw new ParleyError('not_connected');
     if (Math.max(presence.sockets(user), feeds.sockets(user)) >= LIMITS.socketsPerUser)
       throw new ParleyError('too_many_sockets');
     this.#joined = user;
@@ -312,14 +314,16 @@ export class Session implements FeedMember, Watcher {
     if (this.closed) return;
     if (now - this.#heardAt > 2 * LIMITS.heartbeatMs) return this.#ws.terminate();
     this.#ws.ping();
-    this.#watchExpiry(now);
+    this.#watchExpiry();
   }
 
   /** Ends the socket with its token. Called at least once per interval, so that no far-off timer is needed. */
-  #watchExpiry(now: number): void {
-    const left = this.#claims === undefined ? Number.POSITIVE_INFINITY : this.#claims.expiresAt * 1000 - now;
+  #watchExpiry(): void {
+    const { clock } = this.#context;
+    const left =
+      this.#claims === undefined ? Number.POSITIVE_INFINITY : this.#claims.expiresAt * 1000 - clock.now();
     if (left < LIMITS.heartbeatMs && this.#cancelExpiry === undefined) {
-      this.#cancelExpiry = this.#context.clock.after(Math.max(0, left), () => {
+      this.#cancelExpiry = clock.after(Math.max(0, left), () => {
         this.#refuseAndClose(new ParleyError('token_expired'), 'unauthorized');
       });
     }
@@ -375,7 +379,7 @@ export class Session implements FeedMember, Watcher {
    * Says why, and closes.
    * @param reconnectAfterMs when the client should come back; at random (rule K3) where the server has no wish
    */
-  close(reason: CloseReason, error: ParleyError, reconnectAfterMs = 500 + Math.random() * 1_000): void {
+  close(reason: CloseReason, error: ParleyError, reconnectAfterMs = reconnectAfter(reason)): void {
     if (this.closed) return;
     const { code, retryable } = CLOSE[reason];
     const slow = reason === 'slowConsumer';
@@ -407,6 +411,10 @@ export class Session implements FeedMember, Watcher {
     this.#onIdle?.();
   }
 }
+
+/** The sockets of a gateway that has died are counted for 4 s yet: who lost some there is not to be told too soon. */
+const reconnectAfter = (reason: CloseReason): number =>
+  (reason === 'tooManySockets' ? 4_000 : 500) + Math.random() * 1_000;
 
 const clientIdOf = (frame: ClientFrame): string | undefined =>
   frame.type === 'message' ? frame.client_id : undefined;

@@ -7,7 +7,7 @@ import { LIMITS } from '../../contract/limits.ts';
 import { SUBPROTOCOL } from '../../contract/version.ts';
 import type { TokenClaims } from '../../core/queries.ts';
 import { corsHeaders, type Origins } from '../http/origins.ts';
-import { rawAnswer } from '../http/raw-answer.ts';
+import { endWith, rawAnswer } from '../http/raw-answer.ts';
 import { Session } from './session.ts';
 import type { SessionContext } from './session-context.ts';
 
@@ -136,11 +136,11 @@ export class SocketServer {
 
   #refuse(request: IncomingMessage, socket: Duplex, error: ParleyError): void {
     const { origins, headers } = this.#options;
-    socket.end(rawAnswer(error, { ...headers, ...corsHeaders(origins, request.headers.origin) }));
+    endWith(socket, rawAnswer(error, { ...headers, ...corsHeaders(origins, request.headers.origin) }));
   }
 
   #beat(): void {
-    const now = this.#context.clock.now();
+    const now = this.#context.clock.steady();
     this.#part = (this.#part + 1) % HEARTBEAT_PARTS;
     for (const session of this.#sessions[this.#part] as Set<Session>) session.heartbeat(now);
   }
