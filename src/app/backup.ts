@@ -2,8 +2,7 @@ import { once } from 'node:events';
 import http, { type IncomingMessage } from 'node:http';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import { readConfig } from '../config/config.ts';
-import { fail } from './fail.ts';
+import { fail, readConfigOrFail } from './fail.ts';
 
 /** `npm run backup -- <file>`: has the running node that writes the database copy it to a new file. */
 export async function backUp(
@@ -11,7 +10,7 @@ export async function backUp(
   file: string | undefined,
 ): Promise<void> {
   if (file === undefined) fail('usage: npm run backup -- <file>');
-  const { admin, database } = readConfig(environment);
+  const { admin, database } = readConfigOrFail(environment);
   const url = new URL(`http://${admin.host}:${admin.port}/backup`);
   url.searchParams.set('file', path.resolve(file));
   // Several servers on one machine are common, and only one has the default port: it must not be taken for the one meant.

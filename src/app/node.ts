@@ -10,7 +10,7 @@ import { localLink } from '../bus/local-link.ts';
 import { reservePort } from '../cluster/listen-address.ts';
 import type { WriterStatus } from '../cluster/messages.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
-import { type Config, ConfigError, readConfig } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import { redactedUrl } from '../config/redis-url.ts';
 import { COMPILE_CACHE } from '../config/runtime.ts';
 import { workerEnvironment } from '../config/worker.ts';
@@ -21,7 +21,7 @@ import { countsOf, type NodeSummary, sumOf } from '../ops/node-summary.ts';
 import { connectBus } from './adapters.ts';
 import { type BackupMade, createAdminServer } from './admin.ts';
 import { ClusterReports } from './cluster-reports.ts';
-import { fail, startFailure } from './fail.ts';
+import { fail, readConfigOrFail, startFailure } from './fail.ts';
 
 const { version } = JSON.parse(
   readFileSync(path.join(import.meta.dirname, '../../package.json'), 'utf8'),
@@ -46,13 +46,7 @@ const YOUNG_SPACE_MB = { gateway: 8, reader: 32, writer: 8 } as const;
 
 /** Runs a node: the primary and, through it, its workers. */
 export async function startNode(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
-  let config: Config;
-  try {
-    config = readConfig(environment);
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    fail(...error.problems);
-  }
+  const config = readConfigOrFail(environment);
   process.title = 'parley: primary';
   if (config.bus.kind === 'redis') {
     const { redis } = config.bus;

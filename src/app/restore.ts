@@ -1,12 +1,11 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { chmod, stat } from 'node:fs/promises';
-import { readConfig } from '../config/config.ts';
 import { FileLeaser } from '../db/file-lock.ts';
 import { moveDatabase, putInPlace, removeDatabase, sameFile } from '../db/files.ts';
 import { isCurrent, newEpoch, refuseForeign } from '../db/migrate.ts';
 import { cannotOpen, DatabaseError, type Db, openForReading, openForWriting, reason } from '../db/open.ts';
 import { readIdentity } from '../db/store-row.ts';
-import { fail } from './fail.ts';
+import { fail, readConfigOrFail } from './fail.ts';
 
 /**
  * `npm run restore -- <file>`: puts a back-up in the place of DATABASE_PATH, while no node is running. The database that was
@@ -17,7 +16,7 @@ export async function restore(
   file: string | undefined,
 ): Promise<void> {
   if (file === undefined) fail('usage: npm run restore -- <file>');
-  const { database } = readConfig(environment);
+  const { database } = readConfigOrFail(environment);
   try {
     if (sameFile(file, database.path))
       fail(`${file} is the database ${database.path} itself. Nothing was changed: name a back-up of it.`);

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { envSchema } from '../../src/config/env.ts';
+import { logIn, register } from '../support/client.ts';
 import { freePort } from '../support/ports.ts';
-import { temporaryFolder } from '../support/server.ts';
+import { startNode, temporaryFolder } from '../support/server.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const README = readFileSync(path.join(ROOT, 'README.md'), 'utf8');
@@ -49,6 +50,21 @@ test('the tour of the README, line by line in a shell, does what it says', async
     /\{"conversations":\{"alice":\[\{"sender":"alice","receiver":"bob","message":"Hello, how are you\?"/,
   );
   assert.equal(code, 0, output);
+});
+
+test('the README’s line for a frontend of the old chat app gets its messages, and a token in the body gets none', async (t) => {
+  const { url } = await startNode(t, { DATABASE_PATH: `${folder}/old-frontend.db`, WORKERS: '1' });
+  await register(url, 'bob');
+  const token = await logIn(url, 'bob');
+  const [, line] = README.match(/\*\*Frontends of the old chat app\*\*.*?```sh\n(.*?)```/s) ?? [];
+  const get = (command: string) =>
+    execFileSync('bash', ['-c', command.replace('localhost:8888', url)], {
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'] ?? '', bob: token },
+    });
+  assert.equal(get(String(line)), '{"conversations":{},"users":[]}');
+  const inBody = `curl -s localhost:8888/get-messages -d '{"user_id":"bob","token":"${token}"}'`;
+  assert.match(get(inBody), /"code":"unauthorized"/);
 });
 
 test('the README names every setting', () => {

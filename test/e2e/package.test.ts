@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -12,33 +12,45 @@ import { type Site, startSite } from './support/site.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
-/** The first example of the package's README, for a server somewhere else and a user of the test's. */
-function readmeExample(url: string, user: string): string {
-  const [, example] =
-    readFileSync(path.join(ROOT, 'src/client/README.md'), 'utf8').match(/```js\n(.*?)```/s) ?? [];
-  assert.ok(example?.includes('createClient'));
-  return String(example).replace('http://localhost:8888', url).replaceAll("'alice'", `'${user}'`);
-}
+const README = readFileSync(path.join(ROOT, 'src/client/README.md'), 'utf8');
+const [INSTALL, RUN, PAGE, TERMINAL] = [...README.matchAll(/```sh\n(.*?)```/gs)].map(([, lines]) =>
+  String(lines),
+);
+const [EXAMPLE] = [...README.matchAll(/```js\n(.*?)```/gs)].map(([, code]) => String(code));
 
-describe('the client package, from npm pack, in an empty project', () => {
+describe('the client package, installed as its README says', () => {
   const cleanups = suiteCleanups();
-  const project = temporaryFolder(cleanups);
+  const folder = temporaryFolder(cleanups);
+  const app = path.join(folder, 'parley-app');
   let site: Site;
 
+  /** Runs a command of the README; only its server, its folder and where its Node comes from are the test's. */
+  function shell(cwd: string, lines: string | undefined, input = ''): string {
+    const here = String(lines)
+      .replaceAll('http://localhost:8888', site.url)
+      .replaceAll('/tmp/parley-app', app)
+      .replaceAll('npx -y node@24', `"${process.execPath}"`);
+    return execFileSync('bash', ['-e', '-c', here], {
+      cwd,
+      input,
+      encoding: 'utf8',
+      timeout: 60_000,
+      stdio: ['pipe', 'pipe', 'ignore'],
+      env: { ...process.env, npm_config_audit: 'false', npm_config_fund: 'false' },
+    });
+  }
+
   before(async () => {
-    site = await startSite(cleanups);
-    const npm = (cwd: string, ...args: string[]): string =>
-      execFileSync('npm', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-    npm(ROOT, 'run', 'build:client');
-    npm(ROOT, 'pack', './dist/client', '--pack-destination', project);
-    const [tarball] = readdirSync(project).filter((file) => file.endsWith('.tgz'));
-    mkdirSync(path.join(project, 'app'));
-    writeFileSync(path.join(project, 'app/package.json'), '{"name":"app","private":true,"type":"module"}');
-    npm(path.join(project, 'app'), 'install', '--no-audit', '--no-fund', `../${tarball}`);
+    site = await startSite(cleanups, { users: ['bob'] });
+    // As after the tour of the README: its alice is there, with her password.
+    const alice = JSON.stringify({ user_id: 'alice', password: 'wonderland' });
+    assert.equal((await fetch(`${site.url}/register`, { method: 'POST', body: alice })).status, 200);
+    shell(ROOT, INSTALL);
+    writeFileSync(path.join(app, 'hello.mjs'), String(EXAMPLE).replace('http://localhost:8888', site.url));
   });
 
   test('it brings nothing else with it, and its types', () => {
-    const modules = path.join(project, 'app/node_modules');
+    const modules = path.join(app, 'node_modules');
     assert.deepEqual(
       readdirSync(modules).filter((name) => !name.startsWith('.')),
       ['parley'],
@@ -46,34 +58,60 @@ describe('the client package, from npm pack, in an empty project', () => {
     assert.ok(existsSync(path.join(modules, 'parley/types/client/index.d.ts')));
   });
 
-  test('the example of its README runs in Node', () => {
-    const app = path.join(project, 'app');
-    writeFileSync(path.join(app, 'example.js'), readmeExample(site.url, 'nadia'));
-    const output = execFileSync(process.execPath, ['example.js'], {
-      cwd: app,
-      encoding: 'utf8',
-      timeout: 30_000,
-    });
-    assert.match(output, /nadia → nadia: a note to myself/);
-    assert.match(output, /on the server's disk as message \d+/);
+  test('the example runs in Node: for the alice of the tour, and for one who is not there yet', () => {
+    for (const user of ['alice', 'nadia']) {
+      const code = readFileSync(path.join(app, 'hello.mjs'), 'utf8');
+      writeFileSync(path.join(app, 'other.mjs'), code.replaceAll("'alice'", `'${user}'`));
+      const output = shell(app, RUN?.replace('hello.mjs', 'other.mjs'));
+      assert.match(output, new RegExp(`${user} → ${user}: a note to myself`));
+      assert.match(output, /on the server's disk as message \d+/);
+    }
   });
 
-  test('the same example runs in a page of another origin', async () => {
-    copyFileSync(path.join(project, 'app/node_modules/parley/index.js'), path.join(project, 'client.js'));
-    const page = `<!doctype html><title>example</title><script type="importmap">{"imports":{"parley/client":"/client.js"}}</script>
-      <script type="module">${readmeExample(site.url, 'bruno')}; document.title = 'done';</script>`;
+  test('the same file runs in a page that Vite has built, of another origin', async () => {
+    // Vite is the project's own: the README's comes from the registry, and its server is not one that ends.
+    shell(app, PAGE?.replace(/^npm i .*$/m, '').replace(/^npx vite$/m, ''));
+    shell(app, `"${path.join(ROOT, 'node_modules/.bin/vite')}" build`);
+    const dist = path.join(app, 'dist');
     const server = createServer((request, response) => {
-      const script = request.url === '/client.js';
-      response.setHeader('Content-Type', script ? 'text/javascript' : 'text/html; charset=utf-8');
-      response.end(script ? readFileSync(path.join(project, 'client.js')) : page);
+      const file = path.join(dist, request.url === '/' ? 'index.html' : String(request.url));
+      if (!existsSync(file)) {
+        response.writeHead(404).end();
+        return;
+      }
+      response.setHeader(
+        'Content-Type',
+        file.endsWith('.js') ? 'text/javascript' : 'text/html; charset=utf-8',
+      );
+      response.end(readFileSync(file));
     }).listen(0, '127.0.0.1');
     cleanups.after(() => void server.close());
     await new Promise((resolve) => server.once('listening', resolve));
     const browser = await launchBrowser(cleanups);
-    const { page: tab } = await openTab(
-      browser,
-      `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    const { page } = await openTab(browser, 'about:blank');
+    const said = page.waitForEvent('console', (line) =>
+      line.text().startsWith("on the server's disk as message"),
     );
-    await tab.waitForFunction(() => document.title === 'done', undefined, { timeout: 20_000 });
+    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    await said;
+  });
+
+  test('the chat in a terminal, at the end of its input, waits until all of it is stored', () => {
+    const [alice, bob] = String(TERMINAL).trim().split('\n');
+    const output = shell(app, alice, 'one\n\ntwo\nthree');
+    assert.deepEqual(output.split('\n').slice(-5), [
+      'alice: one',
+      'alice: two',
+      'alice: three',
+      '[idle]',
+      '',
+    ]);
+    // More than the outbox holds: a file comes faster than it is sent.
+    const many = Array.from({ length: 1_500 }, (_, i) => `line ${i}`);
+    const sent = shell(app, bob?.replace('builder', 'secret'), many.join('\n')).split('\n');
+    assert.deepEqual(
+      sent.filter((line) => line.includes('line ')),
+      many.map((line) => `bob: ${line}`),
+    );
   });
 });

@@ -160,6 +160,7 @@ export class BenchGateway {
   /** As the gateway does (src/gateway/gateway.ts). */
   #hear(beat: Beat): void {
     const { resync } = this.#beats.hear(beat);
+    this.commands.heard(beat.writer.ok);
     if (resync) this.feeds.resync();
     this.feeds.check(beat);
   }

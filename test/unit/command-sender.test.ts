@@ -14,9 +14,19 @@ async function bench(t: { after(task: () => void): void }) {
   const sender = new CommandSender(port, clock, 'g1');
   t.after(() => sender.stop());
   await sender.start();
+  // The writer's beats, until it falls silent.
+  let silent = false;
+  const beat = (): void => {
+    if (!silent) sender.heard(true);
+    clock.after(500, beat);
+  };
+  beat();
+  const fallSilent = (): void => {
+    silent = true;
+  };
   const entries = (): { seq: number; commands: unknown[] }[] =>
     bus.log.map(({ payload }) => JSON.parse(payload)).filter((batch) => batch.commands.length > 0);
-  return { bus, port, clock, sender, entries };
+  return { bus, port, clock, sender, entries, fallSilent };
 }
 
 test('G5: a batch without a result is appended again, later each time', async (t) => {
@@ -112,17 +122,25 @@ test('G5: a clock that is set back does not keep a batch from being appended aga
 });
 
 test('G6: while the writer has been silent for long nothing is taken in, so that the log does not fill', async (t) => {
-  const { clock, sender } = await bench(t);
+  const { clock, sender, entries, fallSilent } = await bench(t);
   const outcomes: Outcome[] = [];
   const submit = (): void => sender.submit(command, (outcome) => outcomes.push(outcome));
-  sender.heard(true);
+  fallSilent();
   clock.advance(9_000);
   submit();
   assert.deepEqual(outcomes, []);
   clock.advance(2_000);
   submit();
   assert.deepEqual(outcomes, [{ kind: 'refused', code: 'unavailable' }]);
+  await settle();
+  assert.equal(entries().length, 1);
+  clock.advance(4_000);
+  await settle();
+  assert.equal(entries().length, 1, 'nor is anything appended again');
   sender.heard(true);
   submit();
   assert.equal(outcomes.length, 1);
+  clock.advance(500);
+  await settle();
+  assert.ok(entries().length > 2, 'what waits is, once the writer is back');
 });

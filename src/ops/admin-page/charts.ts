@@ -165,7 +165,10 @@ function readout(plan: Plan): uPlot.Plugin {
         });
         tip.textContent = `${time(plot.data[0][idx] as number)}  ${values.join('  ')}`;
         const flip = left > plot.over.clientWidth / 2;
-        tip.style.transform = `translateX(${flip ? `calc(${left - 8}px - 100%)` : `${left + 8}px`})`;
+        const beside = flip ? left - 8 - tip.offsetWidth : left + 8;
+        // A narrow chart has no room for it beside the cursor, and it must not make the page wider.
+        const room = plot.over.clientWidth - tip.offsetWidth;
+        tip.style.transform = `translateX(${Math.max(0, Math.min(beside, room))}px)`;
       },
     },
   };
