@@ -1,57 +1,54 @@
-/** A source of ascending or descending ids, read in chunks. */
-export type Chunked<Row> = (after: number, count: number) => readonly Row[];
+/** A sorted list of ids, by its number, and the first of them. */
+export type Head = readonly [list: number, first: number];
 
-type Source<Row> = { readonly read: Chunked<Row>; rows: readonly Row[]; next: number };
+/** At most `most` ids of a list, those next after one. */
+export type ReadIds = (list: number, after: number, most: number) => readonly number[];
 
-/** Rows read from one source at a time: few for those that contribute little, more for those that go on. */
+type Source = { readonly list: number; ids: readonly number[]; next: number; chunk: number };
+
+/** Ids read from one list at a time: few for those that contribute little, more for those that go on. */
 const FIRST_CHUNK = 16;
-const CHUNK = 128;
+const CHUNK = 256;
 
 /**
- * Merges sources that are each sorted into one sorted sequence, reading no more of any than is needed: the cost is the
- * number of sources plus the number of rows taken, however long the sources are.
+ * Merges sorted lists into one sorted sequence. A list is read only once its first id has been taken: the cost is the
+ * number of heads plus the number of ids taken, however long the lists are.
  *
+ * @param heads each list with its first id, sorted by that
  * @param direction 1: ascending ids, -1: descending
- * @param start exclusive bound: only rows beyond it in the direction
  */
-export function* mergeSorted<Row>(
-  sources: readonly Chunked<Row>[],
-  idOf: (row: Row) => number,
-  direction: 1 | -1,
-  start: number,
-): Generator<Row> {
-  const heap: Source<Row>[] = [];
-  const key = (source: Source<Row>): number => idOf(source.rows[source.next] as Row) * direction;
-  for (const read of sources) {
-    const rows = read(start, FIRST_CHUNK);
-    if (rows.length > 0) heap.push({ read, rows, next: 0 });
-  }
-  const sink = (from: number): void => {
-    for (let at = from; ; ) {
+export function* mergeSorted(heads: readonly Head[], read: ReadIds, direction: 1 | -1): Generator<number> {
+  // What is sorted is a heap.
+  const heap = heads.map(([list, first]): Source => ({ list, ids: [first], next: 0, chunk: 1 }));
+  const key = (at: number): number => {
+    const { ids, next } = heap[at] as Source;
+    return (ids[next] as number) * direction;
+  };
+  while (heap.length > 0) {
+    const source = heap[0] as Source;
+    const id = source.ids[source.next++] as number;
+    yield id;
+    if (source.next === source.ids.length && !readOn(source, id, read)) {
+      const last = heap.pop() as Source;
+      if (heap.length > 0) heap[0] = last;
+    }
+    for (let at = 0; ; ) {
       let least = at;
       for (const child of [2 * at + 1, 2 * at + 2]) {
-        if (child < heap.length && key(heap[child] as Source<Row>) < key(heap[least] as Source<Row>))
-          least = child;
+        if (child < heap.length && key(child) < key(least)) least = child;
       }
-      if (least === at) return;
-      [heap[at], heap[least]] = [heap[least] as Source<Row>, heap[at] as Source<Row>];
+      if (least === at) break;
+      [heap[at], heap[least]] = [heap[least] as Source, heap[at] as Source];
       at = least;
     }
-  };
-  for (let i = (heap.length >> 1) - 1; i >= 0; i--) sink(i);
-  while (heap.length > 0) {
-    const source = heap[0] as Source<Row>;
-    const row = source.rows[source.next] as Row;
-    yield row;
-    source.next++;
-    if (source.next === source.rows.length) {
-      source.rows = source.read(idOf(row), CHUNK);
-      source.next = 0;
-      if (source.rows.length === 0) {
-        const last = heap.pop() as Source<Row>;
-        if (heap.length > 0) heap[0] = last;
-      }
-    }
-    sink(0);
   }
+}
+
+/** Whether the list goes on after this id. One that gave less than it was asked for has ended. */
+function readOn(source: Source, after: number, read: ReadIds): boolean {
+  if (source.ids.length < source.chunk) return false;
+  source.chunk = source.chunk < FIRST_CHUNK ? FIRST_CHUNK : CHUNK;
+  source.ids = read(source.list, after, source.chunk);
+  source.next = 0;
+  return source.ids.length > 0;
 }

@@ -2,7 +2,7 @@ import type { Db } from '../db/open.ts';
 
 const COLUMNS = 'id, sender, receiver, message, timestamp, client_id';
 
-/** Every statement a reader uses. All are index seeks: none reads more rows than it answers, but for the conversation list. */
+/** Every statement a reader uses. All are index seeks, and none reads more rows than it answers where it does not say so. */
 export function prepareStatements(db: Db) {
   return {
     info: db.prepare('SELECT epoch, token_secret AS tokenSecret FROM store'),
@@ -16,17 +16,16 @@ export function prepareStatements(db: Db) {
     conversation: db
       .prepare('SELECT id FROM conversations WHERE user_a = min(@one, @two) AND user_b = max(@one, @two)')
       .pluck(),
-    conversationsOf: db.prepare('SELECT conversation_id FROM members WHERE user_id = ?').pluck(),
-    /** Those of the user's conversations that have a message above an id: one seek each. */
-    conversationsSince: db
-      .prepare(
-        `SELECT conversation_id FROM members
-         WHERE user_id = ?
-           AND EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = members.conversation_id AND m.id > ?)`,
-      )
+    /** How many conversations the user has, counted to a bound. */
+    conversationCount: db
+      .prepare('SELECT count(*) FROM (SELECT 1 FROM members WHERE user_id = ? LIMIT ?)')
       .pluck(),
-    newer: db.prepare(
-      `SELECT ${COLUMNS} FROM messages WHERE conversation_id = ? AND id > ? ORDER BY id LIMIT ?`,
+    ascending: prepareWalk(db, { beyond: '>', within: '<=', first: 'min', order: 'ASC' }),
+    descending: prepareWalk(db, { beyond: '<', within: '>=', first: 'max', order: 'DESC' }),
+    /** The messages whose ids a JSON array lists, in its order. */
+    messages: db.prepare(
+      `SELECT ${COLUMNS}
+       FROM (SELECT key AS place, value AS listed FROM json_each(?)) CROSS JOIN messages ON id = listed ORDER BY place`,
     ),
     older: db.prepare(
       `SELECT ${COLUMNS} FROM messages WHERE conversation_id = ? AND id < ? ORDER BY id DESC LIMIT ?`,
@@ -48,6 +47,46 @@ export function prepareStatements(db: Db) {
     users: db
       .prepare(
         'SELECT user_id FROM users WHERE user_id >= ? AND user_id > ? AND user_id < ? AND user_id <> ? ORDER BY user_id LIMIT ?',
+      )
+      .pluck(),
+  };
+}
+
+type Way = {
+  readonly beyond: '>' | '<';
+  readonly within: '<=' | '>=';
+  readonly first: 'min' | 'max';
+  readonly order: 'ASC' | 'DESC';
+};
+
+/** What finds the ids of a user's messages over all conversations, in one direction. None reads a text. */
+function prepareWalk(db: Db, { beyond, within, first, order }: Way) {
+  return {
+    /** The user's messages beyond `start`, up to `near`. Reads every row between them. */
+    inRange: db
+      .prepare(
+        `SELECT id FROM messages
+         WHERE id ${beyond} @start AND id ${within} @near AND (sender = @user OR receiver = @user)
+         ORDER BY id ${order} LIMIT @count`,
+      )
+      .pluck(),
+    /**
+     * The user's conversations that have a message beyond an id, each with the first such id, in the order of these ids.
+     * Seeks one index entry of each conversation the user has; not materialized, it would do so for each mention of `first`.
+     */
+    heads: db
+      .prepare(
+        `WITH heads AS MATERIALIZED (
+           SELECT conversation_id, (
+             SELECT ${first}(id) FROM messages m WHERE m.conversation_id = members.conversation_id AND m.id ${beyond} ?
+           ) AS first FROM members WHERE user_id = ?)
+         SELECT conversation_id, first FROM heads WHERE first IS NOT NULL ORDER BY first ${order} LIMIT ?`,
+      )
+      .raw(),
+    /** Ids of a conversation, from the index alone. */
+    ids: db
+      .prepare(
+        `SELECT id FROM messages WHERE conversation_id = ? AND id ${beyond} ? ORDER BY id ${order} LIMIT ?`,
       )
       .pluck(),
   };

@@ -152,7 +152,11 @@ test('G8 drain: SIGTERM answers what was sent, tells every client when to come b
 });
 
 test('G8 drain: requests that are under way are answered, for as long as sends are', async (t) => {
-  const { node, url } = await startNode(t, { DATABASE_PATH: `${folder}/logins.db`, WORKERS: '1' });
+  const { node, url } = await startNode(t, {
+    DATABASE_PATH: `${folder}/logins.db`,
+    WORKERS: '1',
+    SHUTDOWN_TIMEOUT_MS: '30000',
+  });
   await newUser(url, 'finn');
   const logins = Array.from({ length: 100 }, async (_, i) => {
     const body = JSON.stringify({ user_id: 'finn', password: `wrong ${i}` });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { mergeSorted } from '../../src/reader/merge.ts';
+import { type Head, mergeSorted } from '../../src/reader/merge.ts';
 
 /** Distinct ids, dealt out to sources; some have more than one chunk. */
 const dealt = fc
@@ -23,12 +23,14 @@ for (const direction of [1, -1] as const) {
       fc.property(dealt, fc.integer({ min: 0, max: 2_001 }), (lists, start) => {
         const order = (a: number, b: number): number => (a - b) * direction;
         const beyond = (id: number, bound: number): boolean => order(id, bound) > 0;
-        const sources = lists.map((list) => {
-          const sorted = list.toSorted(order);
-          return (after: number, count: number) => sorted.filter((id) => beyond(id, after)).slice(0, count);
-        });
+        const sorted = lists.map((list) => list.toSorted(order));
+        const read = (list: number, after: number, most: number): number[] =>
+          (sorted[list] ?? []).filter((id) => beyond(id, after)).slice(0, most);
+        const heads = sorted
+          .flatMap((_, list) => read(list, start, 1).map((first): Head => [list, first]))
+          .sort(([, a], [, b]) => order(a, b));
         assert.deepEqual(
-          [...mergeSorted(sources, (id) => id, direction, start)],
+          [...mergeSorted(heads, read, direction)],
           lists
             .flat()
             .filter((id) => beyond(id, start))
@@ -39,13 +41,18 @@ for (const direction of [1, -1] as const) {
   });
 }
 
-test('merge: rows that are not taken are not read', () => {
-  let read = 0;
-  const endless = (after: number, count: number): number[] => {
-    read += count;
-    return Array.from({ length: count }, (_, i) => after + 1 + i);
+test('merge: ids that are not taken are not read, and no list before its first id was taken', () => {
+  const read: number[] = [];
+  const endless = (list: number, after: number, most: number): number[] => {
+    read[list] = (read[list] ?? 0) + most;
+    return Array.from({ length: most }, (_, i) => after + 1 + i);
   };
-  const merged = mergeSorted([endless], (id) => id, 1, 0);
+  const heads: Head[] = [
+    [0, 1],
+    [1, 1_000],
+  ];
+  const merged = mergeSorted(heads, endless, 1);
   for (let i = 1; i <= 10; i++) assert.equal(merged.next().value, i);
-  assert.ok(read <= 16, `${read} rows were read for 10`);
+  assert.ok((read[0] ?? 0) <= 16, `${read[0]} ids were read for 10`);
+  assert.equal(read[1], undefined);
 });

@@ -118,6 +118,125 @@ test('G4 catch-up, history, recent, conversations: as a plain list of messages h
   );
 });
 
+test('G4 catch-up, recent: pages hold all and only the messages of a user with many conversations, few of them or most', async () => {
+  const peers = Array.from({ length: 70 }, (_, i) => `peer${i}`);
+  /** So many messages in a row, and the share of them that is to the hub. */
+  const stretch = fc.tuple(fc.integer({ min: 0, max: 500 }), fc.constantFrom(0, 0.02, 0.5, 1));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(stretch, { maxLength: 3 }),
+      fc.infiniteStream(fc.noBias(fc.nat(9_999))),
+      fc.constantFrom(3, peers.length),
+      fc.integer({ min: 1, max: 250 }),
+      fc.nat(500),
+      async (stretches, dice, count, limit, since) => {
+        const { ledger, reader, db } = await bench(['hub', 'ann', 'bob', ...peers]);
+        const roll = (): number => (dice.next().value ?? 0) / 10_000;
+        const toHub: number[] = [];
+        const messages = stretches
+          .flatMap(([length, share]) => Array<number>(length).fill(share))
+          .map((share, i) => {
+            if (roll() >= share) return send('ann', 'bob', 'x', `c${i}`);
+            toHub.push(i + 1);
+            return send(peers[Math.floor(roll() * count)] as string, 'hub', 'x', `c${i}`);
+          });
+        if (messages.length > 0) commit(ledger, messages);
+        for (let from = since, left = toHub.filter((id) => id > since); ; ) {
+          const page = reader.catchUp({ user: 'hub', since: from });
+          assert.deepEqual(page.ids, left.slice(0, LIMITS.catchUpPage));
+          assert.deepEqual(ids(parse(page.frames)), page.ids);
+          left = left.slice(LIMITS.catchUpPage);
+          assert.equal(page.more, left.length > 0);
+          from = page.upto;
+          if (!page.more) break;
+        }
+        for (let before: number | undefined, left = toHub.toReversed(); ; ) {
+          const { rows, more } = reader.recent({
+            user: 'hub',
+            limit,
+            ...(before !== undefined && { before }),
+          });
+          assert.deepEqual(
+            rows.map(([id]) => id),
+            left.slice(0, limit),
+          );
+          left = left.slice(limit);
+          assert.equal(more, left.length > 0);
+          before = rows.at(-1)?.[0];
+          if (!more) break;
+        }
+        db.close();
+        ledger.close();
+      },
+    ),
+    { numRuns: 40 },
+  );
+});
+
+/** The database, counting the rows that its statements answer, and those of them that have a text. */
+function counting(db: Db): { db: Db; rows: number; texts: number } {
+  const counted = { db, rows: 0, texts: 0 };
+  const count = <Answer>(answer: Answer): Answer => {
+    for (const row of Array.isArray(answer) ? answer : [answer]) {
+      counted.rows++;
+      if (typeof row === 'object' && row !== null && 'message' in row) counted.texts++;
+    }
+    return answer;
+  };
+  type Prepared = ReturnType<typeof db.prepare<unknown[]>>;
+  const statement = (prepared: Prepared): Prepared =>
+    Object.assign(Object.create(prepared), {
+      all: (...params: unknown[]) => count(prepared.all(...params)),
+      get: (...params: unknown[]) => count(prepared.get(...params)),
+      pluck: () => statement(prepared.pluck()),
+      raw: () => statement(prepared.raw()),
+    });
+  counted.db = Object.assign(Object.create(db), {
+    prepare: (sql: string) => statement(db.prepare<unknown[]>(sql)),
+    transaction: db.transaction.bind(db),
+  });
+  return counted;
+}
+
+test('G6 bounded: what is read for a page is as much as the page, not as the user has conversations', async () => {
+  const peers = Array.from({ length: 1_500 }, (_, i) => `peer${i}`);
+  const { ledger, db } = await bench(['hub', 'ann', 'bob', ...peers]);
+  const others = Array.from({ length: 4_000 }, (_, i) => i);
+  commit(
+    ledger,
+    others.map((i) => send('ann', 'bob', 'x', `before ${i}`)),
+  );
+  for (let i = 0; i < 3; i++)
+    commit(
+      ledger,
+      peers.map((peer) => send(peer, 'hub', 'x', `${peer} ${i}`)),
+    );
+  commit(
+    ledger,
+    others.map((i) => send('ann', 'bob', 'x', `after ${i}`)),
+  );
+  const counted = counting(db);
+  const reader = new Reader(counted.db);
+  const size = LIMITS.catchUpPage;
+  const first = others.length + 1;
+  const last = others.length + 3 * peers.length;
+  const reads: [string, () => number][] = [
+    ['catch-up past the traffic of others', () => reader.catchUp({ user: 'hub', since: 0 }).ids.length],
+    ['catch-up', () => reader.catchUp({ user: 'hub', since: first - 1 }).ids.length],
+    ['recent past the traffic of others', () => reader.recent({ user: 'hub', limit: size }).rows.length],
+    ['recent', () => reader.recent({ user: 'hub', limit: size, before: last + 1 }).rows.length],
+  ];
+  for (const [name, read] of reads) {
+    counted.rows = counted.texts = 0;
+    assert.equal(read(), size);
+    // One more text than a page tells that there are more.
+    assert.equal(counted.texts, size + 1, `${name}: ${counted.texts} texts for a page of ${size}`);
+    assert.ok(counted.rows < 6 * size, `${name}: ${counted.rows} rows for a page of ${size}`);
+  }
+  db.close();
+  ledger.close();
+});
+
 test('G4 catch-up: pages of 200 follow each other without gap or repeat, each with a valid since', async () => {
   const { ledger, reader, db } = await bench(USERS);
   const total = LIMITS.catchUpPage * 2 + 7;
