@@ -16,7 +16,8 @@ export async function backUp(
   // Several servers on one machine are common, and only one has the default port: it must not be taken for the one meant.
   if (environment['DATABASE_PATH']?.trim()) url.searchParams.set('database', database.path);
   const { ok, body } = await post(url).catch((error: NodeJS.ErrnoException) =>
-    error.syscall === 'connect' || error.syscall === 'getaddrinfo'
+    // Of a name with several addresses, the errors come together.
+    error.syscall === 'connect' || error.syscall === 'getaddrinfo' || error instanceof AggregateError
       ? fail(
           `no Parley answers at ADMIN_PORT ${admin.port}: the back-up is made by the running server (one that is stopped has its file to copy).`,
         )

@@ -46,6 +46,7 @@ const YOUNG_SPACE_MB = { gateway: 8, reader: 32, writer: 8 } as const;
 
 /** Runs a node: the primary and, through it, its workers. */
 export async function startNode(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
+  const parent = process.ppid;
   const config = readConfigOrFail(environment);
   process.title = 'parley: primary';
   if (config.bus.kind === 'redis') {
@@ -68,7 +69,7 @@ export async function startNode(environment: Readonly<Record<string, string | un
     createLogger(config.logLevel, { node, worker: 'primary' }),
   );
   running.start();
-  if (environment['npm_lifecycle_event'] === 'start') running.stopWithParent();
+  if (environment['npm_lifecycle_event'] === 'start') running.stopWith(parent);
 }
 
 class Node {
@@ -158,8 +159,7 @@ class Node {
   }
 
   /** npm runs a script in a shell that passes no signal on, and ends of it: that is all that tells of an order to npm. */
-  stopWithParent(): void {
-    const parent = process.ppid;
+  stopWith(parent: number): void {
     const watch = setInterval(() => {
       if (process.ppid === parent) return;
       clearInterval(watch);
@@ -187,7 +187,7 @@ class Node {
       : undefined;
   }
 
-  /** What this node's writer is; a node without a store has none. */
+  /** What this node's writer is; there is none in a node without a store, or while one is being replaced. */
   get #writerIs(): WriterStatus['kind'] | 'elsewhere' {
     return this.#writer?.kind ?? 'elsewhere';
   }

@@ -214,7 +214,10 @@ export class CommandSender implements CommandSink {
   }
 
   #scheduleCheck(): void {
+    const due = this.#clock.steady() + CHECK_EVERY_MS;
     this.#cancelCheck = this.#clock.after(CHECK_EVERY_MS, () => {
+      // This process itself stood still: what the writer said meanwhile has not been read.
+      if (this.#clock.steady() - due > CHECK_EVERY_MS) this.#heardAt = this.#clock.steady();
       this.#check();
       this.#scheduleCheck();
     });

@@ -194,7 +194,8 @@ class ParleyClient implements Client {
     this.#reading = reading;
     user.cursors.load(reading.signal, (cursor) => {
       this.#reading = null;
-      user.stream = new Stream(cursor);
+      // A connection that came about meanwhile, by the back-off's timer, knows better.
+      if (user.stream.cursor === null) user.stream = new Stream(cursor);
       this.#connection.connect();
     });
   }

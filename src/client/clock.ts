@@ -17,8 +17,11 @@ export const systemClock: Clock = {
   },
 };
 
+/** Times that are made to ascend run this far ahead of the clock at most, in milliseconds. */
+const AHEAD_MS = 5_000;
+
 /** Milliseconds since `then`. If the clock was set back in between, nobody knows how many, and it counts as long ago. */
 export function elapsedMs(clock: Clock, then: number): number {
   const ms = clock.now() - then;
-  return ms < 0 ? Number.POSITIVE_INFINITY : ms;
+  return ms < -AHEAD_MS ? Number.POSITIVE_INFINITY : Math.max(0, ms);
 }

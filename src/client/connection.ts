@@ -41,7 +41,6 @@ const FATAL_CLOSES: ReadonlyMap<number, ErrorCode> = new Map([
   [CLOSE.unauthorized.code, 'unauthorized'],
   [CLOSE.forbidden.code, 'forbidden'],
   [CLOSE.unknownUser.code, 'unknown_user'],
-  [CLOSE.tooManySockets.code, 'too_many_sockets'],
 ]);
 
 /** Drives one socket after another by the transition table. */

@@ -169,7 +169,16 @@ export class Supervisor {
   #fork(slot: Slot): void {
     const { env, execArgv } = this.#launchOf(slot.role, slot.name);
     cluster.setupPrimary({ execArgv: [...execArgv] });
-    const worker = cluster.fork(env);
+    let worker: Worker;
+    try {
+      worker = cluster.fork(env);
+    } catch (err) {
+      // Some reasons why no process can be made are thrown (no memory), others come as an event below.
+      this.#log.warn({ err, worker: slot.name }, 'worker can not be started');
+      slot.life = undefined;
+      this.#ended(slot, 0, null, null);
+      return;
+    }
     const life: Life = { worker, readyAt: undefined, heardAt: this.#clock.steady(), failure: undefined };
     slot.life = life;
     const sink = this.#events.joined(slot.name, (message) => send(worker, message));
@@ -199,7 +208,10 @@ export class Supervisor {
       if (over) return;
       over = true;
       sink.gone();
-      if (slot.life === life) this.#ended(slot, life, code, signal);
+      if (slot.life !== life) return;
+      const upMs = life.readyAt === undefined ? 0 : this.#clock.steady() - life.readyAt;
+      life.readyAt = undefined;
+      this.#ended(slot, upMs, code, signal);
     };
     worker.once('exit', ended);
     worker.on('error', (err) => {
@@ -209,12 +221,11 @@ export class Supervisor {
     });
   }
 
-  #ended(slot: Slot, life: Life, code: number | null, signal: string | null): void {
+  /** @param upMs how long it had been ready */
+  #ended(slot: Slot, upMs: number, code: number | null, signal: string | null): void {
     if (this.#draining) return;
-    const upMs = life.readyAt === undefined ? 0 : this.#clock.steady() - life.readyAt;
     const { delayMs, looping } = slot.policy.ended(upMs);
     slot.ends++;
-    life.readyAt = undefined;
     slot.looping = looping;
     this.#events.ended(slot.role);
     this.#log.warn(

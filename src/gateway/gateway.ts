@@ -10,7 +10,6 @@ import { QueryClient } from '../bus/query-client.ts';
 import type { Config } from '../config/config.ts';
 import { ParleyError } from '../contract/errors.ts';
 import { LIMITS } from '../contract/limits.ts';
-
 import { uuidv7Generator } from '../contract/uuidv7.ts';
 import type { Bus } from '../core/bus.ts';
 import type { Command, Outcome } from '../core/commands.ts';
@@ -62,7 +61,7 @@ export type GatewayParts = {
 const RECONNECT_SPREAD_MS = 3_000;
 /** Part of the shutdown time in which sends, and requests, are waited for. */
 const ANSWER_SHARE = 0.5;
-/** Sockets have this long to close after that, in milliseconds. */
+/** Connections have this long to close after that, in milliseconds. */
 const LAST_ANSWERS_MS = 1_000;
 
 /** One gateway worker: the HTTP API and the sockets. It never opens the database. */

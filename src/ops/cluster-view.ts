@@ -88,13 +88,13 @@ export class ClusterView {
   }
 
   hear(summary: NodeSummary): void {
-    const now = this.#clock.now();
+    const now = this.#clock.steady();
     const known = this.#known.get(summary.node);
     if (known === undefined || known.lost) this.#say('info', `${summary.node} joined`);
     else this.#compare(known.summary, summary);
     const past = known?.past ?? [];
     const since = past[0];
-    const change = changeOf(since?.counts, summary.counts, now, now - (since?.at ?? now));
+    const change = changeOf(since?.counts, summary.counts, this.#clock.now(), now - (since?.at ?? now));
     this.#known.set(summary.node, {
       summary,
       heardAt: now,
@@ -111,7 +111,7 @@ export class ClusterView {
 
   /** Ends a second: what was heard becomes a sample of the cluster. */
   tick(): void {
-    const now = this.#clock.now();
+    const now = this.#clock.steady();
     for (const [node, known] of this.#known) {
       const silentMs = now - known.heardAt;
       if (silentMs > FORGET_MS) this.#known.delete(node);
@@ -124,7 +124,7 @@ export class ClusterView {
     this.#samples.push(
       sum(
         [...this.#known.values()].filter(({ lost }) => !lost).map(({ change }) => change),
-        now,
+        this.#clock.now(),
       ),
     );
     if (this.#samples.length > SAMPLES_MAX) this.#samples.shift();
@@ -132,7 +132,7 @@ export class ClusterView {
 
   /** @param problems what is known to be wrong beyond what the nodes say; @param after leaves older samples out */
   answer(problems: readonly string[], after: number): ClusterAnswer {
-    const now = this.#clock.now();
+    const now = this.#clock.steady();
     const nodes = [...this.#known.values()].map(({ summary, heardAt, change, lost }) => {
       const { counts, ...rest } = summary;
       return { ...rest, lost, silentMs: now - heardAt, now: change.sample, restarts: counts.restarts };
@@ -143,7 +143,7 @@ export class ClusterView {
       return trouble === undefined ? [] : [`${node}: ${trouble}`];
     });
     return {
-      at: now,
+      at: this.#clock.now(),
       problems: [...problems, ...known],
       nodes,
       samples: this.#samples.filter(({ at }) => at > after),

@@ -119,11 +119,13 @@ test('SIGTERM to npm, which ends its shell and no more, stops the node', async (
     },
     stdio: 'ignore',
   });
-  await waitReady(`http://127.0.0.1:${port}`);
-  const processes = [...descendants(npm.pid as number).keys()];
+  const family = (): number[] => [...descendants(npm.pid as number).keys()];
+  let processes: number[] = [];
   t.after(() => {
-    for (const pid of processes) signalPid(pid, 'SIGKILL');
+    for (const pid of [...processes, ...family()]) signalPid(pid, 'SIGKILL');
   });
+  await waitReady(`http://127.0.0.1:${port}`);
+  processes = family();
   npm.kill('SIGTERM');
   await waitFor(
     () => !processes.some(isAlive),

@@ -44,6 +44,12 @@ export class ManualClock implements Clock {
     this.#now = end;
   }
 
+  /** The process stands still: what fell due meanwhile runs afterwards, late. */
+  sleep(ms: number): void {
+    this.#now += ms;
+    this.advance(0);
+  }
+
   get timers(): number {
     return this.#timers.size;
   }

@@ -160,6 +160,31 @@ test('a cursor that stays unreadable is given up with a resync, and is not writt
   assert.equal(cursor(), '{"epoch":"e1","since":5}');
 });
 
+test('a cursor whose read ends after a connection came about by itself does not undo that one', async () => {
+  const { storage } = failingStorage(0);
+  const reads: (() => void)[] = [];
+  const slow = {
+    ...storage,
+    getItem: (key: string) =>
+      key.includes(':cursor:')
+        ? new Promise<null>((resolve) => reads.push(() => resolve(null)))
+        : storage.getItem(key),
+  };
+  const { client, clock, transport, seen } = start({ storage: slow, cursorName: 'here' });
+  client.connect();
+  reads.shift()?.();
+  await new Promise(setImmediate);
+  transport.last.events.closed(1006, '');
+  // "Try now", while the timer of the back-off is about to do the same.
+  client.connect();
+  clock.advance(30_000);
+  transport.welcome({ head: 9 });
+  for (const answer of reads) answer();
+  await new Promise(setImmediate);
+  transport.last.says(stored(10));
+  assert.deepEqual(seen, ['online', 10]);
+});
+
 test('close() while the read of a cursor is about to be repeated leaves no timer behind', async () => {
   const { storage } = failingStorage(1);
   const { client, clock } = start({ storage, cursorName: 'here' });

@@ -144,3 +144,13 @@ test('G6: while the writer has been silent for long nothing is taken in, so that
   await settle();
   assert.ok(entries().length > 2, 'what waits is, once the writer is back');
 });
+
+test("G5: a gateway that stood still does not take its own silence for the writer's", async (t) => {
+  const { clock, sender, fallSilent } = await bench(t);
+  fallSilent();
+  // As after SIGCONT: the time has passed, and what came meanwhile is not read before the timers have run.
+  clock.sleep(60_000);
+  const outcomes: Outcome[] = [];
+  sender.submit(command, (outcome) => outcomes.push(outcome));
+  assert.deepEqual(outcomes, []);
+});

@@ -79,8 +79,11 @@ describe('the state of the web app', () => {
     assert.equal(kept.messages.at(-1)?.id, 1_000);
     assert.equal(kept.unread, 1_000);
     const ready = update(empty(), 'bob', (known) => ({ ...known, history: 'ready', nextBefore: null }));
-    const later = conversation(receive(ready, ...many), 'bob');
-    assert.equal(later.nextBefore, later.messages[0]?.id);
+    const mine = many.map((each) => ({ ...each, from: 'me', to: 'bob' }));
+    const later = conversation(receive(ready, ...mine), 'bob');
+    assert.deepEqual([later.history, later.nextBefore], ['ready', later.messages[0]?.id]);
+    // New ones that were dropped must be loaded again, or the reader would begin behind them.
+    assert.equal(conversation(receive(ready, ...many), 'bob').history, 'none');
     const loading = update(empty(), 'bob', (known) => ({ ...known, history: 'loading' }));
     assert.equal(conversation(receive(loading, ...many), 'bob').messages.length, 1_000);
     assert.equal(conversation(receive(withOpen(empty(), 'bob'), ...many), 'bob').messages.length, 1_000);

@@ -226,8 +226,16 @@ function trimmed(conversation: Conversation, above: number): Conversation {
   // A page that is on its way belongs in front of what is there now.
   if (conversation.messages.length <= above || conversation.history === 'loading') return conversation;
   const messages = conversation.messages.slice(-KEPT);
-  const nextBefore = conversation.history === 'ready' ? messages[0]!.id : conversation.nextBefore;
-  return { ...conversation, messages, nextBefore };
+  const first = messages[0]!.id;
+  // Where new ones are left out, they are loaded again when it is opened: it begins at the first of them.
+  const dropsNew = conversation.unread > 0 && conversation.messages.at(-KEPT - 1)!.id > conversation.read;
+  const history = dropsNew ? 'none' : conversation.history;
+  return {
+    ...conversation,
+    messages,
+    history,
+    nextBefore: history === 'ready' ? first : conversation.nextBefore,
+  };
 }
 
 export function withPresence(

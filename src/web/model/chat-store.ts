@@ -316,8 +316,10 @@ export class ChatStore {
   }
 
   #startOver(): void {
-    const { me, connection, open, era } = this.#now;
-    this.#set(withOutbox({ ...initialState(me, connection), open, era: era + 1 }, this.client.outbox));
+    const { me, connection, open, unkept, era } = this.#now;
+    this.#set(
+      withOutbox({ ...initialState(me, connection), open, unkept, era: era + 1 }, this.client.outbox),
+    );
     if (open !== null) this.#set(update(this.#now, open, (conversation) => conversation));
   }
 }
