@@ -1,7 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import Database from 'better-sqlite3';
-import { type RawData, type WebSocket, WebSocketServer } from 'ws';
+import type { WebSocket } from 'ws';
 import { CHECKPOINT_PAGES } from '../../src/db/open.ts';
+import { pass, serveRelay } from './relay.ts';
 
 /*
  * The floor of whoever keeps messages: the same relay, which passes a message on once a second process has committed it to
@@ -9,50 +10,29 @@ import { CHECKPOINT_PAGES } from '../../src/db/open.ts';
  * nothing for who was away; what is under way when a process dies is lost.
  */
 
-type Frame =
-  | { readonly type: 'connect'; readonly user_id: string }
-  | { readonly type: 'message'; readonly to: string; readonly message: string };
 type Message = { readonly from: string; readonly to: string; readonly message: string };
 
-const { PORT, DATABASE_PATH, DURABLE_FLOOR_WRITER } = process.env;
+const { DATABASE_PATH, DURABLE_FLOOR_WRITER } = process.env;
 
 function relay(): void {
   process.title = 'durable-floor: relay';
-  const sockets = new Map<string, WebSocket>();
-  const underWay: { readonly sender: WebSocket; readonly message: Message }[][] = [];
-  let arrived: { readonly sender: WebSocket; readonly message: Message }[] = [];
+  type Arrived = { readonly sender: WebSocket; readonly message: Message };
+  const underWay: Arrived[][] = [];
+  let arrived: Arrived[] = [];
   const writer = startWriter();
   writer.on('message', () => {
-    for (const { sender, message } of underWay.shift() ?? []) {
-      const out = JSON.stringify({ ...message, type: 'message' });
-      sockets.get(message.to)?.send(out);
-      sender.send(out);
-    }
+    for (const { sender, message } of underWay.shift() ?? [])
+      pass(message.from, message.to, message.message, sender);
   });
   const hand = (): void => {
     underWay.push(arrived);
     writer.send(arrived.map(({ message }) => message));
     arrived = [];
   };
-  const server = new WebSocketServer({ host: '127.0.0.1', port: Number(PORT) });
-  server.on('connection', (socket) => {
-    let user = '';
-    socket.on('message', (data: RawData) => {
-      const frame = JSON.parse(data.toString()) as Frame;
-      if (frame.type === 'connect') {
-        user = frame.user_id;
-        sockets.set(user, socket);
-        return;
-      }
-      if (arrived.length === 0) setImmediate(hand);
-      arrived.push({ sender: socket, message: { from: user, to: frame.to, message: frame.message } });
-    });
-    socket.on('close', () => sockets.delete(user));
-    socket.on('error', () => undefined);
+  serveRelay((from, to, message, sender) => {
+    if (arrived.length === 0) setImmediate(hand);
+    arrived.push({ sender, message: { from, to, message } });
   });
-  process.on('disconnect', () => process.exit(0));
-  process.on('SIGTERM', () => process.exit(0));
-  server.on('listening', () => process.send?.('listening'));
 }
 
 function startWriter(): ChildProcess {

@@ -32,9 +32,9 @@ export const LABELS: Readonly<Record<System, string>> = {
 export async function start(system: System, users: number, gateways?: number): Promise<Running> {
   switch (system) {
     case 'floor':
-      return startFloor();
+      return startRelay('the floor', 'floor.ts');
     case 'durable-floor':
-      return startDurableFloor();
+      return startRelay('the durable floor', 'durable-floor.ts');
     case 'socket-io':
       return startSocketIo();
     case 'parley':
@@ -44,28 +44,15 @@ export async function start(system: System, users: number, gateways?: number): P
   }
 }
 
-async function startFloor(): Promise<Running> {
-  const port = await freePort();
-  const child = forkProcess(new URL('floor.ts', import.meta.url), { PORT: `${port}` });
-  await listening('the floor', child);
-  return {
-    port,
-    protocol: 'seed',
-    roots: [child.pid!],
-    socketRole: 'relay',
-    logins: async (count) => userIds(count).map((id) => ({ id })),
-    stop: () => stopProcess(child),
-  };
-}
-
-async function startDurableFloor(): Promise<Running> {
+/** One of the floors. Both are given a database; the bare one makes no use of it. */
+async function startRelay(name: string, file: string): Promise<Running> {
   const directory = temporaryDirectory();
   const port = await freePort();
-  const child = forkProcess(new URL('durable-floor.ts', import.meta.url), {
+  const child = forkProcess(new URL(file, import.meta.url), {
     PORT: `${port}`,
     DATABASE_PATH: join(directory, 'chat.db'),
   });
-  await listening('the durable floor', child);
+  await listening(name, child);
   return {
     port,
     protocol: 'seed',

@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import { envSchema } from '../../src/config/env.ts';
 import { logIn, register } from '../support/client.ts';
 import { freePort } from '../support/ports.ts';
-import { startNode, temporaryFolder } from '../support/server.ts';
+import { bareEnvironment, startNode, temporaryFolder } from '../support/server.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const README = readFileSync(path.join(ROOT, 'README.md'), 'utf8');
@@ -23,8 +23,7 @@ test('the tour of the README, line by line in a shell, does what it says', async
   const shell = spawn('bash', [], {
     cwd: ROOT,
     env: {
-      PATH: process.env['PATH'] ?? '',
-      HOME: process.env['HOME'] ?? '',
+      ...bareEnvironment(),
       PORT: String(port),
       ADMIN_PORT: '0',
       DATABASE_PATH: `${folder}/chat.db`,

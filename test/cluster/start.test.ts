@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { freePort } from '../support/ports.ts';
 import { descendants, isAlive, signalPid, titleOf } from '../support/processes.ts';
-import { startNode, TestNode, temporaryFolder, waitReady } from '../support/server.ts';
+import { bareEnvironment, startNode, TestNode, temporaryFolder, waitReady } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
@@ -111,8 +111,7 @@ test('SIGTERM to npm, which ends its shell and no more, stops the node', async (
   const npm = spawn('npm', ['start'], {
     cwd: ROOT,
     env: {
-      PATH: process.env['PATH'] ?? '',
-      HOME: process.env['HOME'] ?? '',
+      ...bareEnvironment(),
       PORT: String(port),
       ADMIN_PORT: '0',
       DATABASE_PATH: `${folder}/npm.db`,

@@ -128,7 +128,7 @@ export async function waitReady(url: string, output: () => string = () => ''): P
 }
 
 /** The environment without what a developer may have set for a server of their own. */
-function bareEnvironment(): Record<string, string> {
+export function bareEnvironment(): Record<string, string> {
   const { PATH = '', HOME = '', TMPDIR } = process.env;
   return { PATH, HOME, ...(TMPDIR !== undefined && { TMPDIR }) };
 }
