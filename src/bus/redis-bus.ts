@@ -3,6 +3,7 @@ import { Cluster } from 'ioredis';
 import { sleep } from '../base/clock.ts';
 import type { RedisTarget } from '../config/redis-url.ts';
 import { type Bus, type LogEntry, type Position, type Publication, RequestTimeout } from '../core/bus.ts';
+import { RedisClock } from './redis-clock.ts';
 import { keyPrefix, type RedisClient, RedisConnections } from './redis-connection.ts';
 import { PlainPubSub } from './redis-plain-pubsub.ts';
 import type { PubSubListener, RedisPubSub } from './redis-pubsub.ts';
@@ -12,6 +13,10 @@ import { ShardedPubSub } from './redis-sharded-pubsub.ts';
 const LOG_MAX = 1_000_000;
 const REQUESTS_MAX = 20_000;
 const REQUESTS_AT_ONCE = 32;
+/** A request that nobody waits for any more is kept for so long: clocks are looked at over a network, in milliseconds. */
+const REQUEST_GRACE_MS = 30_000;
+/** In place of a deadline, where the time is not known yet. */
+const NO_DEADLINE = 0;
 /** A Redis that does not answer a QUIT is left without, in milliseconds. */
 const QUIT_MS = 500;
 
@@ -22,6 +27,7 @@ export class RedisBus implements Bus {
   readonly #prefix: string;
   readonly #connections: RedisConnections;
   readonly #commands: RedisClient;
+  readonly #clock: RedisClock;
   readonly #pubSub: RedisPubSub;
   readonly #listeners = new Map<string, (payload: string) => void>();
   readonly #gapListeners: (() => void)[] = [];
@@ -40,6 +46,7 @@ export class RedisBus implements Bus {
     this.#answers = `answers:${randomUUID()}`;
     this.#connections = new RedisConnections(target, name);
     this.#commands = this.#connections.open('commands');
+    this.#clock = new RedisClock(this.#commands);
     const listener: PubSubListener = {
       message: (channel, payload) => this.#listeners.get(channel.slice(this.#prefix.length))?.(payload),
       gap: () => {
@@ -149,7 +156,9 @@ export class RedisBus implements Bus {
       // Not an await alone: the time-out counts while Redis is away, too.
       await Promise.race([this.#answersReady, promise]);
       if (this.#requests.length === 0) setImmediate(() => this.#flushRequests());
-      this.#requests.push(`${id} ${this.#answers} ${Date.now() + timeoutMs}\n${payload}`);
+      const now = this.#clock.now();
+      const deadline = now === undefined ? NO_DEADLINE : Math.round(now) + timeoutMs;
+      this.#requests.push(`${id} ${this.#answers} ${deadline}\n${payload}`);
       return await promise;
     } finally {
       clearTimeout(timer);
@@ -176,6 +185,7 @@ export class RedisBus implements Bus {
   async serve(handler: (payload: string) => string): Promise<void> {
     const queue = this.#connections.open('requests');
     await queue.ping();
+    await this.#clock.look();
     void this.#serveLoop(queue, handler);
   }
 
@@ -187,8 +197,7 @@ export class RedisBus implements Bus {
         for (const request of popped?.[1] ?? []) {
           const end = request.indexOf('\n');
           const [id, channel, deadline] = request.slice(0, end).split(' ') as [string, string, string];
-          // Whoever asked has given up long ago. A minute of grace, since clocks of machines differ.
-          if (Number(deadline) + 60_000 < Date.now()) continue;
+          if (this.#isOver(Number(deadline))) continue;
           answers.push({ channel, payload: `${id}\n${handler(request.slice(end + 1))}` });
         }
         if (answers.length > 0) void this.publish(answers).catch(() => {});
@@ -196,6 +205,12 @@ export class RedisBus implements Bus {
         if (!this.#closed) await sleep(100);
       }
     }
+  }
+
+  /** Whoever asked has given up long ago. */
+  #isOver(deadline: number): boolean {
+    const now = this.#clock.now();
+    return deadline !== NO_DEADLINE && now !== undefined && deadline + REQUEST_GRACE_MS < now;
   }
 
   async close(): Promise<void> {

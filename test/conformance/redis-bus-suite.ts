@@ -108,6 +108,31 @@ export function redisBusSuite(
     assert.deepEqual(await channels('gone'), []);
   });
 
+  test(`${name}: a request of a machine whose clock is an hour behind is answered, one given up long ago is passed over`, async (t) => {
+    const { member } = await bench();
+    const { prefix, masterOf } = homeOf();
+    const asker = await member();
+    const server = await member();
+    const served: string[] = [];
+    await server.bus.serve((payload) => {
+      served.push(payload);
+      return `${payload}!`;
+    });
+    // After the first, all know what Redis has for the time.
+    assert.equal(await asker.bus.request('first', 5_000), 'first!');
+    const requests = await masterOf(`${prefix}requests`);
+    const [seconds] = (await requests.command('TIME')) as string[];
+    const longAgo = (Number(seconds) - 60) * 1_000;
+    await requests.command('RPUSH', `${prefix}requests`, `1 answers:gone ${longAgo}\nstale`);
+    const machine = Date.now;
+    t.mock.method(Date, 'now', () => machine() - 3_600_000);
+    const asked = asker.bus.request('second', 5_000);
+    await new Promise((sent) => setImmediate(sent));
+    t.mock.restoreAll();
+    assert.equal(await asked, 'second!');
+    assert.deepEqual(served, ['first', 'second']);
+  });
+
   test(`G6 ${name}: joining and leaving in one turn leaves no subscription behind`, async () => {
     const { member } = await bench();
     const { bus } = await member();
