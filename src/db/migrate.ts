@@ -2,7 +2,14 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseError, type Db } from './open.ts';
-import { finishScrub, importSeedTables, readSeedUsers, type SeedUsers, seedShape } from './seed-import.ts';
+import {
+  finishScrub,
+  type Imported,
+  importSeedTables,
+  readSeedUsers,
+  type SeedUsers,
+  seedShape,
+} from './seed-import.ts';
 
 const MIGRATIONS = path.join(import.meta.dirname, 'migrations');
 /** 'Parl' in ASCII, in the file's header: tells our schema from somebody else's that also numbers its versions. */
@@ -32,7 +39,7 @@ export type MigrationReport = {
   readonly from: number;
   readonly to: number;
   /** Set where the file held the tables of the chat app Parley grew from. */
-  readonly imported?: { readonly users: number; readonly messages: number };
+  readonly imported?: Imported;
 };
 
 /**

@@ -9,6 +9,13 @@ import { DatabaseError, type Db } from './open.ts';
 /** Hash by user id. */
 export type SeedUsers = ReadonlyMap<string, string>;
 
+export type Imported = {
+  readonly users: number;
+  /** Rows with no user id, which nobody could log in with: left out. */
+  readonly usersWithoutId: number;
+  readonly messages: number;
+};
+
 type MovedTables = { readonly users: boolean; readonly messages: boolean; readonly hasId: boolean };
 
 const USER_COLUMNS = ['user_id', 'password'];
@@ -72,12 +79,8 @@ export async function readSeedUsers(db: Db, hash: (password: string) => Promise<
 }
 
 /** Copies the moved tables into the schema's own and drops them. Runs inside the migration's transaction. */
-export function importSeedTables(
-  db: Db,
-  moved: MovedTables,
-  hashes: SeedUsers,
-): { users: number; messages: number } {
-  const counts = { users: 0, messages: 0 };
+export function importSeedTables(db: Db, moved: MovedTables, hashes: SeedUsers): Imported {
+  const counts = { users: 0, usersWithoutId: 0, messages: 0 };
   if (moved.users) {
     const insert = db.prepare('INSERT INTO users (user_id, password) VALUES (?, ?)');
     const ids = db
@@ -93,6 +96,10 @@ export function importSeedTables(
       insert.run(user, hashed);
       counts.users++;
     }
+    counts.usersWithoutId = db
+      .prepare('SELECT count(*) FROM seed_users WHERE user_id IS NULL')
+      .pluck()
+      .get() as number;
     db.exec('DROP TABLE seed_users');
   }
   if (moved.messages) {

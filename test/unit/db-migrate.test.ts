@@ -107,7 +107,7 @@ for (const withId of [true, false]) {
     const passwords = new Passwords({ atOnce: 4 });
     const db = openForWriting(path);
     const report = await migrate(db, (password) => passwords.hash(password));
-    assert.deepEqual(report.imported, { users: USERS, messages: MESSAGES });
+    assert.deepEqual(report.imported, { users: USERS, usersWithoutId: 0, messages: MESSAGES });
     assert.deepEqual(messagesOf(db), rows);
     assert.equal(holds(path, MARK), false, 'while it is open');
     const reader = new Reader(db);
@@ -184,7 +184,21 @@ test('migration: a crash within the import leaves the old file as it was', async
   assert.equal(before.prepare('SELECT count(*) FROM messages').pluck().get(), 200);
   before.close();
   const db = openForWriting(crashed);
-  assert.deepEqual((await migrate(db, fakeHash)).imported, { users: USERS, messages: 200 });
+  assert.deepEqual((await migrate(db, fakeHash)).imported, {
+    users: USERS,
+    usersWithoutId: 0,
+    messages: 200,
+  });
+  db.close();
+});
+
+test('migration: a user without an id, as the old table allows, is left out and counted', async () => {
+  const path = seed(true, { users: 2, messages: 0 });
+  const old = new Database(path);
+  old.exec("INSERT INTO users VALUES (NULL, 'one'), (NULL, 'two')");
+  old.close();
+  const db = openForWriting(path);
+  assert.deepEqual((await migrate(db, fakeHash)).imported, { users: 2, usersWithoutId: 2, messages: 0 });
   db.close();
 });
 

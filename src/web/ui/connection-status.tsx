@@ -15,7 +15,7 @@ export function useConnectionTrouble(store: ChatStore): string | null {
   if (connection.name === 'stopped') return 'Not connected';
   if (!lasting) return null;
   if (!navigator.onLine) return 'No network';
-  if (connection.name === 'waiting' && seconds > 1) return `Offline, next try in ${seconds} s`;
+  if (connection.name === 'waiting' && seconds > 1) return `Reconnecting in ${seconds} s`;
   return 'Connecting…';
 }
 
