@@ -52,11 +52,18 @@ export function openApiDocument(): Json {
   for (const route of ROUTES) {
     const responses: Json = { 200: { description: 'OK', content: jsonBody(route.answer, 'output') } };
     for (const status of route.errors) responses[status] = { $ref: '#/components/responses/Error' };
+    if ('unready' in route)
+      responses[503] = { description: 'Not ready', content: jsonBody(route.unready, 'output') };
     paths[route.path] = {
       [route.method]: {
         operationId: `${route.method}${route.path.replace(/\W+(\w)/g, (_, c: string) => c.toUpperCase())}`,
         summary: route.summary,
-        ...('body' in route && { requestBody: { required: true, content: jsonBody(route.body, 'input') } }),
+        ...('body' in route && {
+          requestBody: {
+            required: !route.body.safeParse(undefined).success,
+            content: jsonBody(route.body, 'input'),
+          },
+        }),
         ...('query' in route && { parameters: parametersOf(route.query) }),
         security: route.auth ? [{ bearer: [] }] : [],
         responses,

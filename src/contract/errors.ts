@@ -32,7 +32,7 @@ export const ERRORS = {
   upgrade_required: info(426, 'This address speaks WebSocket.'),
   unsupported_subprotocol: info(400, 'None of the offered subprotocols is known: offer parley.v1, or none.'),
   rate_limited: info(429, 'Too many requests: slow down.', true),
-  invalid_message: info(400, 'A message is a text of 1 to 8,000 characters.'),
+  invalid_message: info(400, 'A message is a well-formed text of 1 to 8,000 UTF-16 units.'),
   invalid_frame: info(400, 'The frame is not valid.'),
   unknown_type: info(400, 'The frame has an unknown type.'),
   not_connected: info(400, 'Send a connect frame first.'),

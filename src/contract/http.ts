@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import { messageFrame } from './frames.ts';
 import { LIMITS } from './limits.ts';
-import { messageId, password, timestamp, userId } from './values.ts';
+import { messageId, newUserId, password, timestamp, userId } from './values.ts';
 
 /*
  * Every HTTP request and answer, once: these schemas validate, type and document (documents.ts).
  */
 
-export const credentials = z.object({ user_id: userId, password });
+export const credentials = z.object({ user_id: newUserId, password });
 /** Passwords of an older database may be longer than today's rule allows. */
 const knownPassword = z.string().min(1).meta({ format: 'password' });
 export const loginRequest = z.object({ user_id: userId, password: knownPassword });
@@ -40,10 +40,19 @@ export const recentAnswer = z.object({
   users_truncated: z.literal(true).optional().meta({ description: 'There are more users: use GET /users' }),
 });
 
-export const logoutRequest = z.object({ everywhere: z.boolean().optional() });
+/** In AUTH=open this names the user; in AUTH=required the token does, and this must agree if it is given. */
+const asUser = { user_id: userId.optional().meta({ description: 'Needed in AUTH=open' }) };
+export const asUserRequest = z.object(asUser);
+
+/** `{}` may be left out, too: the common call. */
+export const logoutRequest = z.object({ ...asUser, everywhere: z.boolean().optional() });
 export const logoutAnswer = z.object({ message: z.literal('Logged out.') });
 
-export const changePasswordRequest = z.object({ current_password: knownPassword, new_password: password });
+export const changePasswordRequest = z.object({
+  ...asUser,
+  current_password: knownPassword,
+  new_password: password,
+});
 export const changePasswordAnswer = z.object({
   message: z.literal('Password changed.'),
   token: z.string().optional(),
@@ -51,11 +60,13 @@ export const changePasswordAnswer = z.object({
 });
 
 /** Query strings carry numbers as text. */
-const queryInt = (min: number, max: number) =>
-  z.coerce.number().pipe(z.int().min(min).max(max)).meta({ type: 'integer' });
-
-/** In AUTH=open a GET names its user by `user_id`; in AUTH=required the token does, and `user_id` must agree if given. */
-const asUser = { user_id: userId.optional() };
+const queryInt = (minimum: number, maximum: number) =>
+  z
+    .string()
+    .regex(/^\d{1,16}$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.int().min(minimum).max(maximum))
+    .meta({ type: 'integer', minimum, maximum });
 
 export const historyQuery = z.object({
   ...asUser,
@@ -108,11 +119,15 @@ type Route = {
   readonly method: 'get' | 'post';
   readonly path: string;
   readonly summary: string;
+  /** One that takes `undefined` may be left out. */
   readonly body?: z.ZodType;
   readonly query?: z.ZodObject;
   readonly answer: z.ZodType;
   readonly auth: boolean;
+  /** Statuses of errors (rule H2). */
   readonly errors: readonly number[];
+  /** What 503 answers where that is no error of H2. */
+  readonly unready?: z.ZodType;
 };
 
 /** The documented routes, in the order of the documents. */
@@ -148,10 +163,10 @@ export const ROUTES = [
     method: 'post',
     path: '/logout',
     summary: 'End this session, or all of them',
-    body: logoutRequest,
+    body: logoutRequest.optional(),
     answer: logoutAnswer,
     auth: true,
-    errors: [400, 401, 413, 503],
+    errors: [400, 401, 403, 413, 503],
   },
   {
     method: 'post',
@@ -203,6 +218,7 @@ export const ROUTES = [
     summary: 'Whether sends and deliveries work',
     answer: readyAnswer,
     auth: false,
-    errors: [503],
+    errors: [],
+    unready: readyAnswer,
   },
 ] as const satisfies readonly Route[];

@@ -1,22 +1,24 @@
 import { z } from 'zod';
 import { CLIENT_ID, LIMITS } from './limits.ts';
 
-/** Control, format (bidi, zero-width), surrogate, private and unassigned characters, line ends, and all that shows as nothing. */
-const FORBIDDEN_IN_ID = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{DI}\u2800]/u;
-const SPACE_AT_END = /^\s|\s$/u;
+/**
+ * No control, format (bidi, zero-width), surrogate, private or unassigned characters, no line ends, nothing that shows as
+ * nothing, no space at either end.
+ */
+const NEW_USER_ID = new RegExp(
+  `^(?!__proto__$)(?!\\s)[^\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Cn}\\p{Zl}\\p{Zp}\\p{DI}\\u2800]{1,${LIMITS.userIdChars}}(?<!\\s)$`,
+  'u',
+);
 
-/** Whether a new user may take this id (rule L3). Ids already in a database are not held to it. */
-export function isValidNewUserId(id: string): boolean {
-  const chars = [...id].length;
-  return (
-    chars >= 1 &&
-    chars <= LIMITS.userIdChars &&
-    !FORBIDDEN_IN_ID.test(id) &&
-    !SPACE_AT_END.test(id) &&
-    id.normalize('NFC') === id &&
-    id !== '__proto__'
-  );
-}
+/** An id that a new user may take (rule L3). Ids already in a database are not held to it. */
+export const newUserId = z
+  .string()
+  .regex(NEW_USER_ID)
+  .refine((id) => id.normalize('NFC') === id, 'must be NFC-normalised')
+  .meta({
+    description: `User id: 1 to ${LIMITS.userIdChars} code points, NFC (rule L3)`,
+    examples: ['alice'],
+  });
 
 /** A text of 1 to `max` UTF-16 units. zod's own bound counts code points, as JSON Schema does: it is there for the documents. */
 const unitsUpTo = (max: number) =>
@@ -29,23 +31,38 @@ const unitsUpTo = (max: number) =>
 /** An id by which a user is looked up. */
 export const userId = unitsUpTo(LIMITS.userIdLookupUnits)
   .refine((id) => id.isWellFormed(), 'must be well-formed Unicode')
-  .meta({ description: 'User id', examples: ['alice'] });
+  .meta({
+    description: `User id: at most ${LIMITS.userIdLookupUnits} UTF-16 units, well-formed`,
+    examples: ['alice'],
+  });
 
-export const password = unitsUpTo(LIMITS.passwordUnits).meta({ format: 'password' });
+export const password = unitsUpTo(LIMITS.passwordUnits)
+  .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
+  .meta({
+    format: 'password',
+    description: `PASSWORD_MIN_LENGTH to ${LIMITS.passwordUnits} UTF-16 units, well-formed`,
+  });
 
 /** Message ids ascend in commit order; they are positive integers below 2^53. */
 export const messageId = z.int().nonnegative().meta({ description: 'Message id; ascends in commit order' });
 
 export const messageText = unitsUpTo(LIMITS.messageUnits)
   .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
-  .meta({ description: 'Message text' });
+  .meta({ description: `Message text: at most ${LIMITS.messageUnits} UTF-16 units, well-formed` });
 
 /** Visible ASCII. A UUIDv7 is best: ids that ascend in time keep the server's index cheap. */
 export const clientId = z.string().regex(CLIENT_ID).meta({
   description: 'Chosen by the client, unique per sender; makes sending idempotent (UUIDv7 recommended)',
 });
 
-export const token = z.string().min(1).max(4096).meta({ description: 'Token from /login' });
+/** Longest token that is looked at, in UTF-16 units. */
+const TOKEN_UNITS = 4096;
+
+/** What can't be a token becomes an empty one: refused as a token is (rule A3), and not looked at in AUTH=open. */
+export const token = z
+  .unknown()
+  .transform((it) => (typeof it === 'string' && it.length <= TOKEN_UNITS ? it : ''))
+  .meta({ type: 'string', maxLength: TOKEN_UNITS, description: 'Token from /login' });
 
 export const epoch = z
   .string()

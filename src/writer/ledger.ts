@@ -277,12 +277,15 @@ export class Ledger implements Checkpointed {
 
   #markRead(user: string, peer: string, id: number, committed: Committed): Outcome {
     const conversation = this.#sql.conversation.get({ one: user, two: peer }) as number | undefined;
-    if (conversation === undefined) return DONE;
     const upTo = Math.min(id, this.#head);
-    if (this.#sql.markRead.run({ id: upTo, user, conversation }).changes === 1) {
-      const frame = JSON.stringify({ type: 'read', user, with: peer, id: upTo });
-      for (const reader of new Set([user, peer])) committed.signals.push({ user: reader, frame });
-    }
+    const moved =
+      conversation !== undefined && this.#sql.markRead.run({ id: upTo, user, conversation }).changes === 1;
+    const marker =
+      moved || conversation === undefined ? upTo : (this.#sql.readMarker.get(user, conversation) as number);
+    const frame = JSON.stringify({ type: 'read', user, with: peer, id: marker });
+    // Whoever asked is answered, too, where nothing moves.
+    for (const reader of new Set(moved ? [user, peer] : [user]))
+      committed.signals.push({ user: reader, frame });
     return DONE;
   }
 }

@@ -34,6 +34,7 @@ export function prepareStatements(db: Db) {
     markRead: db.prepare(
       'UPDATE members SET read_id = @id WHERE user_id = @user AND conversation_id = @conversation AND read_id < @id',
     ),
+    readMarker: db.prepare('SELECT read_id FROM members WHERE user_id = ? AND conversation_id = ?').pluck(),
     insertMessage: db.prepare(
       `INSERT INTO messages (id, conversation_id, sender, receiver, message, timestamp, client_id)
        VALUES (?, ?, ?, ?, ?, ?, ?)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { clientId, isValidNewUserId, messageId, messageText, userId } from '../../src/contract/values.ts';
+import { clientId, messageId, messageText, newUserId, userId } from '../../src/contract/values.ts';
 
 const accepted: readonly (readonly [why: string, id: string])[] = [
   ['one character', 'a'],
@@ -59,10 +59,10 @@ const refused: readonly (readonly [why: string, id: string])[] = [
 ];
 
 for (const [why, id] of accepted) {
-  test(`L3: a new user_id may be ${why}`, () => assert.equal(isValidNewUserId(id), true));
+  test(`L3: a new user_id may be ${why}`, () => assert.ok(newUserId.safeParse(id).success));
 }
 for (const [why, id] of refused) {
-  test(`L3: a new user_id may not have or be ${why}`, () => assert.equal(isValidNewUserId(id), false));
+  test(`L3: a new user_id may not have or be ${why}`, () => assert.ok(!newUserId.safeParse(id).success));
 }
 
 test('L3: a new id has no look-alike made by invisible characters', () => {
@@ -70,7 +70,7 @@ test('L3: a new id has no look-alike made by invisible characters', () => {
     fc.property(fc.integer({ min: 0, max: 0x10ffff }), (code) => {
       const character = String.fromCodePoint(code);
       if (/\p{Default_Ignorable_Code_Point}|[\p{C}\p{Zl}\p{Zp}]/u.test(character))
-        assert.equal(isValidNewUserId(`ann${character}bob`), false, code.toString(16));
+        assert.ok(!newUserId.safeParse(`ann${character}bob`).success, code.toString(16));
     }),
     { numRuns: 20_000 },
   );

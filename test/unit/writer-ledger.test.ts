@@ -169,7 +169,7 @@ test('A5 logout: ends that token, or all of them, and a repeat changes nothing',
   assert.deepEqual([state('two', 0), state('three', 1)], ['revoked', 'valid']);
 });
 
-test('S1 read: the marker goes forward only, never beyond the newest message, and is told to both', async () => {
+test('S1 read: the marker goes forward only, never beyond the newest message, and is told to both; where nothing moves, to the one who asks', async () => {
   const { ledger, path } = await bench();
   commit(ledger, [send('ann', 'bob', '1', 'c1'), send('ann', 'bob', '2', 'c2')]);
   const read = (id: number) => ({ kind: 'mark-read', user: 'bob', peer: 'ann', id }) as const;
@@ -179,8 +179,8 @@ test('S1 read: the marker goes forward only, never beyond the newest message, an
     ['bob', 1],
     ['ann', 1],
   ]);
-  assert.deepEqual(told(1), []);
-  assert.deepEqual(told(0), []);
+  assert.deepEqual(told(1), [['bob', 1]]);
+  assert.deepEqual(told(0), [['bob', 1]]);
   assert.deepEqual(told(Number.MAX_SAFE_INTEGER), [
     ['bob', 2],
     ['ann', 2],
@@ -188,7 +188,8 @@ test('S1 read: the marker goes forward only, never beyond the newest message, an
   const [summary] = onDisk(path, (reader) => reader.conversations({ user: 'bob', limit: 10 }).conversations);
   assert.deepEqual([summary?.read, summary?.unread], [2, 0]);
   const nobody = { kind: 'mark-read', user: 'bob', peer: 'nobody', id: 1 } as const;
-  assert.deepEqual(commit(ledger, [nobody]).committed.signals, []);
+  const answer = JSON.stringify({ type: 'read', user: 'bob', with: 'nobody', id: 1 });
+  assert.deepEqual(commit(ledger, [nobody]).committed.signals, [{ user: 'bob', frame: answer }]);
 });
 
 test('G1 rollback: a transaction that fails leaves head, conversations and log position as they were', async () => {

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { ParleyError } from '../../contract/errors.ts';
 import * as http from '../../contract/http.ts';
 import { LIMITS } from '../../contract/limits.ts';
-import { isValidNewUserId } from '../../contract/values.ts';
+import { newUserId } from '../../contract/values.ts';
 import type { Identity } from '../identities.ts';
 import { parseFields } from './parse.ts';
 import type { RouteContext } from './route-context.ts';
@@ -17,7 +17,8 @@ export async function register(
 ): Promise<z.infer<typeof http.registerAnswer>> {
   const { user_id: user, password } = body;
   if (!user || !password) throw new ParleyError('missing_credentials');
-  if (typeof user !== 'string' || !isValidNewUserId(user)) throw new ParleyError('invalid_user_id');
+  if (!newUserId.safeParse(user).success || typeof user !== 'string')
+    throw new ParleyError('invalid_user_id');
   checkNewPassword(context, password);
   await context.limits.register(address);
   // Known ones are told without the work of hashing; the writer decides between two that come at once.
@@ -107,11 +108,12 @@ function checkNewPassword(context: RouteContext, password: unknown): asserts pas
   const ok =
     typeof password === 'string' &&
     password.length >= context.passwordMinLength &&
-    password.length <= LIMITS.passwordUnits;
+    password.length <= LIMITS.passwordUnits &&
+    password.isWellFormed();
   if (!ok) {
     throw new ParleyError(
       'invalid_password',
-      `A password has ${context.passwordMinLength} to ${LIMITS.passwordUnits} characters.`,
+      `A password has ${context.passwordMinLength} to ${LIMITS.passwordUnits} characters, all of them well-formed.`,
     );
   }
 }

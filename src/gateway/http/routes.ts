@@ -15,7 +15,8 @@ import type { RouteContext } from './route-context.ts';
 export const SEED_PATHS = new Set(['/register', '/login', '/get-messages']);
 
 export function createRouter(context: RouteContext): Router {
-  const router = new Router();
+  // As the lists of paths do: an address that is nearly right is not found, whatever the method.
+  const router = new Router({ strict: true, sensitive: true });
   /** Who asks: by token, or in AUTH=open by the id they give. Whether the token was ended, the query says that follows. */
   const identify = (ctx: RouterContext, user: string | undefined): Promise<Identity> =>
     context.identities.identify(user, undefined, bearerToken(ctx.get('Authorization')));
@@ -41,12 +42,12 @@ export function createRouter(context: RouteContext): Router {
   });
   router.post('/logout', async (ctx) => {
     // A body is a matter of choice here: `logout` with none is the common call.
-    const { everywhere } = parseFields(await readJsonBody(ctx.req, '{}'), http.logoutRequest);
-    ctx.body = await logout(context, await identifyNow(ctx, undefined), everywhere === true);
+    const { user_id: asked, everywhere } = parseFields(await readJsonBody(ctx.req, '{}'), http.logoutRequest);
+    ctx.body = await logout(context, await identifyNow(ctx, asked), everywhere === true);
   });
   router.post('/change-password', async (ctx) => {
     const body = await readJsonBody(ctx.req);
-    const asked = typeof body['user_id'] === 'string' ? body['user_id'] : undefined;
+    const { user_id: asked } = parseFields(body, http.asUserRequest);
     ctx.body = await changePassword(context, await identifyNow(ctx, asked), body, ctx.ip);
   });
 

@@ -39,6 +39,7 @@ const CONNECT_CLOSES: Partial<Record<ErrorCode, CloseReason>> = {
   forbidden: 'forbidden',
   unknown_user: 'unknownUser',
   too_many_sockets: 'tooManySockets',
+  rate_limited: 'rateLimited',
   unavailable: 'tryLater',
   overloaded: 'tryLater',
   internal: 'tryLater',
@@ -118,7 +119,7 @@ export class Session implements FeedMember, Watcher {
     } catch (error) {
       const refused = error as FrameError;
       if (refused.type === 'connect' && this.#state.name === 'waiting')
-        return this.#refuseAndClose(refused, 'badRequest');
+        return this.#refuseAndClose(refused, CONNECT_CLOSES[refused.code] ?? 'badRequest');
       this.#refuse(refused, refused.clientId);
       if (refused.code !== 'rate_limited' && ++this.#invalid > LIMITS.invalidFrames)
         this.close('badRequest', new ParleyError('invalid_frame', 'Too many bad frames.'));
