@@ -13,16 +13,29 @@ export class Semaphore {
     return this.#waiting.length;
   }
 
+  /** Whether nobody has a place, or waits for one. */
+  get idle(): boolean {
+    return this.#running === 0;
+  }
+
   async run<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#running >= this.#atOnce) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#running++;
+    const release = await this.acquire();
     try {
       return await task();
     } finally {
+      release();
+    }
+  }
+
+  /** Resolves when there is a place. The caller has it until it calls the answer, once. */
+  async acquire(): Promise<() => void> {
+    if (this.#running >= this.#atOnce) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#running++;
+    return () => {
       // The place goes to the next in line, or is free.
       const next = this.#waiting.shift();
       if (next) next();
       else this.#running--;
-    }
+    };
   }
 }

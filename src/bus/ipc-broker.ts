@@ -7,12 +7,21 @@ const LOG_UNITS_MAX = 256 * 1024 * 1024;
 const WAITING_MAX = 20_000;
 /** Workers that may die of a request before it is taken for the cause. */
 const REQUEST_TRIES = 2;
+/** Requests one worker is given at once: it is to have time for the primary's ping between them. */
+const SERVED_AT_ONCE = 8;
 
-type Member = { readonly out: ItemBatcher<BrokerItem>; serves: boolean };
+type Member = {
+  readonly out: ItemBatcher<BrokerItem>;
+  serves: boolean;
+  /** Requests it was given and has not answered. */
+  serving: number;
+};
 type Request = {
   readonly from: Member;
   readonly ref: number;
   readonly payload: string;
+  /** When whoever asked gives up, by the steady clock. */
+  readonly until: number;
   server: Member | undefined;
   tries: number;
 };
@@ -41,11 +50,10 @@ export class IpcBroker {
   #logStart = 1;
   #reader: Reader | undefined;
   #nextRequest = 1;
-  #turn = 0;
 
   /** Takes a worker in. Call the answer when it is gone. */
   attach(link: Link<BrokerItem, BusItem>): () => void {
-    const member: Member = { out: new ItemBatcher((items) => link.send(items)), serves: false };
+    const member: Member = { out: new ItemBatcher((items) => link.send(items)), serves: false, serving: 0 };
     this.#members.add(member);
     link.onItems((items) => {
       for (const item of items) this.#handle(member, item);
@@ -88,27 +96,31 @@ export class IpcBroker {
         return;
       }
       case 'request': {
-        const id = this.#nextRequest++;
         if (this.#waiting.length >= WAITING_MAX) return;
+        const id = this.#nextRequest++;
         this.#requests.set(id, {
           from: member,
           ref: item.ref,
           payload: item.payload,
+          until: performance.now() + item.timeoutMs,
           server: undefined,
           tries: 0,
         });
-        this.#dispatch(id);
+        this.#waiting.push(id);
+        this.#dispatch();
         return;
       }
       case 'serve':
         member.serves = true;
         member.out.add({ on: 'done', ref: item.ref });
-        for (const id of this.#waiting.splice(0)) this.#dispatch(id);
+        this.#dispatch();
         return;
       case 'reply': {
         const request = this.#requests.get(item.request);
         this.#requests.delete(item.request);
+        member.serving--;
         request?.from.out.add({ on: 'answer', ref: request.ref, payload: item.payload });
+        this.#dispatch();
         return;
       }
     }
@@ -161,21 +173,29 @@ export class IpcBroker {
     return incarnation === this.#incarnation ? Number(number) : 0;
   }
 
-  #dispatch(id: number): void {
-    const request = this.#requests.get(id);
-    if (request === undefined) return;
-    if (request.tries === REQUEST_TRIES) {
-      this.#requests.delete(id);
-      return;
+  /** Gives requests that wait to those who have least to do. One that nobody waits for any more is nobody's. */
+  #dispatch(): void {
+    while (this.#waiting.length > 0) {
+      const id = this.#waiting[0] as number;
+      const request = this.#requests.get(id);
+      if (request !== undefined && request.until > performance.now() && request.tries < REQUEST_TRIES) {
+        const server = this.#leastBusy();
+        if (server === undefined) return;
+        server.serving++;
+        server.out.add({ on: 'request', request: id, payload: request.payload });
+        request.server = server;
+        request.tries++;
+      } else this.#requests.delete(id);
+      this.#waiting.shift();
     }
-    const servers = [...this.#members].filter((member) => member.serves);
-    const server = servers[this.#turn++ % servers.length];
-    request.server = server;
-    if (server === undefined) this.#waiting.push(id);
-    else {
-      request.tries++;
-      server.out.add({ on: 'request', request: id, payload: request.payload });
+  }
+
+  #leastBusy(): Member | undefined {
+    let least: Member | undefined;
+    for (const member of this.#members) {
+      if (member.serves && member.serving < (least?.serving ?? SERVED_AT_ONCE)) least = member;
     }
+    return least;
   }
 
   #leave(member: Member, channel: string): void {
@@ -194,7 +214,11 @@ export class IpcBroker {
     for (const [id, request] of this.#requests) {
       if (request.from === member) this.#requests.delete(id);
       // Queries are read-only: what a dead worker was asked, another may be asked again.
-      else if (request.server === member) this.#dispatch(id);
+      else if (request.server === member) {
+        request.server = undefined;
+        this.#waiting.push(id);
+      }
     }
+    this.#dispatch();
   }
 }

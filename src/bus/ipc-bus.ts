@@ -55,7 +55,7 @@ export class IpcBus implements Bus {
 
   request(payload: string, timeoutMs: number): Promise<string> {
     const ref = this.#nextRef;
-    const answer = this.#ask<string>((asked) => ({ do: 'request', payload, ref: asked }));
+    const answer = this.#ask<string>((asked) => ({ do: 'request', payload, timeoutMs, ref: asked }));
     const timer = setTimeout(() => this.#take(ref)?.reject(new RequestTimeout(timeoutMs)), timeoutMs);
     return answer.finally(() => clearTimeout(timer));
   }

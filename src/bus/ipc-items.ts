@@ -18,7 +18,7 @@ export type BusItem =
       readonly ref: number;
     }
   | { readonly do: 'trim'; readonly position: string }
-  | { readonly do: 'request'; readonly payload: string; readonly ref: number }
+  | { readonly do: 'request'; readonly payload: string; readonly timeoutMs: number; readonly ref: number }
   | { readonly do: 'serve'; readonly ref: number }
   | { readonly do: 'reply'; readonly request: number; readonly payload: string };
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Cluster } from 'ioredis';
 import { sleep } from '../base/clock.ts';
 import type { RedisTarget } from '../config/redis-url.ts';
@@ -13,8 +14,10 @@ import { ShardedPubSub } from './redis-sharded-pubsub.ts';
 const LOG_MAX = 1_000_000;
 const REQUESTS_MAX = 20_000;
 const REQUESTS_AT_ONCE = 32;
-/** A request that nobody waits for any more is kept for so long: clocks are looked at over a network, in milliseconds. */
-const REQUEST_GRACE_MS = 30_000;
+/** A request is worth an answer for so long after its deadline: Redis's clock is known that well, in milliseconds. */
+const REQUEST_GRACE_MS = 1_000;
+/** Whoever serves answers what has been done, and lets others have a turn, at least this often, in milliseconds. */
+const SERVE_SLICE_MS = 20;
 /** In place of a deadline, where the time is not known yet. */
 const NO_DEADLINE = 0;
 /** A Redis that does not answer a QUIT is left without, in milliseconds. */
@@ -193,21 +196,31 @@ export class RedisBus implements Bus {
     while (!this.#closed) {
       try {
         const popped = await queue.blmpop(1, 1, this.#key('requests'), 'LEFT', 'COUNT', REQUESTS_AT_ONCE);
-        const answers: Publication[] = [];
+        let answers: Publication[] = [];
+        let begun = performance.now();
         for (const request of popped?.[1] ?? []) {
           const end = request.indexOf('\n');
           const [id, channel, deadline] = request.slice(0, end).split(' ') as [string, string, string];
           if (this.#isOver(Number(deadline))) continue;
           answers.push({ channel, payload: `${id}\n${handler(request.slice(end + 1))}` });
+          if (performance.now() - begun < SERVE_SLICE_MS) continue;
+          this.#answer(answers);
+          answers = [];
+          await nextTurn();
+          begun = performance.now();
         }
-        if (answers.length > 0) void this.publish(answers).catch(() => {});
+        this.#answer(answers);
       } catch {
         if (!this.#closed) await sleep(100);
       }
     }
   }
 
-  /** Whoever asked has given up long ago. */
+  #answer(answers: readonly Publication[]): void {
+    if (answers.length > 0) void this.publish(answers).catch(() => {});
+  }
+
+  /** Whoever asked has given up. */
   #isOver(deadline: number): boolean {
     const now = this.#clock.now();
     return deadline !== NO_DEADLINE && now !== undefined && deadline + REQUEST_GRACE_MS < now;

@@ -1,10 +1,12 @@
 import type { RedisClient } from './redis-connection.ts';
 
+/** An answer that was longer under way says too little, in milliseconds. */
+const TRUSTED_MS = 500;
 /** Looked at again after this, in milliseconds: another Redis may have taken over, or its clock may have been set. */
 const LOOK_EVERY_MS = 60_000;
 
 /**
- * Redis's clock, which is one for all machines, whatever their own say. Late by what its answer took on the way.
+ * Redis's clock, which is one for all machines, whatever their own say; right to half a second.
  */
 export class RedisClock {
   readonly #redis: RedisClient;
@@ -25,10 +27,13 @@ export class RedisClock {
 
   /** Never rejects: what is known already will do. */
   async look(): Promise<void> {
-    this.#lookedAt = performance.now();
+    const asked = performance.now();
+    this.#lookedAt = asked;
     try {
       const [seconds, microseconds] = await this.#redis.time();
-      this.#offset = Number(seconds) * 1_000 + Number(microseconds) / 1_000 - performance.now();
+      const answered = performance.now();
+      if (answered - asked <= TRUSTED_MS)
+        this.#offset = Number(seconds) * 1_000 + Number(microseconds) / 1_000 - answered;
     } catch {}
   }
 }

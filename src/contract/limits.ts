@@ -21,6 +21,11 @@ export const LIMITS = {
   /** Time in which a request's headers, and all of it, must arrive, in milliseconds. */
   headersMs: 10_000,
   requestMs: 15_000,
+  /** A connection whose client takes nothing of an answer for so long is ended, in milliseconds. */
+  answerMs: 30_000,
+  /** Requests of one user that read the store: how many are answered at once, and how many more wait, at each gateway. */
+  answersAtOnce: 4,
+  requestsWaiting: 60,
   /** Time from the upgrade to the `connect` frame, in milliseconds. */
   connectMs: 5_000,
   /** Time between the server's WebSocket pings, in milliseconds. A socket that misses one whole interval is ended. */

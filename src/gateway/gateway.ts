@@ -126,6 +126,8 @@ export class Gateway implements Service {
       },
       app.callback(),
     );
+    // A client that does not read would keep its answers in memory.
+    this.#server.timeout = LIMITS.answerMs;
     this.#server.on('request', (_, response) => {
       this.#requests++;
       response.once('close', () => {

@@ -229,4 +229,4 @@ export function busSuite(name: string, createBench: () => Promise<BusBench>): vo
   });
 }
 
-export { after, payloads, readAll, until };
+export { after, numbers, payloads, readAll, until };

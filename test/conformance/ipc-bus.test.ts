@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { IpcBroker } from '../../src/bus/ipc-broker.ts';
 import { IpcBus } from '../../src/bus/ipc-bus.ts';
 import type { BrokerItem, BusItem, Link } from '../../src/bus/ipc-items.ts';
 import { settle } from '../support/scripted-bus.ts';
-import { after, type BusBench, busSuite, type Member, payloads, readAll } from './bus-suite.ts';
+import { after, type BusBench, busSuite, type Member, numbers, payloads, readAll } from './bus-suite.ts';
 
 const closing: (() => void)[] = [];
 after(() => {
@@ -53,6 +54,33 @@ test('IPC: what a dead server was asked and did not answer is given to another',
   await other.bus.serve((payload) => `${payload}!`);
   await stuck.die();
   assert.equal(await answer, 'x!');
+});
+
+test('G6 IPC: who serves is given a few requests at once, and none that was given up meanwhile', async () => {
+  const broker = new IpcBroker();
+  const asker = attach(broker);
+  const busy = attach(broker);
+  const given: number[] = [];
+  busy.link.onItems((items) => {
+    for (const item of items) if (item.on === 'request') given.push(item.request);
+  });
+  busy.link.send([{ do: 'serve', ref: 1 }]);
+  const early = numbers(12).map((payload) => asker.bus.request(payload, 60));
+  const late = numbers(4, 12).map((payload) => asker.bus.request(payload, 5_000));
+  const outcomes = await Promise.allSettled(early);
+  assert.ok(outcomes.every(({ status }) => status === 'rejected'));
+  assert.equal(given.length, 8, 'and no more while it answers none');
+  // The broker counts from when it has heard of them.
+  await sleep(100);
+  const served: string[] = [];
+  const other = attach(broker);
+  await other.bus.serve((payload) => {
+    served.push(payload);
+    return payload;
+  });
+  assert.deepEqual(await Promise.all(late), numbers(4, 12));
+  assert.deepEqual(served, numbers(4, 12));
+  for (const request of given) busy.link.send([{ do: 'reply', request, payload: 'late' }]);
 });
 
 test('IPC: the log outlives its reader and its appenders, not the primary: a new one begins anew, and old positions do not hide it', async () => {

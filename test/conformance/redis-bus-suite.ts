@@ -133,6 +133,24 @@ export function redisBusSuite(
     assert.deepEqual(served, ['first', 'second']);
   });
 
+  test(`G6 ${name}: who serves has time for other things between requests that take long`, async () => {
+    const { member } = await bench();
+    const asker = await member();
+    const server = await member();
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    await server.bus.serve((payload) => {
+      const end = performance.now() + 15;
+      while (performance.now() < end);
+      return payload;
+    });
+    const asked = Array.from({ length: 20 }, (_, i) => String(i));
+    const answers = await Promise.all(asked.map((payload) => asker.bus.request(payload, 5_000)));
+    clearInterval(timer);
+    assert.deepEqual(answers, asked);
+    assert.ok(turns >= 5, `${turns} turns in between`);
+  });
+
   test(`G6 ${name}: joining and leaving in one turn leaves no subscription behind`, async () => {
     const { member } = await bench();
     const { bus } = await member();

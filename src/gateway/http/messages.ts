@@ -4,15 +4,19 @@ import { LIMITS } from '../../contract/limits.ts';
 import type { QueryPort, StoredRow, TokenClaims } from '../../core/queries.ts';
 import type { Identity } from '../identities.ts';
 
-/** `POST /get-messages` (rule H6). */
+/**
+ * `POST /get-messages` (rule H6).
+ * @param gone whether nobody waits for the answer any more
+ */
 export async function recent(
   queries: QueryPort,
   { user, claims }: Identity,
   { before, limit = LIMITS.recentMessages }: z.infer<typeof http.recentRequest>,
+  gone: () => boolean,
 ): Promise<z.infer<typeof http.recentAnswer>> {
   const [{ users }, { rows, nextBefore }] = await Promise.all([
     queries.ask('users', { prefix: '', except: user, limit: LIMITS.recentUsers + 1 }, claims),
-    newestRows(queries, user, claims, before, limit),
+    newestRows(queries, user, claims, before, limit, gone),
   ]);
   // Keys are user ids, and may be any text: an object without a prototype has no special ones.
   const conversations: Record<string, z.infer<typeof http.storedMessage>[]> = Object.create(null);
@@ -36,6 +40,7 @@ async function newestRows(
   claims: TokenClaims | undefined,
   before: number | undefined,
   limit: number,
+  gone: () => boolean,
 ): Promise<{ rows: StoredRow[]; nextBefore: number | undefined }> {
   const rows: StoredRow[] = [];
   let units = 0;
@@ -44,7 +49,7 @@ async function newestRows(
     const page = await queries.ask('recent', params, claims);
     for (const row of page.rows) units += row[3].length;
     rows.push(...page.rows);
-    if (!page.more) return { rows, nextBefore: undefined };
+    if (!page.more || gone()) return { rows, nextBefore: undefined };
     from = rows.at(-1)?.[0] as number;
     if (rows.length >= limit || units >= LIMITS.recentUnits) return { rows, nextBefore: from };
   }

@@ -10,6 +10,7 @@ import { docsPage, homePage, STYLE } from './pages.ts';
 import { parseFields } from './parse.ts';
 import { readJsonBody } from './read-body.ts';
 import type { RouteContext } from './route-context.ts';
+import { Turns } from './turns.ts';
 
 /** The paths of the basic contract. */
 export const SEED_PATHS = new Set(['/register', '/login', '/get-messages']);
@@ -27,6 +28,14 @@ export function createRouter(context: RouteContext): Router {
     return identity;
   };
 
+  const turns = new Turns();
+  /** The same for what reads the store, once it is the request's turn. */
+  const identifyInTurn = async (ctx: RouterContext, user: string | undefined): Promise<Identity> => {
+    const identity = await identify(ctx, user);
+    await turns.take(identity.user, ctx.res);
+    return identity;
+  };
+
   router.post('/register', async (ctx) => {
     ctx.body = await register(context, await readJsonBody(ctx.req), ctx.ip);
   });
@@ -38,7 +47,8 @@ export function createRouter(context: RouteContext): Router {
     if (body['user_id'] === undefined || body['user_id'] === null || body['user_id'] === '')
       throw new ParleyError('missing_user');
     const request = parseFields(body, http.recentRequest);
-    ctx.body = await recent(context.queries, await identify(ctx, request.user_id), request);
+    const identity = await identifyInTurn(ctx, request.user_id);
+    ctx.body = await recent(context.queries, identity, request, () => ctx.res.closed);
   });
   router.post('/logout', async (ctx) => {
     // A body is a matter of choice here: `logout` with none is the common call.
@@ -53,16 +63,16 @@ export function createRouter(context: RouteContext): Router {
 
   router.get('/conversations', async (ctx) => {
     const query = parseFields({ ...ctx.query }, http.conversationsQuery);
-    ctx.body = await conversations(context.queries, await identify(ctx, query.user_id), query);
+    ctx.body = await conversations(context.queries, await identifyInTurn(ctx, query.user_id), query);
   });
   router.get('/history', async (ctx) => {
     const query = parseFields({ ...ctx.query }, http.historyQuery);
-    ctx.body = await history(context.queries, await identify(ctx, query.user_id), query);
+    ctx.body = await history(context.queries, await identifyInTurn(ctx, query.user_id), query);
     ctx.type = 'application/json';
   });
   router.get('/users', async (ctx) => {
     const query = parseFields({ ...ctx.query }, http.usersQuery);
-    ctx.body = await users(context.queries, await identify(ctx, query.user_id), query);
+    ctx.body = await users(context.queries, await identifyInTurn(ctx, query.user_id), query);
   });
 
   router.get('/ws', () => {

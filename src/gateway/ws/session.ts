@@ -110,8 +110,9 @@ export class Session implements FeedMember, Watcher {
     const now = this.#context.clock.steady();
     this.#heardAt = now;
     if (isBinary) return this.close('unsupported', new ParleyError('invalid_frame', 'Frames are text.'));
-    const budget = this.#budget?.spend(now) ?? 'ok';
+    const budget = this.#budget?.spend(now, data.length) ?? 'ok';
     if (budget === 'exhausted') return this.#refuseAndClose(new ParleyError('rate_limited'), 'rateLimited');
+    if (budget === 'over-unread') return this.#refuse(new ParleyError('rate_limited'));
     let frame: ClientFrame;
     try {
       frame = parseFrame(data.toString(), this.#full);

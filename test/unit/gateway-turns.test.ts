@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { test } from 'node:test';
+import { LIMITS } from '../../src/contract/limits.ts';
+import { Turns } from '../../src/gateway/http/turns.ts';
+import { settle } from '../support/scripted-bus.ts';
+
+const TAKEN = LIMITS.answersAtOnce + LIMITS.requestsWaiting;
+
+class Answer extends EventEmitter {
+  closed = false;
+  begun = false;
+
+  /** It has left, or its client has. */
+  close(): void {
+    this.closed = true;
+    this.emit('close');
+  }
+}
+
+test('L10: a user has a few answers under way, others wait until one has left, and what is beyond the line is refused', async () => {
+  const turns = new Turns();
+  const take = async (user: string): Promise<Answer> => {
+    const answer = new Answer();
+    void turns.take(user, answer as unknown as ServerResponse).then(() => {
+      answer.begun = true;
+    });
+    await settle();
+    return answer;
+  };
+  const begun = (answers: readonly Answer[]): number => answers.filter((answer) => answer.begun).length;
+  const ann: Answer[] = [];
+  for (let i = 0; i < TAKEN; i++) ann.push(await take('ann'));
+  assert.equal(begun(ann), LIMITS.answersAtOnce);
+  await assert.rejects(turns.take('ann', new Answer() as unknown as ServerResponse), {
+    code: 'rate_limited',
+    retryAfterS: 1,
+  });
+  assert.ok((await take('bob')).begun, 'another user does not wait');
+  // One that waited, and whose client went away, takes no turn from the others.
+  ann[LIMITS.answersAtOnce]?.close();
+  ann[0]?.close();
+  await settle();
+  assert.equal(begun(ann), LIMITS.answersAtOnce + 2);
+  for (const answer of ann) answer.close();
+  await settle();
+  assert.equal(begun(ann), TAKEN);
+  assert.ok((await take('ann')).begun);
+});
