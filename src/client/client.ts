@@ -1,5 +1,6 @@
-import { CLIENT_ID, LIMITS } from '../contract/limits.ts';
+import { LIMITS } from '../contract/limits.ts';
 import { uuidv7Generator } from '../contract/uuidv7.ts';
+import { wrongSend } from './arguments.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { Connection } from './connection.ts';
 import { IS_WELCOME, type StateName } from './connection-state.ts';
@@ -54,6 +55,8 @@ class ParleyClient implements Client {
   readonly #unwatchNetwork: () => void;
   #session: Session | null = null;
   #user: User | null = null;
+  /** What former users still have to write or to forget. A storage that is read before that tells what is no more. */
+  #leaving: Promise<unknown> = Promise.resolve();
   #window = 0;
   /** While the cursor is being read for a `connect`. */
   #reading: AbortController | null = null;
@@ -133,6 +136,7 @@ class ParleyClient implements Client {
 
   async login(userId: string, password: string): Promise<Session> {
     const session = await this.#http.login(userId, password);
+    await this.#leaving;
     if (this.#closed) throw new ClientError('closed');
     this.#begin(session, null);
     this.#emitter.emit('session', { session });
@@ -148,6 +152,7 @@ class ParleyClient implements Client {
     this.#emitter.emit('session', { session: null });
     // An open server has no sessions to end.
     if (session.token !== undefined) await this.#http.logout(session, everywhere);
+    await this.#leaving;
   }
 
   async changePassword(current: string, next: string): Promise<Session> {
@@ -206,19 +211,20 @@ class ParleyClient implements Client {
   }
 
   online(): Promise<void> {
-    const state = this.#connection.state;
-    if (state.name === 'online') return Promise.resolve();
-    if (state.name === 'stopped') return Promise.reject(state.because);
-    if (state.name === 'idle' && this.#reading === null) {
-      return Promise.reject(new ClientError('disconnected'));
-    }
     return new Promise((resolve, reject) => {
-      const off = this.on('state', (now) => {
-        if (now.name === 'online') resolve();
-        else if (now.name === 'stopped') reject(now.because);
-        else if (now.name === 'idle') reject(new ClientError('disconnected'));
-        else return;
-        off();
+      const settled = (): boolean => {
+        const { state } = this;
+        if (state.name === 'online') resolve();
+        // The state is still that of the attempt before.
+        else if (this.#reading !== null) return false;
+        else if (state.name === 'stopped') reject(state.because);
+        else if (state.name === 'idle') reject(new ClientError('disconnected'));
+        else return false;
+        return true;
+      };
+      if (settled()) return;
+      const off = this.on('state', () => {
+        if (settled()) off();
       });
       // No state tells of a connection that was not even begun.
       const reading = this.#reading?.signal;
@@ -316,8 +322,10 @@ class ParleyClient implements Client {
     const user = this.#user;
     this.#user = null;
     this.#signals.reset();
-    user?.outbox.close(because, forget);
-    if (forget) user?.cursors?.forget();
+    if (user === null) return;
+    const outbox = user.outbox.close(because, forget);
+    if (forget) user.cursors?.forget();
+    this.#leaving = Promise.all([this.#leaving, outbox, user.cursors?.idle()]);
   }
 
   /** The outbox stays: the user is about to log in again. */
@@ -381,6 +389,7 @@ class ParleyClient implements Client {
       case 'connected': {
         this.#window = Math.min(LIMITS.unansweredPerSocket, frame.limits.unanswered);
         const place = user.stream.connected(frame);
+        this.#signals.connected(frame.head, place === 'resync');
         if (place === 'resync') this.#emitter.emit('resync', { epoch: frame.epoch, head: frame.head });
         this.#saveCursor(user);
         return place === 'behind' ? 'behind' : 'level';
@@ -412,6 +421,7 @@ class ParleyClient implements Client {
   }
 
   #message(user: User, message: Message): void {
+    this.#signals.exists(message.id);
     if (user.stream.accept(message)) {
       this.#signals.stopped(message.from);
       this.#emitter.emit('message', message);
@@ -420,6 +430,8 @@ class ParleyClient implements Client {
   }
 
   #refusal(user: User, frame: ErrorNotice): void {
+    // The end of the connection, which follows, is told by its state.
+    if (!this.#welcome || endsSession(frame.code)) return;
     const ofSend = user.outbox.refuse(frame);
     if (frame.client_id !== undefined) return;
     if (frame.retryable) this.#signals.refused();
@@ -433,18 +445,4 @@ class ParleyClient implements Client {
   #problem(error: unknown, during: string): void {
     this.#emitter.emit('problem', { error, during });
   }
-}
-
-/** What the server would refuse anyway, told without asking it. */
-function wrongSend(to: string, message: string, clientId: string | undefined): ClientError | null {
-  if (message.length < 1 || message.length > LIMITS.messageUnits || !message.isWellFormed()) {
-    return new ClientError('invalid_message');
-  }
-  if (to.length < 1 || to.length > LIMITS.userIdLookupUnits || !to.isWellFormed()) {
-    return new ClientError('unknown_user');
-  }
-  if (clientId !== undefined && !CLIENT_ID.test(clientId)) {
-    return new ClientError('invalid_frame', 'A clientId has 1 to 64 visible ASCII characters.');
-  }
-  return null;
 }

@@ -73,6 +73,11 @@ export class CursorStore {
     this.#writes.remove(this.#key);
   }
 
+  /** Resolves when nothing waits to be written. */
+  idle(): Promise<void> {
+    return this.#writes.idle();
+  }
+
   #parse(value: string | null | undefined): Cursor | null | 'lost' {
     if (value === null || value === undefined) return null;
     const cursor = parse(value);

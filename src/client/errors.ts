@@ -1,6 +1,7 @@
 import { ERRORS, type ErrorCode, isErrorCode } from '../contract/errors.ts';
 
-const LOCAL = {
+/** The README lists them. */
+export const LOCAL = {
   network: { text: 'The server could not be reached.', retryable: true },
   timeout: { text: 'The server did not answer in time.', retryable: true },
   bad_answer: { text: 'The answer is not one of a Parley server.', retryable: false },

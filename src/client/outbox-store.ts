@@ -19,6 +19,8 @@ export class OutboxStore {
   readonly #prefix: string;
   readonly #writes: WriteBehind;
   readonly #failed: (error: unknown) => void;
+  /** For each `load` that is under way, what was removed since it began: it may have read that before. */
+  readonly #removedSince = new Set<Set<string>>();
 
   /** @param prefix of the keys; nothing else may begin with it */
   constructor(storage: KeyValueStorage, prefix: string, failed: (error: unknown) => void) {
@@ -39,26 +41,42 @@ export class OutboxStore {
   }
 
   remove(clientId: string): void {
+    for (const removed of this.#removedSince) removed.add(clientId);
     this.#writes.remove(this.#prefix + clientId);
+  }
+
+  /** Resolves when nothing waits to be written. */
+  idle(): Promise<void> {
+    return this.#writes.idle();
   }
 
   /**
    * Hands over the entries that are stored, oldest first: at once if the storage is synchronous. After a failure, none.
+   * What this store has removed is none of them, even if a slow storage still has it.
    * @param wanted says which `client_id`s to read at all
    */
   load(wanted: (clientId: string) => boolean, done: (entries: OutboxEntry[]) => void): void {
+    const removed = new Set<string>();
+    this.#removedSince.add(removed);
+    const end = (entries: OutboxEntry[]) => {
+      this.#removedSince.delete(removed);
+      done(entries.filter(({ client_id }) => !removed.has(client_id)));
+    };
     const failed = (error: unknown) => {
       this.#failed(error);
-      done([]);
+      end([]);
     };
     const read = (keys: Iterable<string>) => {
       const mine = [...keys].filter(
-        (key) => key.startsWith(this.#prefix) && wanted(key.slice(this.#prefix.length)),
+        (key) =>
+          key.startsWith(this.#prefix) &&
+          !this.#writes.removes(key) &&
+          wanted(key.slice(this.#prefix.length)),
       );
       for (const key of mine) this.#writes.known(key);
       whenAll(
         mine.map((key) => this.#storage.getItem(key)),
-        (values) => done(this.#parseAll(mine, values)),
+        (values) => end(this.#parseAll(mine, values)),
         failed,
       );
     };
@@ -69,14 +87,17 @@ export class OutboxStore {
     }
   }
 
-  /** Removes every entry of this user, those of other clients too. */
-  clear(): void {
-    this.load(
-      () => true,
-      (entries) => {
-        for (const entry of entries) this.remove(entry.client_id);
-      },
-    );
+  /** Removes every entry of this user, those of other clients too. Resolves when that is done. */
+  clear(): Promise<void> {
+    return new Promise((resolve) => {
+      this.load(
+        () => true,
+        (entries) => {
+          for (const entry of entries) this.remove(entry.client_id);
+          resolve(this.idle());
+        },
+      );
+    });
   }
 
   #parseAll(keys: readonly string[], values: readonly (string | null | undefined)[]): OutboxEntry[] {

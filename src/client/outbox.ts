@@ -85,9 +85,7 @@ export class Outbox {
     }
     // A failed entry that is sent again goes to the end, where the caller sees it happen.
     this.#items.delete(clientId);
-    // Strictly ascending: it is the order of the entries in a storage.
-    const created_at = Math.max(this.#options.clock.now(), this.#lastCreated + 1);
-    this.#lastCreated = created_at;
+    const created_at = this.#stamp();
     const entry: OutboxEntry = { client_id: clientId, to, message, created_at, status: 'queued' };
     const waiter = deferred();
     this.#items.set(clientId, { entry, waiter });
@@ -189,15 +187,13 @@ export class Outbox {
     this.flush();
   }
 
-  /** Lets go of everything in memory. What is stored stays, unless `forget`. */
-  close(because: ClientError, forget = false): void {
+  /** Lets go of everything in memory. What is stored stays, unless `forget`. @returns when the storage is at rest */
+  close(because: ClientError, forget = false): Promise<void> | undefined {
     this.#closed = true;
     this.#cancelPause?.();
     this.#cancelPause = null;
-    if (forget) {
-      for (const clientId of this.#items.keys()) this.#store?.remove(clientId);
-      this.#store?.clear();
-    }
+    if (forget) for (const clientId of this.#items.keys()) this.#store?.remove(clientId);
+    const atRest = forget ? this.#store?.clear() : this.#store?.idle();
     const items = [...this.#items.values()];
     this.#items.clear();
     this.#queued = [];
@@ -206,6 +202,7 @@ export class Outbox {
       this.#options.changed({ kind: 'removed', entry });
       waiter?.reject(because);
     }
+    return atRest;
   }
 
   /** What was stored goes before what has been added while it was being read. */
@@ -215,7 +212,15 @@ export class Outbox {
     const early = [...this.#items];
     this.#items.clear();
     this.#take(entries.filter(({ client_id }) => !early.some(([id]) => id === client_id)));
-    for (const [id, item] of early) this.#items.set(id, item);
+    let newest = entries.at(-1)?.created_at ?? 0;
+    for (const [id, item] of early) {
+      this.#items.set(id, item);
+      // The clock was set back since: with that stamp it would come first after the next reload.
+      if (item.entry.created_at > newest) continue;
+      newest = this.#stamp();
+      item.entry = { ...item.entry, created_at: newest };
+      this.#store?.put(item.entry);
+    }
     this.#rebuildQueue();
     this.flush();
   }
@@ -231,6 +236,12 @@ export class Outbox {
       if (entry.status === 'queued') this.#queued.push(entry.client_id);
       this.#options.changed({ kind: 'added', entry });
     }
+  }
+
+  /** Strictly ascending: it is the order of the entries in a storage. */
+  #stamp(): number {
+    this.#lastCreated = Math.max(this.#options.clock.now(), this.#lastCreated + 1);
+    return this.#lastCreated;
   }
 
   #drop({ entry }: Item): void {

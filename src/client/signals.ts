@@ -1,4 +1,5 @@
 import { LIMITS } from '../contract/limits.ts';
+import { isMessageId, isUserId } from './arguments.ts';
 import { type Clock, elapsedMs } from './clock.ts';
 import type { Emitter } from './emitter.ts';
 import { ClientError } from './errors.ts';
@@ -22,6 +23,8 @@ export class Signals {
   readonly #clock: Clock;
   /** Highest marker of each conversation. Kept until confirmed, for it is durable on the server. */
   readonly #markers = new Map<string, Marker>();
+  /** The newest message that is known to exist; before the first connection, any may. */
+  #newest = Number.POSITIVE_INFINITY;
   /** Whom this client told that its user types, and when. */
   readonly #told = new Map<string, number>();
   readonly #typists = new Map<string, () => void>();
@@ -36,12 +39,33 @@ export class Signals {
   }
 
   markRead(user: string, id: number): void {
+    if (!this.#isUser(user, 'markRead')) return;
+    if (!isMessageId(id)) {
+      this.#wrong(new ClientError('invalid_frame', 'A message id is a positive integer.'), 'markRead');
+      return;
+    }
     if ((this.#markers.get(user)?.id ?? 0) >= id) return;
-    this.#markers.set(user, { id, confirmed: false });
-    this.#send({ type: 'read', with: user, id });
+    const sent = this.#send({ type: 'read', with: user, id });
+    // The server takes it for what there is now. Sent again, it must not count what has come since.
+    this.#markers.set(user, { id: sent ? Math.min(id, this.#newest) : id, confirmed: false });
+  }
+
+  /** A message with this id exists. */
+  exists(id: number): void {
+    this.#newest = Math.max(this.#newest, id);
+  }
+
+  /** The server told its newest message. What it has confirmed in another past (`resync`) is confirmed no more. */
+  connected(head: number, resync: boolean): void {
+    this.#newest = head;
+    for (const [user, marker] of this.#markers) {
+      if (marker.confirmed && resync) this.#markers.delete(user);
+      marker.id = Math.min(marker.id, head);
+    }
   }
 
   typing(to: string): void {
+    if (!this.#isUser(to, 'typing')) return;
     const last = this.#told.get(to);
     if (last !== undefined && elapsedMs(this.#clock, last) < TYPING_EVERY_MS) return;
     if (!this.#send({ type: 'typing', to })) return;
@@ -56,7 +80,7 @@ export class Signals {
   }
 
   watch(users: readonly string[]): void {
-    const set = [...new Set(users)];
+    const set = [...new Set(users)].filter((user) => this.#isUser(user, 'watch'));
     if (set.length > LIMITS.watchedUsers) {
       throw new ClientError('invalid_frame', `At most ${LIMITS.watchedUsers} users can be watched.`);
     }
@@ -90,6 +114,7 @@ export class Signals {
   reset(): void {
     this.lost();
     this.#markers.clear();
+    this.#newest = Number.POSITIVE_INFINITY;
     this.#watched = [];
     this.#watchAnswered = true;
   }
@@ -132,6 +157,17 @@ export class Signals {
     for (const [user, marker] of this.#markers) {
       if (!marker.confirmed) this.#send({ type: 'read', with: user, id: marker.id });
     }
+  }
+
+  /** An id that can be nobody's is passed over: the server would refuse the whole frame, now and after each reconnect. */
+  #isUser(id: string, during: string): boolean {
+    if (isUserId(id)) return true;
+    this.#wrong(new ClientError('unknown_user'), during);
+    return false;
+  }
+
+  #wrong(error: ClientError, during: string): void {
+    this.#emitter.emit('problem', { error, during });
   }
 
   #sendWatch(): void {

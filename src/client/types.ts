@@ -98,7 +98,7 @@ export type ClientEvents = {
   message: Message;
   state: ConnectionState;
   session: SessionChange;
-  /** Someone's read marker moved: the user's own on another device, or the other participant's. */
+  /** Up to where someone has read: the user, here or on another device, or the other participant. */
   read: ReadMark;
   /** `typing: false` comes after 6 s of silence, when their message arrives, or when the connection is lost. */
   typing: { readonly from: string; readonly typing: boolean };
@@ -132,8 +132,9 @@ export interface Client {
   register(userId: string, password: string): Promise<void>;
   login(userId: string, password: string): Promise<Session>;
   /**
-   * Ends the session here, or everywhere, and forgets this user's unsent messages on this device. The session is over
-   * locally even when the request fails (then it rejects, and the token lives on until it expires).
+   * Ends the session here, or everywhere, and forgets this user's unsent messages on this device; resolves when both are
+   * done. The session is over locally even when the request fails (then it rejects, and the token lives on until it
+   * expires).
    */
   logout(options?: { readonly everywhere?: boolean }): Promise<void>;
   /** All other sessions end; this one goes on with a new token. */
@@ -149,7 +150,7 @@ export interface Client {
   connect(): void;
   /** Goes offline. The outbox is kept, and `connect` resumes where it was. */
   disconnect(): void;
-  /** Resolves when the state is `online`; rejects when it becomes `stopped` or `idle`, or `connect` was given up. */
+  /** Resolves when the state is `online`; rejects when it is or becomes `stopped` or `idle`, or `connect` was given up. */
   online(): Promise<void>;
   /** Ends for good. Promises of unanswered sends reject with `closed`; stored entries are sent by the next client. */
   close(): void;
@@ -166,7 +167,12 @@ export interface Client {
   /** Forgets an entry. One that is not failed may have been stored already, or may be yet. */
   discard(clientId: string): void;
 
-  /** Everything of the conversation with `user` up to `id` has been read. Kept and repeated until it is sent. */
+  // `markRead`, `typing` and `watch` pass over what can't be an id, and a `problem` tells.
+
+  /**
+   * Everything of the conversation with `user` up to `id` has been read. Kept and repeated until the server confirms it.
+   * An id above the newest message counts as that one: what comes later stays unread.
+   */
   markRead(user: string, id: number): void;
   /** Call it on every key stroke; a frame goes out every 3 s at most. Nothing happens offline. */
   typing(to: string): void;

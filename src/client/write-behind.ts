@@ -8,11 +8,12 @@ import { isPending, type KeyValueStorage } from './storage.ts';
 export class WriteBehind {
   readonly #storage: KeyValueStorage;
   readonly #failed: (error: unknown) => void;
-  /** Key to value; null removes. */
+  /** Key to value, until it is written; null removes. */
   readonly #wishes = new Map<string, string | null>();
   /** Keys that may be in the storage: removing another needs no write. */
   readonly #present = new Set<string>();
   #writing = false;
+  readonly #whenIdle: (() => void)[] = [];
 
   constructor(storage: KeyValueStorage, failed: (error: unknown) => void) {
     this.#storage = storage;
@@ -33,6 +34,19 @@ export class WriteBehind {
     else this.#wishes.delete(key);
   }
 
+  /** Whether a removal of `key` is on its way: what is read of it meanwhile counts no more. */
+  removes(key: string): boolean {
+    return this.#wishes.get(key) === null;
+  }
+
+  /** Resolves when nothing waits to be written. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#writing) this.#whenIdle.push(resolve);
+      else resolve();
+    });
+  }
+
   #wish(key: string, value: string | null): void {
     this.#wishes.delete(key);
     this.#wishes.set(key, value);
@@ -42,25 +56,30 @@ export class WriteBehind {
   #write(): void {
     this.#writing = true;
     for (const [key, value] of this.#wishes) {
-      this.#wishes.delete(key);
+      const written = () => {
+        if (value === null) this.#present.delete(key);
+        if (this.#wishes.get(key) === value) this.#wishes.delete(key);
+      };
       try {
         const done = this.#store(key, value);
         if (isPending(done)) {
-          done.then(undefined, this.#failed).then(() => this.#write());
+          done.then(undefined, this.#failed).then(() => {
+            written();
+            this.#write();
+          });
           return;
         }
       } catch (error) {
         this.#failed(error);
       }
+      written();
     }
     this.#writing = false;
+    for (const idle of this.#whenIdle.splice(0)) idle();
   }
 
   #store(key: string, value: string | null): unknown {
-    if (value === null) {
-      this.#present.delete(key);
-      return this.#storage.removeItem(key);
-    }
+    if (value === null) return this.#storage.removeItem(key);
     this.#present.add(key);
     return this.#storage.setItem(key, value);
   }

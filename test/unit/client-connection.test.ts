@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ClientOptions, memoryStorage, systemClock } from '../../src/client/index.ts';
+import { type ClientError, type ClientOptions, memoryStorage, systemClock } from '../../src/client/index.ts';
+import type { Closing, ErrorNotice } from '../../src/client/wire.ts';
 import { CLOSE } from '../../src/contract/errors.ts';
 import { startClient } from '../support/fake-transport.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -183,6 +184,49 @@ test('A3: a refused token ends the session and says why; the outbox waits for th
   assert.throws(() => client.connect(), { code: 'no_session' });
 });
 
+test('A3, A5: what the state, the session or a call tells is no problem event', async () => {
+  const said = (code: ErrorNotice['code']): ErrorNotice => ({
+    type: 'error',
+    code,
+    error: code,
+    retryable: false,
+  });
+  const ending = (code: string): Closing => ({
+    type: 'closing',
+    code,
+    error: code,
+    reconnect_after_ms: null,
+  });
+  const problems: string[] = [];
+  const connect = (name: string) => {
+    const started = start();
+    started.client.on('problem', ({ error }) => problems.push(`${name}: ${(error as ClientError).code}`));
+    started.client.connect();
+    return started;
+  };
+  const refused = connect('a refused greeting').transport.last;
+  refused.events.opened();
+  refused.says(said('forbidden'));
+  refused.events.closed(4403, '');
+
+  const expired = connect('an expiry').transport.welcome();
+  expired.says(said('token_expired'), ending('token_expired'));
+  expired.events.closed(4401, '');
+
+  const { client, transport } = connect('a new password');
+  const socket = transport.welcome();
+  transport.fetch = async () => Response.json({ token: 't2' });
+  const changing = client.changePassword('old', 'new');
+  socket.says(said('token_revoked'), ending('token_revoked'));
+  socket.events.closed(4401, '');
+  await changing;
+  assert.equal(client.state.name, 'connecting');
+  assert.deepEqual(problems, []);
+
+  connect('a refused signal').transport.welcome().says(said('invalid_frame'));
+  assert.deepEqual(problems, ['a refused signal: invalid_frame']);
+});
+
 test('a network that goes ends the socket, and one that comes back ends the wait', () => {
   const { client, transport } = start();
   client.connect();
@@ -267,6 +311,46 @@ test('online() rejects when the cursor was still being read and the caller, or t
   await assert.rejects(other.client.conversations(), over);
   assert.equal(await outcome(third), 'token_revoked');
   assert.deepEqual([...transport.sockets, ...other.transport.sockets], []);
+});
+
+test('online() is not about the attempt before: neither while the cursor is read, nor by its late events', async () => {
+  const reads: (() => void)[] = [];
+  const getItem = () => new Promise<null>((resolve) => reads.push(() => resolve(null)));
+  const { client, clock, transport } = start({
+    storage: { ...memoryStorage(), getItem },
+    cursorName: 'here',
+  });
+  const read = () => {
+    reads.shift()?.();
+    return new Promise(setImmediate);
+  };
+  client.connect();
+  await read();
+  transport.last.events.closed(4403, '');
+  client.connect();
+  const afterRefusal = client.online();
+  await read();
+  transport.last.events.closed(1006, '');
+  // "Try now", while the timer of the back-off does the same, and is refused.
+  client.connect();
+  const meanwhile = client.online();
+  clock.advance(500);
+  transport.last.events.closed(4403, '');
+  assert.equal(client.state.name, 'stopped');
+  await read();
+  transport.welcome();
+  await Promise.all([afterRefusal, meanwhile]);
+
+  const inListener = new Promise((resolve) => {
+    client.on('message', () => {
+      client.disconnect();
+      client.connect();
+      resolve(client.online());
+    });
+  });
+  transport.last.says(stored(1));
+  transport.welcome({ head: 1 }).says({ type: 'page', messages: [], upto: 1, more: false });
+  await inListener;
 });
 
 for (const name of ['connecting', 'greeting', 'catching-up', 'online']) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ClientOptions, memoryStorage } from '../../src/client/index.ts';
+import { type ClientOptions, type KeyValueStorage, memoryStorage } from '../../src/client/index.ts';
 import type { ErrorNotice } from '../../src/client/wire.ts';
 import { type FakeSocket, startClient } from '../support/fake-transport.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -36,6 +36,34 @@ const refusal = (code: ErrorNotice['code'], retryable: boolean, client_id?: stri
 });
 
 const tick = () => new Promise(setImmediate);
+
+/** An asynchronous storage. What is asked of it while it is held waits for the release. */
+function slowStorage(entries: Map<string, string>) {
+  const memory = memoryStorage(entries);
+  const gates = { getItem: Promise.resolve(), removeItem: Promise.resolve() };
+  const storage: KeyValueStorage = {
+    getItem: async (key) => {
+      const value = memory.getItem(key);
+      await gates.getItem;
+      return value;
+    },
+    setItem: async (key, value) => memory.setItem(key, value),
+    removeItem: async (key) => {
+      await gates.removeItem;
+      memory.removeItem(key);
+    },
+    keys: async (prefix) => memory.keys(prefix),
+  };
+  const hold = (what: keyof typeof gates): (() => void) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    gates[what] = promise;
+    return resolve;
+  };
+  return { storage, hold };
+}
+
+const PREFIX = 'parley:chat.test/:alice:outbox:';
+const HI = JSON.stringify({ to: 'bob', message: 'hi', at: 1 });
 
 test('M1: a send resolves with the echo, which is delivered too', async () => {
   const { client, online } = start();
@@ -199,6 +227,11 @@ test('what the server would refuse anyway is refused at once', async () => {
   await assert.rejects(client.send('bob', '\ud800'), { code: 'invalid_message' });
   await assert.rejects(client.send('', 'x'), { code: 'unknown_user' });
   await assert.rejects(client.send('bob', 'x', { clientId: 'a b' }), { code: 'invalid_frame' });
+  // From JavaScript anything may come.
+  const send = client.send.bind(client) as (...args: unknown[]) => Promise<unknown>;
+  await assert.rejects(send('bob', 5), { code: 'invalid_message' });
+  await assert.rejects(send(5, 'x'), { code: 'unknown_user' });
+  await assert.rejects(send('bob', 'x', { clientId: 5 }), { code: 'invalid_frame' });
   assert.deepEqual(client.outbox, []);
 });
 
@@ -218,16 +251,7 @@ test('one clientId is one message, however often it is sent', async () => {
 for (const kind of ['synchronous', 'asynchronous'] as const) {
   test(`a reload with a ${kind} storage loses nothing and keeps the order`, async () => {
     const entries = new Map<string, string>();
-    const memory = memoryStorage(entries);
-    const storage =
-      kind === 'synchronous'
-        ? memory
-        : {
-            getItem: async (key: string) => memory.getItem(key),
-            setItem: async (key: string, value: string) => memory.setItem(key, value),
-            removeItem: async (key: string) => memory.removeItem(key),
-            keys: async (prefix: string) => memory.keys(prefix),
-          };
+    const storage = kind === 'synchronous' ? memoryStorage(entries) : slowStorage(entries).storage;
     const before = start({ storage });
     const socket = before.online();
     for (const n of [3, 1, 2]) void before.client.send('bob', `m${n}`, { clientId: `c${n}` });
@@ -259,6 +283,84 @@ for (const kind of ['synchronous', 'asynchronous'] as const) {
     assert.equal(entries.size, 0);
   });
 }
+
+for (const end of ['discarded', 'settled'] as const) {
+  test(`G2: an entry that was ${end} is not taken over again while a slow storage still has it`, async () => {
+    const entries = new Map<string, string>();
+    const { storage, hold } = slowStorage(entries);
+    const { client, online, reconnect } = start({ storage });
+    const socket = online();
+    void client.send('bob', 'hi', { clientId: 'c1' });
+    await tick();
+    hold('removeItem');
+    if (end === 'discarded') client.discard('c1');
+    else socket.says(echo(1, 'c1'));
+    const next = reconnect();
+    await tick();
+    assert.equal(entries.size, 1);
+    assert.deepEqual(sends(next), []);
+    assert.deepEqual(client.outbox, []);
+  });
+}
+
+test('G2: an entry that settles while it is read once more is not taken over again', async () => {
+  const entries = new Map<string, string>();
+  const { storage, hold } = slowStorage(entries);
+  const { client, online, reconnect } = start({ storage });
+  await tick();
+  entries.set(`${PREFIX}c1`, HI);
+  const first = hold('getItem');
+  online();
+  await tick();
+  const second = hold('getItem');
+  const socket = reconnect();
+  await tick();
+  first();
+  await tick();
+  assert.deepEqual(sends(socket), [['c1', 'hi']]);
+  socket.says(echo(1, 'c1'));
+  await tick();
+  second();
+  await tick();
+  assert.equal(entries.size, 0);
+  assert.deepEqual(sends(socket), []);
+  assert.deepEqual(client.outbox, []);
+});
+
+test('what a slow storage has still to forget after a logout is not sent after the next login', async () => {
+  const entries = new Map<string, string>();
+  const { storage, hold } = slowStorage(entries);
+  const { client, transport, online } = start({ storage, session: { user_id: 'alice' } });
+  transport.fetch = async () => Response.json({});
+  void client.send('bob', 'secret', { clientId: 'c1' });
+  await tick();
+  entries.set(`${PREFIX}c2`, HI);
+  const release = hold('removeItem');
+  const done: string[] = [];
+  void client.logout().then(() => done.push('logout'));
+  const login = client.login('alice', 'pw').then(() => done.push('login'));
+  await tick();
+  assert.deepEqual(done, []);
+  release();
+  await login;
+  assert.deepEqual(done, ['logout', 'login']);
+  void client.send('bob', 'after', { clientId: 'c3' });
+  await tick();
+  assert.deepEqual(sends(online()), [['c3', 'after']]);
+  assert.deepEqual([...entries.keys()], [`${PREFIX}c3`]);
+});
+
+test('what is sent while a slow storage is read stays behind what it holds, though the clock was set back', async () => {
+  const entries = new Map([[`${PREFIX}c1`, JSON.stringify({ to: 'bob', message: 'first', at: 3_600_000 })]]);
+  const { client } = start({ storage: slowStorage(entries).storage, clock: new ManualClock(0) });
+  for (const message of ['second', 'third']) void client.send('bob', message);
+  await tick();
+  client.close();
+  assert.deepEqual(
+    start({ storage: memoryStorage(entries) }).client.outbox.map(({ message }) => message),
+    ['first', 'second', 'third'],
+  );
+});
 
 test('a reload after the clock was set back keeps the order', () => {
   const storage = memoryStorage();
@@ -347,11 +449,10 @@ test('a storage that fails costs the survival of a reload, not the sending', asy
 });
 
 test('rubbish in the storage is passed over', () => {
-  const prefix = 'parley:chat.test/:alice:outbox:';
   const entries = new Map(
-    ['', '{', 'null', '{"to":"bob"}', '[]'].map((value, i) => [`${prefix}r${i}`, value] as [string, string]),
+    ['', '{', 'null', '{"to":"bob"}', '[]'].map((value, i) => [`${PREFIX}r${i}`, value] as [string, string]),
   );
-  entries.set(`${prefix}good`, JSON.stringify({ to: 'bob', message: 'hi', at: 1 }));
+  entries.set(`${PREFIX}good`, HI);
   const { client } = start({ storage: memoryStorage(entries) });
   assert.deepEqual(
     client.outbox.map(({ client_id }) => client_id),
@@ -379,4 +480,46 @@ test('logout forgets what was not sent', async () => {
   assert.equal(entries.size, 0);
   assert.equal(client.session, null);
   await assert.rejects(client.send('bob', 'x'), { code: 'no_session' });
+});
+
+test('L5: a lost socket takes with it the room that its unanswered sends had taken', () => {
+  const { client, clock, transport, online } = start();
+  const limits = { message_units: 8_000, frame_bytes: 65_536, unanswered: 2 };
+  let socket = online({ limits });
+  for (const n of [1, 2, 3]) void client.send('bob', 'hi', { clientId: `c${n}` });
+  for (let losses = 0; losses < 3; losses++) {
+    assert.deepEqual(
+      sends(socket).map(([id]) => id),
+      ['c1', 'c2'],
+    );
+    transport.last.events.closed(1006, '');
+    clock.advance(30_000);
+    socket = transport.welcome({ limits });
+  }
+});
+
+test('M5: what was stored in between makes the next pause a short one again', () => {
+  const { client, clock, online } = start();
+  const socket = online();
+  for (const n of [1, 2, 3]) {
+    void client.send('bob', 'hi', { clientId: `c${n}` });
+    socket.take();
+    socket.says(refusal('overloaded', true, `c${n}`));
+    clock.advance(249);
+    assert.deepEqual(sends(socket), []);
+    clock.advance(1);
+    assert.equal(sends(socket).length, 1);
+    socket.says(echo(n, `c${n}`));
+  }
+});
+
+test('logout forgets what other tabs have left, too, and what was beyond the limit', async () => {
+  const storage = memoryStorage();
+  const first = start({ storage });
+  for (const n of [1, 2, 3]) void first.client.send('bob', `m${n}`, { clientId: `c${n}` });
+  first.client.close();
+  const { client } = start({ storage, outboxLimit: 2 });
+  assert.equal(client.outbox.length, 2, 'G6: the others wait in the storage');
+  await client.logout().catch(() => {});
+  assert.deepEqual([...(await storage.keys(''))], []);
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ClientOptions } from '../../src/client/index.ts';
+import type { ClientError, ClientOptions } from '../../src/client/index.ts';
+import type { Connected } from '../../src/client/wire.ts';
 import { startClient } from '../support/fake-transport.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { stored } from '../support/server-frames.ts';
@@ -8,11 +9,11 @@ import { stored } from '../support/server-frames.ts';
 function start(options: Partial<ClientOptions> = {}) {
   const { client, clock, transport } = startClient(options);
   client.connect();
-  const socket = transport.welcome();
-  const reconnect = () => {
+  const socket = transport.welcome({ head: 9 });
+  const reconnect = (frame: Partial<Connected> = { head: 9 }) => {
     transport.last.events.closed(1006, '');
     clock.advance(0);
-    return transport.welcome();
+    return transport.welcome(frame);
   };
   return { client, clock, transport, socket, reconnect };
 }
@@ -72,7 +73,7 @@ test('S2: typing is forgotten after 6 s, with a message, and with the connection
   assert.deepEqual(seen.splice(0), ['bob true']);
   clock.advance(1);
   assert.deepEqual(seen.splice(0), ['bob false']);
-  socket.says({ type: 'typing', from: 'bob' }, { type: 'typing', from: 'carol' }, stored(1));
+  socket.says({ type: 'typing', from: 'bob' }, { type: 'typing', from: 'carol' }, stored(10));
   assert.deepEqual(seen.splice(0), ['bob true', 'carol true', 'bob false']);
   socket.events.closed(1006, '');
   assert.deepEqual(seen, ['carol false']);
@@ -92,6 +93,60 @@ test('S1: a read marker only moves forward, and is repeated after a reconnect un
     { type: 'read', user: 'carol', with: 'alice', id: 9 },
   );
   assert.deepEqual(reconnect().take(), [{ type: 'read', with: 'carol', id: 7 }]);
+});
+
+test('S1: a marker above the newest message is sent again without what has come since', () => {
+  const { client, socket, reconnect } = start();
+  const read = (user: string, id: number) => ({ type: 'read', with: user, id });
+  const beyond = Number.MAX_SAFE_INTEGER;
+  client.markRead('bob', beyond);
+  client.markRead('carol', beyond);
+  socket.says({ type: 'read', user: 'alice', with: 'bob', id: 9 }, stored(10));
+  client.markRead('dave', beyond);
+  assert.deepEqual(socket.take(), [read('bob', beyond), read('carol', beyond), read('dave', beyond)]);
+  const next = reconnect({ head: 12 });
+  assert.deepEqual(next.take(), [read('carol', 9), read('dave', 10)]);
+  client.markRead('bob', 12);
+  assert.deepEqual(next.take(), [read('bob', 12)]);
+  next.says({ type: 'read', user: 'alice', with: 'bob', id: 12 });
+  // A restored backup has no such marker, nor such messages.
+  const restored = reconnect({ epoch: 'e2', head: 5, resync: true });
+  assert.deepEqual(restored.take(), [read('carol', 5), read('dave', 5)]);
+  client.markRead('bob', 5);
+  assert.deepEqual(restored.take(), [read('bob', 5)]);
+});
+
+test('S1: a marker from before the first connection goes no higher than its head', () => {
+  const { client, transport } = startClient();
+  client.markRead('bob', 7);
+  client.markRead('carol', Number.MAX_SAFE_INTEGER);
+  client.connect();
+  assert.deepEqual(transport.welcome({ head: 9 }).take(), [
+    { type: 'read', with: 'bob', id: 7 },
+    { type: 'read', with: 'carol', id: 9 },
+  ]);
+});
+
+test("what can't be an id is passed over, not sent at every reconnect, and a problem tells", () => {
+  const { client, socket, reconnect } = start();
+  const problems: string[] = [];
+  client.on('problem', ({ error, during }) => problems.push(`${during}: ${(error as ClientError).code}`));
+  client.watch(['bob', '', 'x'.repeat(257)]);
+  client.typing('\ud800');
+  client.markRead('', 3);
+  for (const id of [-1, 1.5, Number.NaN, 2 ** 53, '3' as unknown as number]) client.markRead('bob', id);
+  // Nothing of it has been read.
+  client.markRead('bob', 0);
+  const watch = [{ type: 'watch', users: ['bob'] }];
+  assert.deepEqual(socket.take(), watch);
+  assert.deepEqual(reconnect().take(), watch);
+  assert.deepEqual(problems, [
+    'watch: unknown_user',
+    'watch: unknown_user',
+    'typing: unknown_user',
+    'markRead: unknown_user',
+    ...Array<string>(5).fill('markRead: invalid_frame'),
+  ]);
 });
 
 test('S1: read markers of every side are events', () => {
