@@ -40,6 +40,15 @@ test('A3 tokens: an expired one is told apart', async () => {
   assert.equal(await refusal(token), 'token_expired');
 });
 
+test('G9, A3 tokens: one that was verified before expires all the same', async (t) => {
+  const { token, claims } = await tokens.issue('ann', 0);
+  assert.deepEqual(await tokens.verify(token), claims);
+  t.mock.timers.enable({ apis: ['Date'], now: claims.expiresAt * 1000 - 1 });
+  assert.equal(await refusal(token), 'none');
+  t.mock.timers.tick(1);
+  assert.equal(await refusal(token), 'token_expired');
+});
+
 const forged: readonly (readonly [why: string, token: () => string | Promise<string>])[] = [
   ['nothing', () => ''],
   ['no token', () => 'a.b.c'],

@@ -154,3 +154,96 @@ test("G5: a gateway that stood still does not take its own silence for the write
   sender.submit(command, (outcome) => outcomes.push(outcome));
   assert.deepEqual(outcomes, []);
 });
+
+test('G6: more commands than may be unsettled, or more text, are refused as overloaded, and taken in again when there is room', async (t) => {
+  for (const [text, count] of [
+    ['x', 20_000],
+    ['x'.repeat(64 * 1024), 512],
+  ] as const) {
+    const { port, sender, entries } = await bench(t);
+    const outcomes: Outcome[] = [];
+    const submit = (): void => sender.submit({ ...command, text }, (outcome) => outcomes.push(outcome));
+    for (let i = 0; i < count; i++) submit();
+    assert.equal(outcomes.length, 0);
+    submit();
+    assert.deepEqual(outcomes.splice(0), [{ kind: 'refused', code: 'overloaded' }]);
+    assert.equal(sender.unsettled, count);
+    await settle();
+    for (const { seq, commands } of entries()) {
+      assert.ok(commands.length <= 500, 'an entry is bounded');
+      await port.publish([{ channel: 'g:g1', payload: JSON.stringify({ seq, outcomes: [] }) }]);
+    }
+    port.deliver();
+    assert.ok(outcomes.length > 0 && outcomes.every(({ kind }) => kind === 'done'));
+    assert.equal(sender.unsettled, count - outcomes.length);
+    outcomes.length = 0;
+    submit();
+    assert.equal(outcomes.length, 0, 'there is room');
+  }
+});
+
+test('G6: what has no answer after 30 s is refused as unavailable, whether the log has it or the bus is away; from 4 s on it is trouble', async (t) => {
+  for (const away of [false, true]) {
+    const { port, clock, sender } = await bench(t);
+    if (away) port.append = () => new Promise(() => {});
+    const outcomes: Outcome[] = [];
+    // With the bus away, the appends that may be under way at once are, and the third command is in no batch.
+    for (let i = 0; i < 3; i++) {
+      sender.submit(command, (outcome) => outcomes.push(outcome));
+      await settle();
+      clock.advance(4);
+      await settle();
+    }
+    assert.equal(sender.trouble, undefined);
+    clock.advance(4_500);
+    assert.match(sender.trouble ?? '', /sends have waited for \d s/);
+    clock.advance(25_000);
+    assert.equal(outcomes.length, 0);
+    clock.advance(1_500);
+    assert.deepEqual(outcomes, Array(3).fill({ kind: 'refused', code: 'unavailable' }));
+    assert.equal(sender.unsettled, 0);
+    outcomes.length = 0;
+    port.append = async () => {};
+    sender.submit(command, (outcome) => outcomes.push(outcome));
+    clock.advance(100);
+    assert.equal(outcomes.length, 0);
+    assert.equal(sender.unsettled, 1, 'nothing of them is counted any more');
+  }
+});
+
+test('G10: what is in no batch yet counts as waiting, too', async (t) => {
+  const { port, clock, sender } = await bench(t);
+  port.append = () => new Promise(() => {});
+  // Both appends that may be under way hang, though what they carried has been answered.
+  for (const seq of [1, 2]) {
+    sender.sendCanary();
+    await port.publish([{ channel: 'g:g1', payload: JSON.stringify({ seq, outcomes: [] }) }]);
+  }
+  port.deliver();
+  sender.submit(command, () => {});
+  await settle();
+  assert.equal(sender.trouble, undefined);
+  clock.advance(4_500);
+  assert.match(sender.trouble ?? '', /sends have waited/);
+});
+
+test('G1: while the writer says that it can not commit, new commands are refused at once; those under way wait for it', async (t) => {
+  const { port, sender, entries } = await bench(t);
+  const outcomes: Outcome[] = [];
+  const submit = (): void => sender.submit(command, (outcome) => outcomes.push(outcome));
+  submit();
+  await settle();
+  sender.heard(false);
+  submit();
+  assert.deepEqual(outcomes.splice(0), [{ kind: 'refused', code: 'unavailable' }]);
+  await settle();
+  assert.equal(entries().length, 1);
+  sender.heard(true);
+  submit();
+  assert.equal(outcomes.length, 0);
+  await port.publish([
+    { channel: 'g:g1', payload: JSON.stringify({ seq: entries()[0]?.seq, outcomes: [] }) },
+  ]);
+  port.deliver();
+  assert.deepEqual(outcomes, [{ kind: 'done' }]);
+});

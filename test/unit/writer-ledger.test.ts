@@ -322,3 +322,23 @@ test('G9: an ended token is kept for long after it expired: a clock set wrong fo
   new Ledger(db, () => {}).commitCanary();
   assert.deepEqual(db.prepare('SELECT token_id FROM ended_tokens').pluck().all(), ['expired a week ago']);
 });
+
+test('A5, G9 logout everywhere: is told for the sockets that hold the tokens, and one that comes again late brings none back to life', async () => {
+  const { ledger, path } = await bench();
+  const everywhere = (version: number) => ({ kind: 'logout-everywhere', user: 'ann', version }) as const;
+  const { committed } = commit(ledger, [everywhere(0)]);
+  assert.deepEqual(committed.ended, [{ user: 'ann', version: 1, tokenId: undefined }]);
+  commit(ledger, [everywhere(1), everywhere(0)]);
+  const state = (version: number): string =>
+    onDisk(path, (reader) => reader.tokenState({ user: 'ann', tokenId: 'id', version }));
+  assert.deepEqual([state(1), state(2)], ['revoked', 'valid']);
+});
+
+test('G9 conversations: ids with spaces in them are not mixed up: nobody reads what two others write', async () => {
+  const { ledger, path } = await bench();
+  commit(ledger, [register('a'), register('b c'), register('a b'), register('c')]);
+  commit(ledger, [send('a b', 'c', 'one', 'c1'), send('a', 'b c', 'two', 'c1')]);
+  const history = (user: string, peer: string): number =>
+    onDisk(path, (reader) => reader.history({ user, peer, limit: 9 }).frames.length);
+  assert.deepEqual([history('a b', 'c'), history('a', 'b c')], [1, 1]);
+});

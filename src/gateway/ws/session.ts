@@ -191,7 +191,8 @@ export class Session implements FeedMember, Watcher {
   /** The echo comes through the feed; here come the other answers. */
   #settle(outcome: Outcome, clientId: string | undefined): void {
     this.#unanswered--;
-    if (outcome.kind === 'repeat') this.#write([outcome.frame]);
+    // An id that was made here is repeated by nobody but the gateway itself, which asks again after a gap.
+    if (outcome.kind === 'repeat' && clientId !== undefined) this.#write([outcome.frame]);
     if (outcome.kind === 'refused') this.#refuse(new ParleyError(outcome.code), clientId);
     if (this.#unanswered === 0) this.#onIdle?.();
   }

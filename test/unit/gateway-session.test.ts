@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { WebSocket } from 'ws';
+import { CLOSE } from '../../src/contract/errors.ts';
+import { LIMITS } from '../../src/contract/limits.ts';
+import type { Command, Outcome } from '../../src/core/commands.ts';
+import type { CatchUpPage, QueryPort, TokenClaims } from '../../src/core/queries.ts';
+import { Feeds } from '../../src/gateway/feeds.ts';
+import { Session } from '../../src/gateway/ws/session.ts';
+import type { SessionContext } from '../../src/gateway/ws/session-context.ts';
+import { FakeClient } from '../support/gateway-bench.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { ScriptedBus, settle } from '../support/scripted-bus.ts';
+
+const PAGE: CatchUpPage = {
+  epoch: 'e',
+  user: 'known',
+  tokens: [],
+  ids: [],
+  frames: [],
+  upto: 0,
+  head: 0,
+  more: false,
+};
+
+const REPEAT = '{"type":"message","id":1,"repeat":true}';
+
+/** A session of ann's, and what is left of it elsewhere. Its token lives for `tokenS` seconds. */
+async function bench({
+  since,
+  page = PAGE,
+  tokenS = 3_600,
+  frames = 0,
+}: {
+  since?: number;
+  page?: CatchUpPage;
+  tokenS?: number;
+  /** Sent before the connect. */
+  frames?: number;
+} = {}) {
+  const clock = new ManualClock();
+  const port = new ScriptedBus().port();
+  let sockets = 0;
+  const queries: QueryPort = { ask: (async () => page) as QueryPort['ask'] };
+  const feeds = new Feeds(port, queries, { event() {}, repaired() {} });
+  const claims: TokenClaims = {
+    user: 'ann',
+    tokenId: 'id',
+    version: 0,
+    expiresAt: clock.now() / 1000 + tokenS,
+  };
+  const overflows: string[] = [];
+  const context = {
+    clock,
+    identities: { identify: async () => ({ user: 'ann', claims }) },
+    feeds,
+    queries,
+    presence: {
+      sockets: () => sockets,
+      change: (_: string, by: number) => {
+        sockets += by;
+      },
+      unwatch() {},
+    },
+    writes: { hold() {} },
+    commands: {
+      submit: (_: Command, settle: (outcome: Outcome) => void) => settle({ kind: 'repeat', frame: REPEAT }),
+    },
+    rateLimits: true,
+    accepted() {},
+    nextClientId: () => 'ours',
+    draining: false,
+    opened() {},
+    delivered() {},
+    refused() {},
+    ended() {},
+    overflowed: (kind: string) => overflows.push(kind),
+  } as unknown as SessionContext;
+  const client = new FakeClient('ann', since);
+  const session = new Session(client.ws as unknown as WebSocket, client.ws._socket, true, claims, context);
+  let pings = 0;
+  client.ws.ping = () => pings++;
+  for (let i = 0; i < frames; i++) client.send({ type: 'ping' });
+  client.connect();
+  await settle();
+  /** A heartbeat interval passes. */
+  const beat = async (): Promise<void> => {
+    clock.advance(LIMITS.heartbeatMs);
+    session.heartbeat(clock.steady());
+    await settle();
+  };
+  const errors = (): unknown[] =>
+    client.ws.frames.filter(({ type }) => type === 'error').map(({ code }) => code);
+  return {
+    clock,
+    client,
+    session,
+    beat,
+    errors,
+    overflows,
+    pings: () => pings,
+    /** What other parts of the gateway still know of the socket. */
+    left: () => ({ sockets, members: feeds.sockets('ann'), channels: port.channels }),
+  };
+}
+
+const NOTHING = { sockets: 0, members: 0, channels: [] };
+
+test('K1: a socket whose peer is silent is pinged at 25 and 50 s, ended at 75, and leaves nothing behind', async () => {
+  const { client, beat, pings, left } = await bench();
+  await beat();
+  await beat();
+  assert.equal(pings(), 2);
+  assert.equal(client.open, true);
+  await beat();
+  assert.equal(client.ws.closed, 1006);
+  assert.deepEqual(left(), NOTHING);
+});
+
+for (const [what, live] of [
+  ['answers pings', (client: FakeClient) => client.ws.emit('pong')],
+  ['sends frames', (client: FakeClient) => client.send({ type: 'ping' })],
+] as const) {
+  test(`K1: a socket whose peer ${what} stays`, async () => {
+    const { client, clock, session } = await bench();
+    for (let passed = 0; passed < 200_000; passed += 5_000) {
+      clock.advance(5_000);
+      if (passed % 20_000 === 0) live(client);
+      session.heartbeat(clock.steady());
+    }
+    await settle();
+    assert.equal(client.open, true);
+  });
+}
+
+test('G9, A3: a live socket ends with its token, to the second, and says why', async () => {
+  const { client, clock, beat, errors, left } = await bench({ tokenS: 60 });
+  for (let i = 0; i < 2; i++) {
+    client.send({ type: 'ping' });
+    await beat();
+  }
+  clock.advance(9_900);
+  client.send({ type: 'ping' });
+  assert.equal(client.open, true, 'not before');
+  clock.advance(200);
+  await settle();
+  assert.deepEqual(errors(), ['token_expired']);
+  assert.equal(client.ws.closed, CLOSE.unauthorized.code);
+  assert.deepEqual(left(), NOTHING);
+});
+
+test('L6: a socket with more than 1 MiB unsent is closed with 4431, one with as much is not', async () => {
+  const { client, session, overflows } = await bench();
+  let unsent: number = LIMITS.unsentBytes;
+  Object.defineProperty(client.ws, 'bufferedAmount', { get: () => unsent });
+  session.signal('{"type":"typing","from":"bob"}');
+  assert.equal(client.open, true);
+  unsent++;
+  session.signal('{"type":"typing","from":"bob"}');
+  assert.equal(client.ws.closed, CLOSE.slowConsumer.code);
+  assert.deepEqual(overflows, ['unsent']);
+});
+
+test('G6: a peer that does not answer the close is dropped after 5 s; one that does is let be', async () => {
+  for (const answers of [false, true]) {
+    const { client, clock, session } = await bench();
+    let dropped = 0;
+    client.ws.terminate = () => dropped++;
+    client.ws.close = () => {
+      if (answers) setImmediate(() => client.ws.emit('close'));
+    };
+    session.revoked();
+    await settle();
+    clock.advance(4_900);
+    assert.equal(dropped, 0);
+    clock.advance(200);
+    assert.equal(dropped, answers ? 0 : 1);
+  }
+});
+
+test('S3, G6: a socket that closes while it is catching up is not counted any more', async () => {
+  const { client, left } = await bench({
+    since: 0,
+    page: { ...PAGE, ids: [1], frames: ['{}'], upto: 1, head: 9, more: true },
+  });
+  assert.equal(left().sockets, 1);
+  client.ws.close(1000);
+  await settle();
+  assert.deepEqual(left(), NOTHING);
+});
+
+test('M3, M4: a repeat is told to a client that chose the client_id, and not where the gateway did', async () => {
+  const { client } = await bench();
+  const repeats = (): number => client.ws.frames.filter(({ repeat }) => repeat === true).length;
+  client.send({ type: 'message', to: 'bob', message: 'hi' });
+  assert.equal(repeats(), 0);
+  client.send({ type: 'message', to: 'bob', message: 'hi', client_id: 'c1' });
+  assert.equal(repeats(), 1);
+});
+
+test('B4, K3: a connect beyond the rate is refused for that: 4429, and the client is told when to come back', async () => {
+  const { client, errors } = await bench({ frames: LIMITS.framesBurst });
+  assert.equal(errors().at(-1), 'rate_limited');
+  assert.equal(client.ws.closed, CLOSE.rateLimited.code);
+  const closing = client.ws.frames.at(-1);
+  assert.deepEqual([closing?.type, typeof closing?.['reconnect_after_ms']], ['closing', 'number']);
+});

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CHANNELS } from '../../src/bus/channels.ts';
+import type { Publication } from '../../src/core/bus.ts';
+import type { Beat } from '../../src/core/events.ts';
+import { Announcer } from '../../src/writer/announcer.ts';
+import type { Committed, StoredMessage } from '../../src/writer/ledger.ts';
+import { ScriptedBus, settle } from '../support/scripted-bus.ts';
+
+const message = (id: number, from = 'ann', to = 'bob'): StoredMessage => ({
+  id,
+  from,
+  to,
+  frame: `{"id":${id}}`,
+  at: 0,
+});
+const committed = (messages: StoredMessage[], ended: Committed['ended'] = []): Committed => ({
+  messages,
+  signals: [],
+  ended,
+  results: [],
+});
+
+/** An announcer on a bus that takes a publication when the test says so. */
+function bench() {
+  const port = new ScriptedBus().port();
+  const published: (readonly Publication[])[] = [];
+  const waiting: PromiseWithResolvers<void>[] = [];
+  port.publish = (publications) => {
+    published.push(publications);
+    const taken = Promise.withResolvers<void>();
+    waiting.push(taken);
+    return taken.promise;
+  };
+  const announcer = new Announcer(port, 'epoch', 0);
+  /** The oldest publication is taken, or fails. */
+  const take = async (error?: Error): Promise<void> => {
+    const taken = waiting.shift();
+    if (error) taken?.reject(error);
+    else taken?.resolve();
+    await settle();
+  };
+  /** The next beat that is heard. */
+  const beat = async (): Promise<Beat | undefined> => {
+    published.length = 0;
+    announcer.beat({ ok: true });
+    const payload = published.flat().find(({ channel }) => channel === CHANNELS.beat)?.payload;
+    await take();
+    return payload === undefined ? undefined : JSON.parse(payload);
+  };
+  return { announcer, published, take, beat };
+}
+
+test('G6: one publication is under way at a time, and whoever announces the next waits: a slow bus does not fill memory', async () => {
+  const { announcer, published, take } = bench();
+  const announced: number[] = [];
+  void (async () => {
+    for (const id of [1, 2, 3]) {
+      await announcer.announce(committed([message(id)]));
+      announced.push(id);
+    }
+  })();
+  await settle();
+  assert.equal(published.length, 1);
+  assert.deepEqual(announced, [1]);
+  await take();
+  assert.equal(published.length, 2);
+  assert.deepEqual(announced, [1, 2]);
+});
+
+test('G6: one beat waits for a bus that is away; it is not followed by those that fell due meanwhile', async () => {
+  const { announcer, published, take } = bench();
+  for (let i = 0; i < 5; i++) announcer.beat({ ok: true });
+  assert.equal(published.length, 1);
+  await take();
+  announcer.beat({ ok: true });
+  assert.equal(published.length, 2);
+});
+
+test('G5, G9 beats: name who got messages and whose tokens ended since the one before, each once', async () => {
+  const { announcer, take, beat } = bench();
+  await announcer.announce(
+    committed([message(7), message(8, 'bob', 'cat')], [{ user: 'dan', version: 1, tokenId: undefined }]),
+  );
+  await take();
+  const first = await beat();
+  assert.deepEqual(first?.heads, [
+    ['ann', 7],
+    ['bob', 8],
+    ['cat', 8],
+  ]);
+  assert.deepEqual(first?.revoked, ['dan']);
+  const second = await beat();
+  assert.deepEqual([second?.heads, second?.revoked], [[], []]);
+  assert.deepEqual([second?.term, second?.seq], [first?.term, (first?.seq as number) + 1]);
+});
+
+test('G6 beats: a thousand users make one, so that none grows beyond that', async () => {
+  const { announcer, published, take } = bench();
+  await announcer.announce(
+    committed(Array.from({ length: 500 }, (_, i) => message(i + 1, `a${i}`, `b${i}`))),
+  );
+  await take();
+  assert.deepEqual(published.flat().filter(({ channel }) => channel === CHANNELS.beat).length, 1);
+});
+
+test('G5 beats: after a publication that failed they begin a new term, at its first', async () => {
+  const { announcer, take, beat } = bench();
+  const before = await beat();
+  await announcer.announce(committed([message(1)]));
+  await take(new Error('the connection is lost'));
+  const next = await beat();
+  assert.notEqual(next?.term, before?.term);
+  assert.equal(next?.seq, 1);
+});
+
+test('B6: a message to oneself is in one event, once', async () => {
+  const { announcer, published } = bench();
+  void announcer.announce(committed([message(1, 'ann', 'ann')]));
+  await settle();
+  assert.deepEqual(published.flat(), [{ channel: CHANNELS.user('ann'), payload: 'm 0 0 1\n{"id":1}' }]);
+});
