@@ -2,6 +2,8 @@ import cluster from 'node:cluster';
 import { enableCompileCache, flushCompileCache } from 'node:module';
 import { COMPILE_CACHE, checkRuntime } from './config/runtime.ts';
 
+// Whatever this process and its workers make, the database first, holds secrets: it is for their own user alone.
+process.umask(0o077);
 checkRuntime();
 enableCompileCache(COMPILE_CACHE);
 // Imported late: the rest needs the Node version that was just checked.

@@ -1,15 +1,18 @@
+import type { AttemptCounter } from '../auth/attempts.ts';
 import { IpcBus } from '../bus/ipc-bus.ts';
 import type { BrokerItem, BusItem, Link } from '../bus/ipc-items.ts';
-import type { RedisClient } from '../bus/redis-connection.ts';
 import type { Config } from '../config/config.ts';
 import type { Bus } from '../core/bus.ts';
 import type { Leaser } from '../core/lease.ts';
 import { FileLeaser, FileLock } from '../db/file-lock.ts';
+import type { Logger } from '../ops/logger.ts';
 
 export type ConnectedBus = {
   readonly bus: Bus;
-  /** Where login limits are counted: in Redis, or (empty) in the worker's memory. */
-  readonly limitsStore: { redis?: RedisClient; keyPrefix?: string };
+  /** Why Redis does not do what it is asked; undefined if it does, or there is none. */
+  readonly trouble: string | undefined;
+  /** Counts attempts at logins for the whole cluster; undefined where a node is alone. */
+  readonly attempts: AttemptCounter | undefined;
   leaser(databasePath: string, holder: string): Leaser;
   /** What keeps a database from being restored, or used alone, while stores share it; where the lease does not. */
   lock(databasePath: string): FileLock | undefined;
@@ -21,25 +24,36 @@ export async function connectBus(
   config: Config,
   name: string,
   link: Link<BusItem, BrokerItem>,
+  log: Logger,
 ): Promise<ConnectedBus> {
+  const onUnreadable = (channel: string, err: unknown): void =>
+    log.warn(
+      { event: 'publication_unreadable', channel, err },
+      'a publication could not be read, perhaps of another version: passed over, as others like it will be',
+    );
   if (config.bus.kind === 'ipc') {
-    const bus = new IpcBus(link);
+    const bus = new IpcBus(link, onUnreadable);
     return {
       bus,
-      limitsStore: {},
+      trouble: undefined,
+      attempts: undefined,
       leaser: (path) => new FileLeaser(path),
       lock: () => undefined,
       close: () => bus.close(),
     };
   }
+  const { RedisAttempts } = await import('../auth/redis-attempts.ts');
   const { RedisBus } = await import('../bus/redis-bus.ts');
   const { keyPrefix } = await import('../bus/redis-connection.ts');
   const { RedisLeaser } = await import('../bus/redis-lease.ts');
   const target = config.bus.redis;
-  const bus = new RedisBus(target, name);
+  const bus = new RedisBus(target, name, onUnreadable);
   return {
     bus,
-    limitsStore: { redis: bus.redis, keyPrefix: keyPrefix(target) },
+    get trouble() {
+      return bus.trouble;
+    },
+    attempts: new RedisAttempts(bus.redis, keyPrefix(target)),
     leaser: (_, holder) => new RedisLeaser(bus.redis, keyPrefix(target), holder),
     lock: (path) => new FileLock(path, 'shared'),
     close: () => bus.close(),

@@ -16,6 +16,8 @@ export type BackupMade = { readonly pages: number; readonly database: string };
 export type AdminParts = {
   readonly metrics: PrimaryMetrics;
   readonly sum: Pick<MetricsSum<object>, 'text'>;
+  /** Whether requests are answered only if they call this machine `localhost` or by an address. */
+  readonly localNamesOnly: boolean;
   state(): NodeState;
   /** What the cluster page shows; of its samples, those after `after`. */
   cluster(after: number): ClusterAnswer;
@@ -31,6 +33,7 @@ export type AdminParts = {
 export function createAdminServer({
   metrics,
   sum,
+  localNamesOnly,
   state,
   cluster,
   backUp,
@@ -73,5 +76,5 @@ export function createAdminServer({
       },
     ],
   ]);
-  return new AdminServer(routes, onError);
+  return new AdminServer(routes, localNamesOnly, onError);
 }

@@ -10,23 +10,25 @@ export async function backUp(
   file: string | undefined,
 ): Promise<void> {
   if (file === undefined) fail('usage: npm run backup -- <file>');
-  const { admin, database } = readConfigOrFail(environment);
-  const url = new URL(`http://${admin.host}:${admin.port}/backup`);
-  url.searchParams.set('file', path.resolve(file));
+  const {
+    admin: { host, port },
+    database,
+  } = readConfigOrFail(environment);
+  const query = new URLSearchParams({ file: path.resolve(file) });
   // Several servers on one machine are common, and only one has the default port: it must not be taken for the one meant.
-  if (environment['DATABASE_PATH']?.trim()) url.searchParams.set('database', database.path);
-  const { ok, body } = await post(url).catch((error: NodeJS.ErrnoException) =>
-    // Of a name with several addresses, the errors come together.
-    error.syscall === 'connect' || error.syscall === 'getaddrinfo' || error instanceof AggregateError
-      ? fail(
-          `no Parley answers at ADMIN_PORT ${admin.port}: the back-up is made by the running server (one that is stopped has its file to copy).`,
-        )
-      : fail(
-          `the server at ADMIN_PORT ${admin.port} ended before the back-up was whole (${error.message}): ask again when it is back.`,
-        ),
+  if (environment['DATABASE_PATH']?.trim()) query.set('database', database.path);
+  const { ok, body } = await post({ host, port, path: `/backup?${query}` }).catch(
+    (error: NodeJS.ErrnoException) =>
+      // Of a name with several addresses, the errors come together.
+      error.syscall === 'connect' || error.syscall === 'getaddrinfo' || error instanceof AggregateError
+        ? fail(
+            `no Parley answers at ADMIN_PORT ${port}: the back-up is made by the running server (one that is stopped has its file to copy).`,
+          )
+        : fail(
+            `the server at ADMIN_PORT ${port} ended before the back-up was whole (${error.message}): ask again when it is back.`,
+          ),
   );
-  const answer =
-    parse(body) ?? fail(`what answers at ADMIN_PORT ${admin.port} is no Parley: set ADMIN_PORT.`);
+  const answer = parse(body) ?? fail(`what answers at ADMIN_PORT ${port} is no Parley: set ADMIN_PORT.`);
   if (!ok) fail(String(answer.error));
   process.stdout.write(`${answer.file}: ${answer.pages} pages of ${answer.database}\n`);
 }
@@ -34,8 +36,12 @@ export async function backUp(
 type Answer = { file?: string; pages?: number; database?: string; error?: string };
 
 /** Not with fetch(): that gives up after five minutes without an answer, and a large database takes longer. */
-async function post(url: URL): Promise<{ ok: boolean; body: string }> {
-  const request = http.request(url, { method: 'POST' }).end();
+async function post(where: {
+  host: string;
+  port: number;
+  path: string;
+}): Promise<{ ok: boolean; body: string }> {
+  const request = http.request({ ...where, method: 'POST' }).end();
   const [response] = (await once(request, 'response')) as [IncomingMessage];
   return { ok: response.statusCode === 200, body: await text(response) };
 }

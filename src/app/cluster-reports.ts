@@ -2,7 +2,7 @@ import { systemClock } from '../base/clock.ts';
 import type { Service } from '../base/life-cycle.ts';
 import { CHANNELS } from '../bus/channels.ts';
 import type { Bus } from '../core/bus.ts';
-import type { Beat } from '../core/events.ts';
+import { decodeBeat } from '../core/events.ts';
 import { BeatMonitor } from '../gateway/beat-monitor.ts';
 import { type ClusterAnswer, ClusterView } from '../ops/cluster-view.ts';
 import type { NodeSummary } from '../ops/node-summary.ts';
@@ -35,7 +35,10 @@ export class ClusterReports implements Service {
       const summary = JSON.parse(payload) as NodeSummary;
       if (summary.node !== this.#node) this.#view.hear(summary);
     });
-    listen(CHANNELS.beat, (payload) => this.#beats.hear(JSON.parse(payload) as Beat));
+    listen(CHANNELS.beat, (payload) => {
+      const beat = decodeBeat(payload);
+      if (beat !== undefined) this.#beats.hear(beat);
+    });
     this.#timer = setInterval(() => void this.#tell(), TELL_EVERY_MS);
     await this.#tell();
   }

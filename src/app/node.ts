@@ -1,8 +1,10 @@
 import cluster from 'node:cluster';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { MemoryAttempts } from '../auth/attempts.ts';
 import { systemClock } from '../base/clock.ts';
 import { IpcBroker } from '../bus/ipc-broker.ts';
 import type { BrokerItem, BusItem } from '../bus/ipc-items.ts';
@@ -18,10 +20,12 @@ import { sameFile } from '../db/files.ts';
 import { createLogger, type Logger } from '../ops/logger.ts';
 import { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
 import { countsOf, type NodeSummary, sumOf } from '../ops/node-summary.ts';
-import { connectBus } from './adapters.ts';
+import { type ConnectedBus, connectBus } from './adapters.ts';
 import { type BackupMade, createAdminServer } from './admin.ts';
 import { ClusterReports } from './cluster-reports.ts';
+import { drainDeadlines } from './drain-times.ts';
 import { fail, readConfigOrFail, startFailure } from './fail.ts';
+import { NodeHealth } from './node-health.ts';
 
 const { version } = JSON.parse(
   readFileSync(path.join(import.meta.dirname, '../../package.json'), 'utf8'),
@@ -30,9 +34,8 @@ const { version } = JSON.parse(
 /** A node that another process keeps out of its database gives up after this, in milliseconds. */
 const LOCKED_PATIENCE_MS = 4_000;
 const TELL_TROUBLE_EVERY_MS = 500;
+const LOOK_AT_REDIS_EVERY_MS = 1_000;
 const PARENT_CHECK_MS = 250;
-/** Part of the shutdown time that is the gateways'; the store has the rest. */
-const GATEWAY_SHARE = 0.75;
 
 /**
  * V8's young space in each role, in MB. Of gateways there are many, with sockets that idle: measured with 6,000 of them, 7.5 KB each
@@ -72,6 +75,12 @@ export async function startNode(environment: Readonly<Record<string, string | un
   if (environment['npm_lifecycle_event'] === 'start') running.stopWith(parent);
 }
 
+/** Where a person finds what listens there. */
+function urlOf({ host, port }: { host: string; port: number }): string {
+  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+  return `http://${isIPv6(name) ? `[${name}]` : name}:${port}`;
+}
+
 class Node {
   readonly #config: Config;
   readonly #log: Logger;
@@ -80,6 +89,11 @@ class Node {
   readonly #name: string;
   readonly #sum = new MetricsSum<{ readonly name: string }>();
   readonly #metrics: PrimaryMetrics;
+  readonly #health: NodeHealth;
+  /** The primary's own place on the bus. */
+  #bus: ConnectedBus | undefined;
+  /** What the node's gateways count together, unless Redis counts for the cluster. */
+  readonly #attempts = new MemoryAttempts(systemClock);
   readonly #backups = new Map<string, (result: { pages?: number; error?: string }) => void>();
   #address: { host: string; port: number } | undefined;
   #writer: WriterStatus | undefined;
@@ -91,9 +105,15 @@ class Node {
     this.#config = config;
     this.#log = log;
     this.#broker = config.bus.kind === 'ipc' ? new IpcBroker() : undefined;
+    this.#health = new NodeHealth(log, () => this.#bus?.trouble);
     this.#metrics = new PrimaryMetrics(
       { version, node: process.versions.node },
-      { workers: () => this.#workers(), leads: () => this.#writer?.kind === 'leader' },
+      {
+        workers: () => this.#workers(),
+        leads: () => this.#writer?.kind === 'leader' && !this.#writer.lapsed,
+        ready: () => this.#problem === undefined,
+        redisUp: () => this.#health.redis === undefined,
+      },
     );
     this.#supervisor = new Supervisor(
       systemClock,
@@ -124,9 +144,13 @@ class Node {
           const worker = { name };
           return {
             items: (items) => deliver(items),
-            metrics: (snapshot) => this.#sum.update(worker, snapshot),
+            report: (metrics, state) => {
+              this.#sum.update(worker, metrics);
+              this.#health.hear(name, state);
+            },
             gone: () => {
               gone?.();
+              this.#health.gone(name);
               void this.#sum.departed(worker);
             },
           };
@@ -142,6 +166,7 @@ class Node {
           this.#endBackups();
         },
         backup: (result) => this.#backups.get(result.file)?.(result),
+        attempt: (attempt) => this.#attempts.count(attempt),
       },
     );
   }
@@ -155,6 +180,10 @@ class Node {
     // Gateways load while the writer opens the database; they are not ready before it is.
     for (let i = 1; i <= this.#config.gateways; i++) this.#supervisor.run('gateway', `gateway ${i}`);
     setInterval(() => this.#tellTrouble(), TELL_TROUBLE_EVERY_MS);
+    setInterval(() => {
+      // Those who have left Redis do not miss it.
+      if (!this.#draining) this.#health.look();
+    }, LOOK_AT_REDIS_EVERY_MS);
     void this.#listenForOperators();
   }
 
@@ -175,7 +204,12 @@ class Node {
     };
   }
 
-  /** Why the node does not do all it is meant to; undefined if it does. */
+  /** Why the node does not do all it is meant to, whether that is its own fault or not; undefined if it does. */
+  get #problem(): string | undefined {
+    return this.#trouble ?? this.#health.failing[0];
+  }
+
+  /** Why the node's processes do not do all they are meant to; undefined if they do. */
   get #trouble(): string | undefined {
     if (this.#draining) return 'this node is shutting down';
     if (!this.#started) return 'this node is starting';
@@ -203,6 +237,8 @@ class Node {
       role: this.#config.role,
       upMs: Math.round(process.uptime() * 1000),
       ...(trouble !== undefined && { trouble }),
+      failing: this.#draining ? [] : this.#health.failing,
+      readyGateways: this.#draining ? 0 : this.#health.readyGateways,
       writer: this.#writerIs,
       workers: this.#supervisor.workers.map((worker) => ({
         ...worker,
@@ -212,29 +248,30 @@ class Node {
     };
   }
 
-  /** The primary's own place on the bus, for what nodes tell each other about themselves. */
+  /** What nodes tell each other about themselves. */
   async #reports(): Promise<ClusterReports> {
     const [mine, brokers] = localLink<BusItem, BrokerItem>();
     this.#broker?.attach(brokers);
-    const { bus } = await connectBus(this.#config, 'primary', mine);
-    return new ClusterReports(this.#name, bus, () => this.#summary());
+    this.#bus = await connectBus(this.#config, 'primary', mine, this.#log);
+    return new ClusterReports(this.#name, this.#bus.bus, () => this.#summary());
   }
 
   async #listenForOperators(): Promise<void> {
-    const { host, port, chosen } = this.#config.admin;
+    const { host, port, localNamesOnly, chosen } = this.#config.admin;
     const reports = await this.#reports();
     await reports.start();
     const server = createAdminServer({
       metrics: this.#metrics,
       sum: this.#sum,
+      localNamesOnly,
       cluster: (after) => reports.answer(after),
       state: () => ({
-        trouble: this.#trouble,
+        trouble: this.#problem,
         writer: this.#writerIs,
         workers: this.#workers(),
       }),
       backUp: (file, meant) => this.#backUp(file, meant),
-      onError: (err) => this.#log.error({ err }, 'admin request failed'),
+      onError: (err) => this.#log.error({ event: 'admin_request_failed', err }, 'admin request failed'),
     });
     try {
       const listening = await server.listen(host, port);
@@ -291,8 +328,10 @@ class Node {
       patience.unref();
       return;
     }
-    // A database that is not the cluster's must not answer the cluster's queries.
-    if (status.kind !== 'refused') {
+    // A database that is not the cluster's must not answer the cluster's queries, or not any more: a copy was as good as the
+    // original until that grew.
+    if (status.kind === 'refused') this.#supervisor.dismiss('reader');
+    else {
       for (let i = 1; i <= this.#config.readers; i++)
         this.#supervisor.run('reader', this.#config.readers > 1 ? `reader ${i}` : 'reader');
     }
@@ -317,9 +356,7 @@ class Node {
     )
       return;
     this.#started = true;
-    const url =
-      this.#address &&
-      `http://${this.#address.host === '0.0.0.0' ? 'localhost' : this.#address.host}:${this.#address.port}`;
+    const url = this.#address && urlOf(this.#address);
     const mode = bus.kind === 'ipc' ? 'embedded' : `cluster over ${redactedUrl(bus.redis)}`;
     this.#log.info(
       {
@@ -338,7 +375,7 @@ class Node {
     if (auth.mode === 'open') {
       this.#log.warn(
         { event: 'auth_open' },
-        'AUTH=open: anybody who reaches this server can read and write as anybody',
+        'AUTH=open: anybody who reaches this server, any web page in a browser here included, can read and send as anybody',
       );
     }
   }
@@ -368,15 +405,19 @@ class Node {
       process.exit(1);
     }
     this.#draining = true;
-    const timeout = this.#config.shutdownTimeoutMs;
+    const begun = performance.now();
+    const { gateways, all } = drainDeadlines(this.#config.shutdownTimeoutMs);
     this.#log.info({ event: 'draining', signal }, 'shutting down');
     this.#supervisor.beginDrain();
-    await this.#supervisor.drain('gateway', timeout * GATEWAY_SHARE);
-    await Promise.all([
-      this.#supervisor.drain('writer', timeout * (1 - GATEWAY_SHARE)),
-      this.#supervisor.drain('reader', timeout * (1 - GATEWAY_SHARE)),
-    ]);
-    this.#log.info({ event: 'stopped' }, 'stopped');
-    process.exit(0);
+    let killed = await this.#supervisor.drain('gateway', gateways);
+    const left = all - (performance.now() - begun);
+    for (const count of await Promise.all([
+      this.#supervisor.drain('writer', left),
+      this.#supervisor.drain('reader', left),
+    ]))
+      killed += count;
+    if (killed === 0) this.#log.info({ event: 'stopped', killed }, 'stopped');
+    else this.#log.warn({ event: 'stopped', killed }, 'stopped: not every worker finished in time');
+    process.exit(killed === 0 ? 0 : 1);
   }
 }

@@ -1,7 +1,13 @@
 import { existsSync, realpathSync } from 'node:fs';
-import { chmod, stat } from 'node:fs/promises';
 import { FileLeaser } from '../db/file-lock.ts';
-import { moveDatabase, putInPlace, removeDatabase, sameFile } from '../db/files.ts';
+import {
+  closeToOthers,
+  createPrivate,
+  moveDatabase,
+  putInPlace,
+  removeDatabase,
+  sameFile,
+} from '../db/files.ts';
 import { isCurrent, newEpoch, refuseForeign } from '../db/migrate.ts';
 import { cannotOpen, DatabaseError, type Db, openForReading, openForWriting, reason } from '../db/open.ts';
 import { readIdentity } from '../db/store-row.ts';
@@ -64,16 +70,16 @@ async function makeCopy(backup: Db, file: string, copy: string, target: string):
   try {
     // What a restore that was broken off has left.
     await removeDatabase(copy);
+    await createPrivate(copy, existsSync(target) ? target : file);
     await backup.backup(copy);
     backup.close();
-    const { mode } = await stat(existsSync(target) ? target : file);
-    await chmod(copy, mode | 0o600);
     const db = openForWriting(copy);
     const epoch = newEpoch();
     try {
       const found = problemIn(db, 'integrity_check');
       if (found !== undefined) throw new Error(`it is damaged (${found})`);
       db.prepare('UPDATE store SET epoch = ?, log_position = NULL').run(epoch);
+      endAllTokens(db);
     } finally {
       db.close();
     }
@@ -85,11 +91,22 @@ async function makeCopy(backup: Db, file: string, copy: string, target: string):
   }
 }
 
+/**
+ * Raises every user's version above what it can have reached in any other past: a token of one of those, perhaps ended there,
+ * would count again as soon as the version is the same here. That one begins at zero, or at the time of an earlier
+ * restore, and each step of it costs the hash of a password, some 20 ms: it does not overtake the milliseconds since 1970.
+ */
+function endAllTokens(db: Db): void {
+  db.prepare('UPDATE users SET token_version = max(token_version, ?) + 1').run(Date.now());
+}
+
 /** @returns what to say of what was there before */
 async function replace(target: string, copy: string): Promise<string> {
   const aside = `${target}.before-restore-${new Date().toISOString().replace(/[:.]/g, '-')}`;
   let kept: string[];
   try {
+    // What is put aside holds as much that is secret as what is used.
+    closeToOthers(target);
     kept = await moveDatabase(target, aside);
     await putInPlace(copy, target);
   } catch (error) {

@@ -26,7 +26,7 @@ export async function startWorker(environment: Readonly<Record<string, string | 
     await bus?.close();
   });
   try {
-    bus = await connectBus(config, name, self.bus);
+    bus = await connectBus(config, name, self.bus, log);
     const createService = await SERVICES[role]();
     service = createService({ order, log, bus, process: self });
     await service.start();

@@ -1,75 +1,93 @@
 import { createHash } from 'node:crypto';
-import type { Cluster, Redis } from 'ioredis';
-import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
+import type { Clock } from '../base/clock.ts';
 import { ParleyError } from '../contract/errors.ts';
+import { type Attempt, type AttemptCounter, MemoryAttempts } from './attempts.ts';
+import { networkOf } from './network-of.ts';
 
-/** Failed logins per user and address, failed logins per address, and registrations per address; `duration` in seconds. */
-const LIMITS = {
-  userAndAddress: { points: 10, duration: 300 },
-  address: { points: 100, duration: 300 },
-  register: { points: 100, duration: 60 },
-} as const;
+type Place = Omit<Attempt, 'do'>;
 
-type Limiter = RateLimiterMemory | RateLimiterRedis;
+/** Who does not tell a count within this is asked no longer for it, in milliseconds. */
+const ANSWER_MS = 1_000;
 
-/** Throttles logins and registrations (rule A6). With Redis the counts are the cluster's, otherwise each worker's own. */
+/** Throttles logins and registrations (rule A6). */
 export class LoginLimits {
-  readonly #limiters: Record<keyof typeof LIMITS, Limiter> | undefined;
+  readonly #clock: Clock;
+  readonly #shared: readonly AttemptCounter[];
+  /** Undefined: no limits. */
+  readonly #own: MemoryAttempts | undefined;
 
-  /** `undefined` options: no limits. */
-  constructor(options: { redis?: Redis | Cluster; keyPrefix?: string } | undefined) {
-    if (options === undefined) return;
-    const make = (name: keyof typeof LIMITS): Limiter => {
-      const memory = new RateLimiterMemory({ ...LIMITS[name], keyPrefix: name });
-      if (options.redis === undefined) return memory;
-      return new RateLimiterRedis({
-        ...LIMITS[name],
-        storeClient: options.redis,
-        keyPrefix: `${options.keyPrefix ?? ''}limit:${name}`,
-        rejectIfRedisNotReady: true,
-        // Without Redis each worker still counts for itself.
-        insuranceLimiter: memory,
-      });
-    };
-    this.#limiters = {
-      userAndAddress: make('userAndAddress'),
-      address: make('address'),
-      register: make('register'),
-    };
+  /**
+   * @param shared who counts for other processes too: the first of them that answers, or else this process for itself;
+   *   undefined: no limits
+   */
+  constructor(shared: readonly AttemptCounter[] | undefined, clock: Clock) {
+    this.#clock = clock;
+    this.#shared = shared ?? [];
+    this.#own = shared && new MemoryAttempts(clock);
   }
 
   /**
-   * Counts an attempt as failed before it is known: attempts at the same time can't slip past the limit.
-   * @throws ParleyError rate_limited
+   * Checks a user's password within the limits. The attempt is counted as failed before it is known: attempts at the same
+   * time can't slip past the limit. A good one is taken back, and so is one that came to no answer (`check` rejects).
+   * @param check undefined: the password is wrong
+   * @throws ParleyError rate_limited, and what `check` rejects with
    */
-  async login(user: string, address: string): Promise<void> {
-    if (this.#limiters === undefined) return;
-    await consume(this.#limiters.userAndAddress, keyOf(user, address));
-    await consume(this.#limiters.address, keyOf(address));
-  }
-
-  /** Takes back what `login` counted: the attempt was a good one. */
-  async loginSucceeded(user: string, address: string): Promise<void> {
-    if (this.#limiters === undefined) return;
-    await this.#limiters.userAndAddress.delete(keyOf(user, address));
-    await this.#limiters.address.reward(keyOf(address), 1);
+  attempt<T>(user: string, address: string, check: () => Promise<T | undefined>): Promise<T | undefined> {
+    const network = networkOf(address);
+    // The address before the user: what a refused address makes up for names costs one count, and no key.
+    return this.#counted({ limit: 'address', key: keyOf(network) }, 'give-back', () =>
+      this.#counted({ limit: 'userAndAddress', key: keyOf(network, user) }, 'forget', check),
+    );
   }
 
   /** @throws ParleyError rate_limited */
-  async register(address: string): Promise<void> {
-    if (this.#limiters !== undefined) await consume(this.#limiters.register, keyOf(address));
+  register(address: string): Promise<void> {
+    return this.#take({ limit: 'register', key: keyOf(networkOf(address)) });
+  }
+
+  async #counted<T>(
+    place: Place,
+    whenGood: 'give-back' | 'forget',
+    work: () => Promise<T | undefined>,
+  ): Promise<T | undefined> {
+    await this.#take(place);
+    let result: T | undefined;
+    try {
+      result = await work();
+    } catch (error) {
+      await this.#count({ do: 'give-back', ...place });
+      throw error;
+    }
+    if (result !== undefined) await this.#count({ do: whenGood, ...place });
+    return result;
+  }
+
+  async #take(place: Place): Promise<void> {
+    const waitMs = await this.#count({ do: 'take', ...place });
+    if (waitMs > 0) throw new ParleyError('rate_limited', undefined, Math.ceil(waitMs / 1000));
+  }
+
+  async #count(attempt: Attempt): Promise<number> {
+    if (this.#own === undefined) return 0;
+    for (const counter of this.#shared) {
+      const waitMs = await this.#ask(counter, attempt);
+      if (waitMs !== undefined) return waitMs;
+    }
+    return this.#own.count(attempt);
+  }
+
+  /** Undefined if the counter is away, or takes too long. */
+  #ask(counter: AttemptCounter, attempt: Attempt): Promise<number | undefined> {
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(ANSWER_MS, () => resolve(undefined));
+      counter
+        .count(attempt)
+        .then(resolve, () => resolve(undefined))
+        .finally(cancel);
+    });
   }
 }
 
-/** Keys are digests: user ids and addresses don't end up in Redis. */
+/** Keys are digests: user ids and addresses don't end up in Redis, and are of one length in memory. */
 const keyOf = (...parts: string[]): string =>
   createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 22);
-
-async function consume(limiter: Limiter, key: string): Promise<void> {
-  try {
-    await limiter.consume(key);
-  } catch (error) {
-    if (!(error instanceof RateLimiterRes)) throw error;
-    throw new ParleyError('rate_limited', undefined, Math.ceil(error.msBeforeNext / 1000));
-  }
-}

@@ -1,6 +1,7 @@
 import { hash, verify } from '@node-rs/argon2';
 import { Semaphore } from '../base/semaphore.ts';
 import { ParleyError } from '../contract/errors.ts';
+import { networkOf } from './network-of.ts';
 
 /** The library's code for argon2id (its own constant is a const enum, which type stripping can't read). */
 const ARGON2ID = 2;
@@ -11,6 +12,9 @@ const OPTIONS = { algorithm: ARGON2ID, memoryCost: 19_456, timeCost: 2, parallel
 /** Hashes a password; the answer is a PHC string with its salt and parameters. */
 export const hashPassword = (password: string): Promise<string> => hash(password, OPTIONS);
 
+/** What one address may have of the line, so that nobody fills it alone. */
+const ADDRESS_SHARE = 0.1;
+
 /**
  * Password work for a gateway: a bounded number at once and waiting, so that a flood of logins can't starve the sockets
  * that share the process.
@@ -18,35 +22,53 @@ export const hashPassword = (password: string): Promise<string> => hash(password
 export class Passwords {
   readonly #turns: Semaphore;
   readonly #waitingMax: number;
+  readonly #shareMax: number;
+  /** Passwords at work or in line, by the network they came from. */
+  readonly #shares = new Map<string, number>();
   /** What a login for an unknown user is compared with, so that it takes as long as for a known one. */
   readonly #decoy: Promise<string>;
 
   constructor(options: { atOnce?: number; waitingMax?: number } = {}) {
     this.#turns = new Semaphore(options.atOnce ?? 2);
     this.#waitingMax = options.waitingMax ?? 200;
+    this.#shareMax = Math.max(1, Math.floor(this.#waitingMax * ADDRESS_SHARE));
     this.#decoy = hashPassword('decoy');
   }
 
-  /** @throws ParleyError overloaded */
-  hash(password: string): Promise<string> {
-    return this.#limited(() => hashPassword(password));
+  /**
+   * @param address whose share of the line it takes; undefined: nobody's
+   * @throws ParleyError overloaded
+   */
+  hash(password: string, address?: string): Promise<string> {
+    return this.#limited(address, () => hashPassword(password));
   }
 
   /**
    * Whether the password is the one that was hashed. `passwordHash` is undefined for a user who does not exist, and
    * empty for one who can't log in; both take as long as a wrong password.
+   * @param address whose share of the line it takes; undefined: nobody's
    * @throws ParleyError overloaded
    */
-  async matches(password: string, passwordHash: string | undefined): Promise<boolean> {
+  async matches(password: string, passwordHash: string | undefined, address?: string): Promise<boolean> {
     const against = passwordHash || (await this.#decoy);
-    const equal = await this.#limited(() => verify(against, password));
+    const equal = await this.#limited(address, () => verify(against, password));
     return equal && against === passwordHash;
   }
 
-  async #limited<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#turns.waiting >= this.#waitingMax) {
+  async #limited<T>(address: string | undefined, work: () => Promise<T>): Promise<T> {
+    const network = address === undefined ? undefined : networkOf(address);
+    const share = (network !== undefined && this.#shares.get(network)) || 0;
+    if (this.#turns.waiting >= this.#waitingMax || share >= this.#shareMax) {
       throw new ParleyError('overloaded', 'Too many logins at once: try again shortly.', 1);
     }
-    return this.#turns.run(work);
+    if (network === undefined) return this.#turns.run(work);
+    this.#shares.set(network, share + 1);
+    try {
+      return await this.#turns.run(work);
+    } finally {
+      const left = (this.#shares.get(network) as number) - 1;
+      if (left === 0) this.#shares.delete(network);
+      else this.#shares.set(network, left);
+    }
   }
 }

@@ -1,18 +1,20 @@
 import { type Bus, type LogEntry, type Position, type Publication, RequestTimeout } from '../core/bus.ts';
 import { type BrokerItem, type BusItem, ItemBatcher, type Link } from './ipc-items.ts';
+import { Listeners, type OnUnreadable } from './listeners.ts';
 
 type Pending = { resolve(value: never): void; reject(error: Error): void };
 
 /** The bus within one node, over a worker's IPC channel to the primary's broker. */
 export class IpcBus implements Bus {
   readonly #out: ItemBatcher<BusItem>;
-  readonly #listeners = new Map<string, (payload: string) => void>();
+  readonly #listeners: Listeners;
   readonly #pending = new Map<number, Pending>();
   #handler: ((payload: string) => string) | undefined;
   #nextRef = 1;
   #closed = false;
 
-  constructor(link: Link<BusItem, BrokerItem>) {
+  constructor(link: Link<BusItem, BrokerItem>, onUnreadable: OnUnreadable = () => {}) {
+    this.#listeners = new Listeners(onUnreadable);
     this.#out = new ItemBatcher((items) => link.send(items));
     link.onItems((items) => {
       for (const item of items) if (!this.#closed) this.#handle(item);
@@ -90,7 +92,7 @@ export class IpcBus implements Bus {
     switch (item.on) {
       case 'published':
         for (let i = 0; i < item.channels.length; i++)
-          this.#listeners.get(item.channels[i] as string)?.(item.payloads[i] as string);
+          this.#listeners.call(item.channels[i] as string, item.payloads[i] as string);
         return;
       case 'done':
         this.#take(item.ref)?.resolve(undefined as never);

@@ -4,6 +4,7 @@ import { Cluster } from 'ioredis';
 import { sleep } from '../base/clock.ts';
 import type { RedisTarget } from '../config/redis-url.ts';
 import { type Bus, type LogEntry, type Position, type Publication, RequestTimeout } from '../core/bus.ts';
+import { Listeners, type OnUnreadable } from './listeners.ts';
 import { RedisClock } from './redis-clock.ts';
 import { keyPrefix, type RedisClient, RedisConnections } from './redis-connection.ts';
 import { PlainPubSub } from './redis-plain-pubsub.ts';
@@ -32,7 +33,7 @@ export class RedisBus implements Bus {
   readonly #commands: RedisClient;
   readonly #clock: RedisClock;
   readonly #pubSub: RedisPubSub;
-  readonly #listeners = new Map<string, (payload: string) => void>();
+  readonly #listeners: Listeners;
   readonly #gapListeners: (() => void)[] = [];
   readonly #pending = new Map<string, Pending>();
   readonly #answers: string;
@@ -44,14 +45,15 @@ export class RedisBus implements Bus {
   #nextRequest = 1;
   #closed = false;
 
-  constructor(target: RedisTarget, name: string) {
+  constructor(target: RedisTarget, name: string, onUnreadable: OnUnreadable = () => {}) {
+    this.#listeners = new Listeners(onUnreadable);
     this.#prefix = keyPrefix(target);
     this.#answers = `answers:${randomUUID()}`;
     this.#connections = new RedisConnections(target, name);
     this.#commands = this.#connections.open('commands');
     this.#clock = new RedisClock(this.#commands);
     const listener: PubSubListener = {
-      message: (channel, payload) => this.#listeners.get(channel.slice(this.#prefix.length))?.(payload),
+      message: (channel, payload) => this.#listeners.call(channel.slice(this.#prefix.length), payload),
       gap: () => {
         for (const listener of this.#gapListeners) listener();
       },
@@ -66,6 +68,11 @@ export class RedisBus implements Bus {
   /** The connection for commands, for those who keep other state in the same Redis. */
   get redis(): RedisClient {
     return this.#commands;
+  }
+
+  /** Why Redis does not do what it is asked; undefined if it does. */
+  get trouble(): string | undefined {
+    return this.#connections.trouble;
   }
 
   publish(publications: readonly Publication[]): Promise<void> {

@@ -1,5 +1,6 @@
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import type { RedisAddress, RedisCredentials, RedisTarget } from '../config/redis-url.ts';
+import { RedisRefusals } from './redis-refusals.ts';
 import { SILENCE_MS, watchCluster, watchConnection, watchMaster } from './redis-watch.ts';
 
 /** Connections of a cluster are its nodes'; it has the same commands. */
@@ -10,16 +11,24 @@ export type RedisClient = Redis | Cluster;
  * property. V8 allocates such a literal among what lives long, so it is found dead by full collections only, and until
  * then keeps what it refers to: the command, its arguments, and its answer. Measured at half of the full load: a scavenge
  * took 7 ms in the writer and 3 in a gateway, and takes 1 with this.
+ * @param refusals gets to know what was refused; of scripts, each is a command of its own
  */
-function forgetAnswered(client: RedisClient): void {
+function forgetAnswered(client: RedisClient, refusals: RedisRefusals): void {
   const send: Redis['sendCommand'] = client.sendCommand.bind(client);
   // A cluster passes itself more than the two that are declared.
   client.sendCommand = (...sent: Parameters<typeof send>) => {
     const [command] = sent;
-    const forget = (): void => {
-      command.args = [];
-    };
-    command.promise.then(forget, forget);
+    const name = command.name === 'evalsha' ? String(command.args[0]) : command.name;
+    command.promise.then(
+      () => {
+        command.args = [];
+        refusals.taken(name);
+      },
+      (error: Error) => {
+        command.args = [];
+        refusals.refused(name, error);
+      },
+    );
     return send(...sent);
   };
 }
@@ -33,12 +42,18 @@ const RETRY_AFTER_MS = 100;
 const backOff = (attempt: number): number =>
   Math.min(50 * 2 ** Math.min(attempt, 5), 500) * (0.5 + Math.random() / 2);
 
+type Kept = {
+  readonly unwatch: () => void;
+  /** The newest error since it was last ready. */
+  error: string | undefined;
+};
+
 /** The connections of one bus: each comes back by itself, for ever, and notices by itself when it is dead. */
 export class RedisConnections {
   readonly #target: RedisTarget;
   readonly #name: string;
-  readonly #open = new Set<RedisClient>();
-  readonly #unwatch = new Map<RedisClient, () => void>();
+  readonly #open = new Map<RedisClient, Kept>();
+  readonly #refusals = new RedisRefusals();
   #unwatchMaster: (() => void) | undefined;
 
   /** @param name what Redis lists the connections as */
@@ -55,8 +70,8 @@ export class RedisConnections {
   }
 
   /** Opens a connection to what the URL names. */
-  open(purpose: string): RedisClient {
-    const options = optionsOf(this.#target, this.#nameOf(purpose));
+  open(purpose: string, more: RedisOptions = {}): RedisClient {
+    const options = { ...optionsOf(this.#target, this.#nameOf(purpose)), ...more };
     if (this.#target.kind === 'cluster') {
       const cluster = new Cluster([...this.#target.nodes], { ...CLUSTER_OPTIONS, redisOptions: options });
       watchCluster(cluster);
@@ -78,35 +93,50 @@ export class RedisConnections {
   }
 
   release(client: RedisClient): void {
-    this.#unwatch.get(client)?.();
-    this.#unwatch.delete(client);
+    this.#open.get(client)?.unwatch();
     this.#open.delete(client);
     client.disconnect();
   }
 
   close(): void {
     this.#unwatchMaster?.();
-    for (const client of this.#open) this.release(client);
+    for (const client of this.#open.keys()) this.release(client);
+  }
+
+  /** Why Redis does not do what it is asked, in its own words or the system's; undefined if it does. */
+  get trouble(): string | undefined {
+    for (const [client, { error }] of this.#open)
+      if (client.status !== 'ready') return error ?? 'the connection is lost';
+    return this.#refusals.trouble;
   }
 
   #keep<Client extends RedisClient>(client: Client, unwatch: () => void): Client {
-    // Connection errors show as reconnects and, if they last, in /readyz.
-    client.on('error', () => {});
-    forgetAnswered(client);
-    this.#open.add(client);
-    this.#unwatch.set(client, unwatch);
+    const kept: Kept = { unwatch, error: undefined };
+    const failed = (error: NodeJS.ErrnoException): void => {
+      // Of a name with several addresses, the errors come together, without a message.
+      kept.error = error.message || error.code;
+    };
+    // A cluster's own error says only that no node could be used.
+    if (client instanceof Cluster) client.on('error', () => {}).on('node error', failed);
+    else client.on('error', failed);
+    client.on('ready', () => {
+      kept.error = undefined;
+    });
+    forgetAnswered(client, this.#refusals);
+    this.#open.set(client, kept);
     return client;
   }
 
   #reconnect(): void {
-    for (const client of this.#open) {
+    for (const client of this.#open.keys()) {
       // One that is connecting just now asks a Sentinel anyway.
       if (client.status === 'connect' || client.status === 'ready') client.disconnect(true);
     }
   }
 
   #nameOf(purpose: string): string {
-    return `parley:${this.#name}:${purpose}`;
+    // Redis takes no spaces in it.
+    return `parley:${this.#name.replaceAll(' ', '-')}:${purpose}`;
   }
 }
 
@@ -127,6 +157,8 @@ export function optionsOf(target: RedisTarget, name: string): RedisOptions {
     connectionName: name,
     // Subscriptions are made again by their owner, who then knows when they are in force.
     autoResubscribe: false,
+    // It was the master: the address may lead to another one by now, where the command is sent again.
+    reconnectOnError: ({ message }) => (message.startsWith('READONLY') ? 2 : false),
     ...(target.tls && { tls: {} }),
   };
   switch (target.kind) {

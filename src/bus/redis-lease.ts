@@ -4,23 +4,38 @@ import type { RedisClient } from './redis-connection.ts';
 /** How long a lease lives without being renewed, in milliseconds. A dead node's writer is replaced after this. */
 export const LEASE_MS = 2_000;
 
-/*
- * KEYS: lease, database.  ARGV: holder, lease ms, 'acquire' | 'renew', database id, epoch, generation ('' ×3: no file yet).
- * The database key remembers, for good, which database the cluster has and how far its writers have got: a store with
- * another one, or with an old copy, is refused.
+/**
+ * A Redis that knows no database may have lost what it knew, while a writer lives that no pause keeps from saying it again:
+ * it renews each 500 ms. Only after this long without one does a store take it that the cluster begins, in milliseconds.
+ * It delays the first start of a cluster, once. A writer that stood still for all of it, just when Redis lost its data,
+ * finds another in its place: the fence in its own file can't help where that one's is a foreign one.
  */
-const LEASE_SCRIPT = `
+const QUIET_MS = 1_200;
+
+/*
+ * KEYS: lease, database.  ARGV: holder, lease ms, 'acquire' | 'begin' | 'renew', database id, epoch, generation, head ('' ×4: no
+ * file yet).
+ * The database key remembers, for good, which database the cluster has and how far its writers have got: a store with
+ * another one, or with an old copy, is refused. Taking the lease needs no memory to speak of, and who has it trims the log:
+ * a Redis that is full must not keep every writer away (allow-oom; it has to be the script's very beginning).
+ */
+const LEASE_SCRIPT = `#!lua flags=allow-oom
 local holder = redis.call('GET', KEYS[1])
-local known = redis.call('HMGET', KEYS[2], 'id', 'epoch', 'generation')
-if known[1] and ARGV[4] == '' then return {'refused', 'absent'} end
-if known[1] and known[1] ~= ARGV[4] then return {'refused', 'other', known[1]} end
-if known[1] and known[2] == ARGV[5] and tonumber(known[3]) > tonumber(ARGV[6]) then
-  return {'refused', 'older', known[3]}
+local known = redis.call('HMGET', KEYS[2], 'id', 'epoch', 'generation', 'head')
+if known[1] then
+  if ARGV[4] == '' then return {'absent'} end
+  if known[1] ~= ARGV[4] then return {'other', known[1]} end
+  local ahead = known[2] == ARGV[5] and tonumber(known[3]) - tonumber(ARGV[6]) or -1
+  if ahead > 0 or ahead == 0 and tonumber(known[4] or 0) > tonumber(ARGV[7]) then
+    return {'older', known[3], known[4] or '0'}
+  end
+elseif ARGV[3] == 'acquire' and holder ~= ARGV[1] or ARGV[3] == 'begin' and holder then
+  return {'unknown', holder or ''}
 end
 if holder and holder ~= ARGV[1] then return {'taken', holder} end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 if ARGV[3] == 'renew' then
-  redis.call('HSET', KEYS[2], 'id', ARGV[4], 'epoch', ARGV[5], 'generation', ARGV[6])
+  redis.call('HSET', KEYS[2], 'id', ARGV[4], 'epoch', ARGV[5], 'generation', ARGV[6], 'head', ARGV[7])
 end
 return {'held'}
 `;
@@ -31,17 +46,20 @@ type LeaseCommands = {
   parleyRelease(...args: string[]): Promise<unknown>;
 };
 
+/** How far a database has got. */
+type State = Pick<DatabaseIdentity, 'epoch' | 'generation' | 'head'>;
+
 /** The writer's lease of a cluster, in Redis. `holder` names the node, so that its next writer need not wait. */
 export class RedisLeaser implements Leaser {
   readonly #redis: RedisClient & LeaseCommands;
   readonly #keys: readonly [lease: string, database: string];
   readonly #holder: string;
-  /** Once refused for another database, refused until restart: after a FLUSHALL the cluster can't tell whose it had. */
-  #refused: LeaseAnswer | undefined;
-  /** The cluster was heard to have a database, while this node has no file: it never makes one. */
-  #absent = false;
+  /** A cluster was heard to have another database than this one, of this id: it never begins a cluster, whatever Redis forgets. */
+  #refused: { readonly databaseId: string | undefined; readonly answer: LeaseAnswer } | undefined;
   /** The newest state of the database that was ever heard of, for the same reason. */
-  #newest: { epoch: string; generation: number } | undefined;
+  #newest: State | undefined;
+  /** Since when Redis has known neither a database nor a holder, by the steady clock. */
+  #quietSince: number | undefined;
 
   constructor(redis: RedisClient, prefix: string, holder: string) {
     redis.defineCommand('parleyLease', { numberOfKeys: 2, lua: LEASE_SCRIPT });
@@ -53,7 +71,8 @@ export class RedisLeaser implements Leaser {
   }
 
   acquire(identity: DatabaseIdentity | undefined): Promise<LeaseAnswer> {
-    return this.#lease('acquire', identity);
+    const quiet = this.#quietSince !== undefined && performance.now() - this.#quietSince >= QUIET_MS;
+    return this.#lease(quiet && !this.#wasRefused(identity) ? 'begin' : 'acquire', identity);
   }
 
   renew(identity: DatabaseIdentity): Promise<LeaseAnswer> {
@@ -64,12 +83,11 @@ export class RedisLeaser implements Leaser {
     await this.#redis.parleyRelease(this.#keys[0], this.#holder);
   }
 
-  async #lease(action: 'acquire' | 'renew', identity: DatabaseIdentity | undefined): Promise<LeaseAnswer> {
-    if (this.#refused) return this.#refused;
-    if (this.#absent && identity === undefined) return refused('absent', undefined, identity);
-    if (identity && identity.epoch === this.#newest?.epoch && identity.generation < this.#newest.generation) {
-      return refused('older', String(this.#newest.generation), identity);
-    }
+  async #lease(
+    action: 'acquire' | 'begin' | 'renew',
+    identity: DatabaseIdentity | undefined,
+  ): Promise<LeaseAnswer> {
+    if (identity && this.#newest && isBehind(identity, this.#newest)) return older(identity, this.#newest);
     const [kind, detail, more] = await this.#redis.parleyLease(
       ...this.#keys,
       this.#holder,
@@ -78,36 +96,46 @@ export class RedisLeaser implements Leaser {
       identity?.databaseId ?? '',
       identity?.epoch ?? '',
       identity?.generation ?? '',
+      identity?.head ?? '',
     );
-    if (kind === 'held') return { kind };
-    if (kind === 'taken') return { kind, holder: detail ?? '?' };
-    const answer = refused(detail, more, identity);
-    // On a shared volume the file may appear, or have grown since it was read here: those refusals may pass.
-    if (detail === 'absent') this.#absent = true;
-    else if (detail === 'older' && identity)
-      this.#newest = { epoch: identity.epoch, generation: Number(more) };
-    else this.#refused = answer;
-    return answer;
+    this.#quietSince =
+      kind === 'unknown' && detail === '' ? (this.#quietSince ?? performance.now()) : undefined;
+    switch (kind) {
+      case 'held':
+      case 'taken':
+        this.#refused = undefined;
+        return kind === 'held' ? { kind } : { kind, holder: detail ?? '?' };
+      case 'older':
+        // The file may have grown since it was read: one that is shared has what is known by now, since that was committed before.
+        if (identity)
+          this.#newest = { epoch: identity.epoch, generation: Number(detail), head: Number(more) };
+        return { kind: 'undecided' };
+      case 'unknown':
+        return this.#refused && this.#wasRefused(identity) ? this.#refused.answer : { kind: 'undecided' };
+      default: {
+        const answer = refused(
+          kind === 'absent'
+            ? 'the cluster has a database already, and this node has none'
+            : `the cluster's database is ${detail}, this node's is ${identity?.databaseId}`,
+        );
+        this.#refused = { databaseId: identity?.databaseId, answer };
+        return answer;
+      }
+    }
+  }
+
+  #wasRefused(identity: DatabaseIdentity | undefined): boolean {
+    return this.#refused !== undefined && this.#refused.databaseId === identity?.databaseId;
   }
 }
 
-function refused(
-  detail: string | undefined,
-  more: string | undefined,
-  identity: DatabaseIdentity | undefined,
-): LeaseAnswer {
-  switch (detail) {
-    case 'absent':
-      return { kind: 'refused', reason: 'the cluster has a database already, and this node has none' };
-    case 'other':
-      return {
-        kind: 'refused',
-        reason: `the cluster's database is ${more}, this node's is ${identity?.databaseId}`,
-      };
-    default:
-      return {
-        kind: 'refused',
-        reason: `this node's copy of the database is old (generation ${identity?.generation}, the cluster is at ${more})`,
-      };
-  }
-}
+const isBehind = (one: State, other: State): boolean =>
+  one.epoch === other.epoch &&
+  (one.generation < other.generation || (one.generation === other.generation && one.head < other.head));
+
+const refused = (reason: string): LeaseAnswer => ({ kind: 'refused', reason });
+
+const older = (mine: State, newest: State): LeaseAnswer =>
+  refused(
+    `this node's copy of the database is old (generation ${mine.generation}, newest message ${mine.head}; the cluster is at ${newest.generation}, ${newest.head})`,
+  );

@@ -28,6 +28,7 @@ export function watchConnection(redis: Redis): () => void {
     } else if (performance.now() - silentSince > SILENCE_MS - CHECK_EVERY_MS / 2) {
       // At the third check after the question, 4 s after the silence began at most: not at the fourth, by a timer's hair.
       silentSince = undefined;
+      redis.emit('error', new Error(`no answer for ${SILENCE_MS / 1000} s`));
       redis.disconnect(true);
     }
   }, CHECK_EVERY_MS);

@@ -1,3 +1,4 @@
+import type { Attempt } from '../auth/attempts.ts';
 import type { BrokerItem, BusItem } from '../bus/ipc-items.ts';
 import type { MetricsSnapshot } from '../ops/metrics.ts';
 
@@ -7,9 +8,18 @@ import type { MetricsSnapshot } from '../ops/metrics.ts';
 
 /** What a store's writer worker is: only a leader writes. */
 export type WriterStatus =
-  | { readonly kind: 'leader'; readonly generation: number }
+  /** `lapsed`: it has not been able to renew its lease for a while. */
+  | { readonly kind: 'leader'; readonly generation: number; readonly lapsed: boolean }
   | { readonly kind: 'standby'; readonly holder: string }
   | { readonly kind: 'refused'; readonly reason: string };
+
+/** How a worker is. */
+export type WorkerState = {
+  /** Why Redis does not do what the worker asks of it. */
+  readonly redis: string | undefined;
+  /** Checks of a gateway that fail, in words; undefined for a worker of another kind. */
+  readonly failing?: readonly string[];
+};
 
 export type ToPrimary =
   | { readonly kind: 'bus'; readonly items: readonly BusItem[] }
@@ -18,8 +28,11 @@ export type ToPrimary =
   /** The worker can't start, for a reason that a person has to mend; it exits next. */
   | { readonly kind: 'failed'; readonly reason: string }
   | { readonly kind: 'writer'; readonly status: WriterStatus }
-  | { readonly kind: 'metrics'; readonly metrics: MetricsSnapshot }
+  /** Once a second. */
+  | { readonly kind: 'report'; readonly metrics: MetricsSnapshot; readonly state: WorkerState }
   | { readonly kind: 'backup'; readonly file: string; readonly pages?: number; readonly error?: string }
+  /** Count an attempt at a login or a registration. */
+  | { readonly kind: 'attempt'; readonly ref: number; readonly attempt: Attempt }
   | { readonly kind: 'pong' };
 
 export type ToWorker =
@@ -31,4 +44,6 @@ export type ToWorker =
   | { readonly kind: 'trouble'; readonly trouble?: string }
   /** Back the database up to a file (writer only). */
   | { readonly kind: 'backup'; readonly file: string }
+  /** An attempt was counted. `waitMs`: as an AttemptCounter answers. */
+  | { readonly kind: 'attempt'; readonly ref: number; readonly waitMs: number }
   | { readonly kind: 'ping' };

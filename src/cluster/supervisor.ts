@@ -1,10 +1,11 @@
 import cluster, { type Worker } from 'node:cluster';
+import type { Attempt } from '../auth/attempts.ts';
 import type { Clock } from '../base/clock.ts';
 import type { BusItem } from '../bus/ipc-items.ts';
 import type { WorkerOrder } from '../config/worker.ts';
 import type { Logger } from '../ops/logger.ts';
 import type { MetricsSnapshot } from '../ops/metrics.ts';
-import type { ToPrimary, ToWorker, WriterStatus } from './messages.ts';
+import type { ToPrimary, ToWorker, WorkerState, WriterStatus } from './messages.ts';
 import { RestartPolicy } from './restart-policy.ts';
 
 export type WorkerRole = WorkerOrder['role'];
@@ -36,7 +37,7 @@ type Slot = {
 /** Where one worker's messages go. */
 export interface WorkerSink {
   items(items: readonly BusItem[]): void;
-  metrics(snapshot: MetricsSnapshot): void;
+  report(metrics: MetricsSnapshot, state: WorkerState): void;
   gone(): void;
 }
 
@@ -55,6 +56,8 @@ export interface SupervisorEvents {
   writer(status: WriterStatus): void;
   ended(role: WorkerRole): void;
   backup(result: Extract<ToPrimary, { kind: 'backup' }>): void;
+  /** Counts an attempt for the node; answers as an AttemptCounter does. */
+  attempt(attempt: Attempt): number;
 }
 
 /** Forks a node's workers, replaces those that end or hang, and stops them in order. Holds no chat state. */
@@ -96,6 +99,18 @@ export class Supervisor {
     this.#fork(slot);
   }
 
+  /** Ends the workers of a role at once, and replaces none. */
+  dismiss(role: WorkerRole): void {
+    for (const slot of this.#slots.values()) {
+      if (slot.role !== role) continue;
+      this.#slots.delete(slot.name);
+      slot.cancelRestart();
+      const { life } = slot;
+      slot.life = undefined;
+      life?.worker.process.kill('SIGKILL');
+    }
+  }
+
   /** What is wrong with the node's workers; undefined if nothing is. */
   get trouble(): string | undefined {
     const looping = [...this.#slots.values()]
@@ -135,8 +150,12 @@ export class Supervisor {
     }
   }
 
-  /** Has the workers of a role finish and exit; those that have not by the deadline are killed. */
-  async drain(role: WorkerRole, timeoutMs: number): Promise<void> {
+  /**
+   * Has the workers of a role finish and exit; those that have not by the deadline are killed.
+   * @returns how many were
+   */
+  async drain(role: WorkerRole, timeoutMs: number): Promise<number> {
+    let killed = 0;
     const workers = [...this.#slots.values()]
       .filter((slot) => slot.role === role)
       .flatMap(({ life }) => life?.worker ?? []);
@@ -144,7 +163,11 @@ export class Supervisor {
       if (worker.isDead()) return Promise.resolve();
       return new Promise<void>((resolve) => {
         const cancel = this.#clock.after(timeoutMs, () => {
-          this.#log.warn({ pid: worker.process.pid, role }, 'worker did not finish in time: killed');
+          killed++;
+          this.#log.warn(
+            { event: 'worker_killed', role, pid: worker.process.pid },
+            'worker did not finish in time: killed',
+          );
           worker.process.kill('SIGKILL');
         });
         worker.once('exit', () => {
@@ -155,6 +178,7 @@ export class Supervisor {
       });
     });
     await Promise.all(exits);
+    return killed;
   }
 
   killAll(): void {
@@ -174,7 +198,7 @@ export class Supervisor {
       worker = cluster.fork(env);
     } catch (err) {
       // Some reasons why no process can be made are thrown (no memory), others come as an event below.
-      this.#log.warn({ err, worker: slot.name }, 'worker can not be started');
+      this.#log.warn({ event: 'worker_not_started', err, worker: slot.name }, 'worker can not be started');
       slot.life = undefined;
       this.#ended(slot, 0, null, null);
       return;
@@ -187,10 +211,16 @@ export class Supervisor {
       switch (message.kind) {
         case 'bus':
           return sink.items(message.items);
-        case 'metrics':
-          return sink.metrics(message.metrics);
+        case 'report':
+          return sink.report(message.metrics, message.state);
         case 'backup':
           return this.#events.backup(message);
+        case 'attempt':
+          return send(worker, {
+            kind: 'attempt',
+            ref: message.ref,
+            waitMs: this.#events.attempt(message.attempt),
+          });
         case 'ready':
           life.readyAt = this.#clock.steady();
           return this.#events.ready(slot.name, message.address);
@@ -215,7 +245,7 @@ export class Supervisor {
     };
     worker.once('exit', ended);
     worker.on('error', (err) => {
-      this.#log.warn({ err, worker: slot.name }, 'worker channel error');
+      this.#log.warn({ event: 'worker_channel_error', err, worker: slot.name }, 'worker channel error');
       // No process could be made (their number is limited, too): there will be no exit.
       if (worker.process.pid === undefined) ended(null, null);
     });

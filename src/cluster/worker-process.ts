@@ -1,10 +1,11 @@
 import type { BrokerItem, BusItem, Link } from '../bus/ipc-items.ts';
 import type { Logger } from '../ops/logger.ts';
 import type { MetricsSnapshot } from '../ops/metrics.ts';
-import type { ToPrimary, ToWorker } from './messages.ts';
+import type { ToPrimary, ToWorker, WorkerState } from './messages.ts';
+import { PrimaryAttempts } from './primary-attempts.ts';
 
-/** How often the primary gets the worker's metrics, in milliseconds. */
-const METRICS_EVERY_MS = 1_000;
+/** How often the primary gets to know how the worker is and what it has counted, in milliseconds. */
+const REPORT_EVERY_MS = 1_000;
 /** How long a worker that gets SIGTERM waits to hear that the whole node shuts down, in milliseconds. */
 const NODE_DRAIN_NOTICE_MS = 500;
 
@@ -16,7 +17,7 @@ export class WorkerProcess {
   #onBackup: (file: string) => void = (file) =>
     this.#post({ kind: 'backup', file, error: 'this node is not the writer' });
   #onTrouble: (trouble: string | undefined) => void = () => {};
-  #tellMetrics: () => Promise<void> = async () => {};
+  #report: () => Promise<void> = async () => {};
   #nodeDraining = false;
   #draining = false;
 
@@ -34,7 +35,7 @@ export class WorkerProcess {
       }, NODE_DRAIN_NOTICE_MS);
     });
     process.on('uncaughtException', (err) => {
-      log.fatal({ err, stack: err.stack }, 'uncaught error: the worker ends');
+      log.fatal({ event: 'uncaught_error', err, stack: err.stack }, 'uncaught error: the worker ends');
       process.exit(70);
     });
     process.on('unhandledRejection', (reason) => {
@@ -49,18 +50,21 @@ export class WorkerProcess {
     },
   };
 
+  /** Counts for all of the node's workers. */
+  readonly attempts = new PrimaryAttempts((ref, attempt) => this.#post({ kind: 'attempt', ref, attempt }));
+
   onTrouble(listener: (trouble: string | undefined) => void): void {
     this.#onTrouble = listener;
   }
 
-  /** Keeps the primary told of what the worker counts. */
-  report(metrics: { snapshot(): Promise<MetricsSnapshot> }): void {
-    this.#tellMetrics = async () => {
-      const message: ToPrimary = { kind: 'metrics', metrics: await metrics.snapshot() };
+  /** Keeps the primary told of what the worker counts, and how it is. */
+  report(metrics: { snapshot(): Promise<MetricsSnapshot> }, state: () => WorkerState): void {
+    this.#report = async () => {
+      const message: ToPrimary = { kind: 'report', metrics: await metrics.snapshot(), state: state() };
       if (!process.connected) return;
       await new Promise<void>((sent) => process.send?.(message, undefined, undefined, () => sent()));
     };
-    const timer = setInterval(() => void this.#tellMetrics(), METRICS_EVERY_MS);
+    const timer = setInterval(() => void this.#report(), REPORT_EVERY_MS);
     timer.unref();
   }
 
@@ -91,7 +95,7 @@ export class WorkerProcess {
 
   /** Ends the worker at once; its successor starts clean. */
   exit(reason: string): void {
-    this.#log.error({ reason }, 'the worker ends');
+    this.#log.error({ event: 'worker_ends', reason }, 'the worker ends');
     process.exit(1);
   }
 
@@ -109,6 +113,8 @@ export class WorkerProcess {
         return this.#onTrouble(message.trouble);
       case 'backup':
         return this.#onBackup(message.file);
+      case 'attempt':
+        return this.attempts.answered(message.ref, message.waitMs);
       case 'draining':
         this.#nodeDraining = true;
         return;
@@ -124,10 +130,10 @@ export class WorkerProcess {
     try {
       await this.#onDrain();
     } catch (err) {
-      this.#log.error({ err }, 'shutdown was not clean');
+      this.#log.error({ event: 'shutdown_not_clean', err }, 'shutdown was not clean');
     }
     // What it counted in its last second is not lost with it.
-    await this.#tellMetrics();
+    await this.#report();
     process.exit(0);
   }
 }

@@ -12,12 +12,16 @@ export type Config = {
   readonly http: {
     readonly port: number;
     readonly host: string;
+    /** Whether requests are answered only if they call this machine `localhost` or by an address. */
+    readonly localNamesOnly: boolean;
     readonly corsOrigins: '*' | readonly string[];
     readonly trustProxy: boolean;
   };
   readonly admin: {
     readonly port: number;
     readonly host: string;
+    /** As in `http`. */
+    readonly localNamesOnly: boolean;
     /** Not the default: it was asked for. */
     readonly chosen: boolean;
   };
@@ -91,12 +95,15 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       port: env.PORT,
       // Whoever may reach an open server may be anyone: keep it on this machine unless told otherwise.
       host: env.HOST ?? (env.AUTH === 'open' ? '127.0.0.1' : '0.0.0.0'),
+      // And a web page whose name leads to this machine is not on it. Whoever names an address knows by what names it is reached.
+      localNamesOnly: env.AUTH === 'open' && env.HOST === undefined,
       corsOrigins: origins,
       trustProxy: env.TRUST_PROXY,
     },
     admin: {
       port: env.ADMIN_PORT,
       host: env.ADMIN_HOST,
+      localNamesOnly: set['ADMIN_HOST'] === undefined,
       chosen: set['ADMIN_PORT'] !== undefined || set['ADMIN_HOST'] !== undefined,
     },
     database: { path: path.resolve(env.DATABASE_PATH) },

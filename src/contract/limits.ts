@@ -21,7 +21,7 @@ export const LIMITS = {
   /** Time in which a request's headers, and all of it, must arrive, in milliseconds. */
   headersMs: 10_000,
   requestMs: 15_000,
-  /** A connection whose client takes nothing of an answer for so long is ended, in milliseconds. */
+  /** A connection whose client takes nothing of an answer is ended within so long, in milliseconds. */
   answerMs: 30_000,
   /** Requests of one user that read the store: how many are answered at once, and how many more wait, at each gateway. */
   answersAtOnce: 4,

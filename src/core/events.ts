@@ -33,23 +33,27 @@ export const encodeSignal = (frame: string): string => `s\n${frame}`;
 export const encodeRevoked = (version: number, tokenId: string | undefined): string =>
   `x ${version} ${tokenId ?? '*'}`;
 
-/** @throws Error if the payload is not one of ours */
-export function decodeUserEvent(payload: string): UserEvent {
+/** @returns undefined if the payload is none that this version knows */
+export function decodeUserEvent(payload: string): UserEvent | undefined {
   switch (payload.charCodeAt(0)) {
     case 0x6d /* m */:
       {
         const headerEnd = payload.indexOf('\n');
         const numbers = payload.slice(2, headerEnd).split(' ');
+        const prev = Number(numbers[0]);
+        const at = Number(numbers[1]);
         const ids: number[] = [];
-        for (let i = 2; i < numbers.length; i++) ids.push(Number(numbers[i]));
+        let sum = prev + at;
+        for (let i = 2; i < numbers.length; i++) {
+          const id = Number(numbers[i]);
+          sum += id;
+          ids.push(id);
+        }
         const body = payload.slice(headerEnd + 1);
-        return {
-          kind: 'messages',
-          prev: Number(numbers[0]),
-          at: Number(numbers[1]),
-          ids,
-          frames: ids.length === 1 ? [body] : body.split('\n'),
-        };
+        const frames = ids.length === 1 ? [body] : body.split('\n');
+        // One that is no number makes the sum none.
+        if (headerEnd < 0 || Number.isNaN(sum) || frames.length !== ids.length) return undefined;
+        return { kind: 'messages', prev, at, ids, frames };
       }
     case 0x73 /* s */:
       return { kind: 'signal', frame: payload.slice(2) };
@@ -59,7 +63,7 @@ export function decodeUserEvent(payload: string): UserEvent {
         return { kind: 'revoked', version: Number(version), tokenId: tokenId === '*' ? undefined : tokenId };
       }
     default:
-      throw new Error('unknown user event');
+      return undefined;
   }
 }
 
@@ -78,3 +82,20 @@ export type Beat = {
   /** Users whose tokens were ended since the beat before. */
   readonly revoked: readonly string[];
 };
+
+/**
+ * A beat as this version knows it; lists that are not there are empty.
+ * @returns undefined if the payload is no beat
+ */
+export function decodeBeat(payload: string): Beat | undefined {
+  let beat: Partial<Beat> | null;
+  try {
+    beat = JSON.parse(payload);
+  } catch {
+    return undefined;
+  }
+  const { term, seq, epoch, writer, heads = [], revoked = [] } = beat ?? {};
+  if (typeof term !== 'string' || typeof seq !== 'number' || typeof epoch !== 'string') return undefined;
+  if (typeof writer?.ok !== 'boolean' || !Array.isArray(heads) || !Array.isArray(revoked)) return undefined;
+  return { term, seq, epoch, writer, heads, revoked };
+}

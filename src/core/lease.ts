@@ -6,12 +6,16 @@ export type DatabaseIdentity = {
   readonly epoch: string;
   /** Grows by one with every writer. */
   readonly generation: number;
+  /** Newest message id. It tells a copy from the file itself, which its writer goes on writing. */
+  readonly head: number;
 };
 
 export type LeaseAnswer =
   | { readonly kind: 'held' }
   /** Somebody else writes: stand by. */
   | { readonly kind: 'taken'; readonly holder: string }
+  /** It takes another look to tell: read the file again, and ask again. */
+  | { readonly kind: 'undecided' }
   /** The cluster has another database, or a newer state of this one: never write. */
   | { readonly kind: 'refused'; readonly reason: string };
 
@@ -20,7 +24,10 @@ export type LeaseAnswer =
  * row in the database (db/store-row.ts).
  */
 export interface Leaser {
-  /** Takes the lease, or says who has it. `identity` is undefined while this node has no database file yet. */
+  /**
+   * Takes the lease, or says who has it.
+   * @param identity what the file says now: read it again each time; undefined while this node has none
+   */
   acquire(identity: DatabaseIdentity | undefined): Promise<LeaseAnswer>;
   /** Keeps the lease. `taken` means that it was lost. */
   renew(identity: DatabaseIdentity): Promise<LeaseAnswer>;

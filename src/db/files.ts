@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { chmodSync, existsSync, realpathSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 
@@ -32,6 +32,50 @@ export async function moveDatabase(from: string, to: string): Promise<string[]> 
     }
   }
   return moved;
+}
+
+/**
+ * The mode of a file that holds the token secret, password hashes and messages. One that everybody may read was left so by a
+ * default, as the old chat app's is: it becomes its owner's alone. One that is closed to others but open to its group, such
+ * as 0640, was given to that group on purpose (for a user that copies files, say), and stays so.
+ */
+const privateMode = (mode: number): number => mode & (mode & 0o007 ? 0o700 : 0o770);
+
+/** The permission bits of a file; none if it is not there. */
+const modeOf = (file: string): number => (statSync(file, { throwIfNoEntry: false })?.mode ?? 0) & 0o777;
+
+/**
+ * Closes a database and what lies beside it to other users of the machine; what SQLite makes beside it later has its mode. The
+ * lock as well, since who can read it can lock it.
+ * @returns the files that stay open to others: this user may not change them, or their file system knows no modes
+ */
+export function closeToOthers(database: string): string[] {
+  // As SQLite does: behind a link, a database's log is beside the file itself.
+  const target = existsSync(database) ? realpathSync(database) : database;
+  const files = [...['', ...COMPANIONS].map((suffix) => target + suffix), `${database}.lock`];
+  const isOpen = (file: string): boolean => modeOf(file) !== privateMode(modeOf(file));
+  for (const file of files.filter(isOpen)) {
+    try {
+      chmodSync(file, privateMode(modeOf(file)));
+    } catch {
+      // What it is then, is what counts.
+    }
+  }
+  return files.filter(isOpen);
+}
+
+/**
+ * Makes the empty file that SQLite will fill with a copy: nobody else's from its first byte.
+ * @param like whose group may read the copy, if it may read this one
+ * @throws EEXIST if there is one by now, perhaps of somebody who would read along
+ */
+export async function createPrivate(file: string, like?: string): Promise<void> {
+  const handle = await open(file, 'wx', 0o600);
+  try {
+    if (like !== undefined) await handle.chmod(privateMode(modeOf(like)) | 0o600);
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Gives a file that is whole its name, so that the two outlive a power cut. */

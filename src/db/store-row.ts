@@ -11,17 +11,20 @@ export class Fenced extends Error {
 
 export function readIdentity(db: Db): DatabaseIdentity {
   return db
-    .prepare('SELECT database_id AS databaseId, epoch, generation FROM store')
+    .prepare(
+      `SELECT database_id AS databaseId, epoch, generation, (SELECT coalesce(max(id), 0) FROM messages) AS head
+       FROM store`,
+    )
     .get() as DatabaseIdentity;
 }
 
 /** Makes the caller the writer: from the commit on, writers of earlier generations are fenced. */
-export function claimGeneration(db: Db): DatabaseIdentity {
+export function claimGeneration(db: Db): Omit<DatabaseIdentity, 'head'> {
   return db
     .prepare(
       'UPDATE store SET generation = generation + 1 RETURNING database_id AS databaseId, epoch, generation',
     )
-    .get() as DatabaseIdentity;
+    .get() as Omit<DatabaseIdentity, 'head'>;
 }
 
 /** The fence (G7), to be called first in every write transaction. */

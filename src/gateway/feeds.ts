@@ -164,6 +164,8 @@ export class Feeds {
       const feed = new Feed(user, (it) => this.#repairFeed(it));
       const subscribed = this.#bus.subscribe(CHANNELS.user(user), (payload) => {
         const event = decodeUserEvent(payload);
+        // Of a later version, perhaps: whatever it tells, the store knows it.
+        if (event === undefined) return feed.repair();
         feed.handle(event);
         if (event.kind === 'messages') this.#observer.event(event.at);
       });

@@ -13,12 +13,13 @@ import { LIMITS } from '../contract/limits.ts';
 import { uuidv7Generator } from '../contract/uuidv7.ts';
 import type { Bus } from '../core/bus.ts';
 import type { Command, Outcome } from '../core/commands.ts';
-import { type Beat, encodeSignal } from '../core/events.ts';
+import { type Beat, decodeBeat, encodeSignal } from '../core/events.ts';
 import type { Logger } from '../ops/logger.ts';
 import { GatewayMetrics } from '../ops/metrics.ts';
 import { BeatMonitor } from './beat-monitor.ts';
 import { Feeds } from './feeds.ts';
 import { createHttpApp } from './http/app.ts';
+import { inOrder } from './http/in-order.ts';
 import { corsHeaders, type Origins } from './http/origins.ts';
 import { endWith, rawAnswer } from './http/raw-answer.ts';
 import type { RouteContext } from './http/route-context.ts';
@@ -34,14 +35,22 @@ export type GatewaySettings = {
   readonly port: number;
   /** Whether other workers listen on the same port by themselves. */
   readonly sharePort: boolean;
+  /** Whether requests are answered only if they call this machine `localhost` or by an address. */
+  readonly localNamesOnly: boolean;
   readonly corsOrigins: Origins;
   readonly trustProxy: boolean;
   readonly auth: Config['auth'];
   readonly passwordMinLength: number;
   readonly rateLimits: boolean;
-  readonly shutdownTimeoutMs: number;
-  /** How long `/readyz` says no before sockets are closed, so that load balancers have seen it, in milliseconds. */
-  readonly drainNoticeMs: number;
+  /** How `stop()` spends its time, in milliseconds. */
+  readonly drain: {
+    /** `/readyz` says no before sockets are closed, so that load balancers have seen it. */
+    readonly noticeMs: number;
+    /** Sends, and requests, are waited for. */
+    readonly patienceMs: number;
+    /** Connections have this long to close after that. */
+    readonly lastAnswersMs: number;
+  };
 };
 
 export type GatewayParts = {
@@ -59,10 +68,6 @@ export type GatewayParts = {
 
 /** Clients of a draining gateway come back spread over this time, in milliseconds. */
 const RECONNECT_SPREAD_MS = 3_000;
-/** Part of the shutdown time in which sends, and requests, are waited for. */
-const ANSWER_SHARE = 0.5;
-/** Connections have this long to close after that, in milliseconds. */
-const LAST_ANSWERS_MS = 1_000;
 
 /** One gateway worker: the HTTP API and the sockets. It never opens the database. */
 export class Gateway implements Service {
@@ -114,8 +119,9 @@ export class Gateway implements Service {
     });
     const headers = { 'Parley-Worker': name };
     const context = this.#context(clock, limits);
-    const origins = settings.corsOrigins;
-    const app = createHttpApp({ routes: context, origins, trustProxy: settings.trustProxy, headers, log });
+    const { corsOrigins: origins, localNamesOnly, trustProxy } = settings;
+    const app = createHttpApp({ routes: context, origins, trustProxy, localNamesOnly, headers, log });
+    const answer = app.callback();
     this.#server = http.createServer(
       {
         headersTimeout: LIMITS.headersMs,
@@ -123,31 +129,38 @@ export class Gateway implements Service {
         connectionsCheckingInterval: 1_000,
         // Some clients offer HTTP/2 with every request: theirs is answered in HTTP/1.1, as the offer allows.
         shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
+        // The app asks for it, and says so in words.
+        requireHostHeader: false,
       },
-      app.callback(),
+      inOrder((request, response) => {
+        this.#requests++;
+        response.once('close', () => {
+          if (--this.#requests === 0) this.#onRequestsAnswered?.();
+        });
+        answer(request, response);
+      }),
     );
-    // A client that does not read would keep its answers in memory.
-    this.#server.timeout = LIMITS.answerMs;
-    this.#server.on('request', (_, response) => {
-      this.#requests++;
-      response.once('close', () => {
-        if (--this.#requests === 0) this.#onRequestsAnswered?.();
-      });
-    });
+    // A client that does not read would keep its answers in memory. Node waits twice as long, if something is to be written.
+    this.#server.timeout = LIMITS.answerMs / 2;
+    // Whatever else a client expects, it gets the answer to its request.
+    this.#server.on('checkExpectation', (...exchange) => this.#server.emit('request', ...exchange));
     this.#server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
       if (cause.code === 'ECONNRESET' || !socket.writable) return;
       const { error, status } = unreadable(cause);
       // Its origin is not known.
-      endWith(socket, rawAnswer(error, { ...headers, ...corsHeaders(origins, undefined) }, status));
+      endWith(
+        socket,
+        rawAnswer(error, { ...headers, ...corsHeaders(origins, undefined) }, undefined, status),
+      );
     });
-    this.#sockets = new SocketServer(this.#server, { context, origins, headers });
+    this.#sockets = new SocketServer(this.#server, { context, origins, localNamesOnly, headers });
   }
 
   /** Listens once it can serve; rejects if the address is taken. */
   async start(): Promise<void> {
     await this.#commands.start();
     await this.#presence.start();
-    await this.#bus.subscribe(CHANNELS.beat, (payload) => this.#hear(JSON.parse(payload) as Beat));
+    await this.#bus.subscribe(CHANNELS.beat, (payload) => this.#hear(decodeBeat(payload)));
     // Ready as soon as the writer answers, and not only with its next beat.
     this.#commands.sendCanary();
     this.#bus.onGap(() => this.#feeds.resync());
@@ -168,19 +181,24 @@ export class Gateway implements Service {
   /** Not ready first, then no new sockets; sends are answered, clients told when to come back (G8). */
   async stop(): Promise<void> {
     this.#readiness.nodeTrouble = 'this node is shutting down';
-    await sleep(this.#settings.drainNoticeMs);
+    const { noticeMs, patienceMs, lastAnswersMs } = this.#settings.drain;
+    await sleep(noticeMs);
     this.#draining = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
-    const patience = this.#settings.shutdownTimeoutMs * ANSWER_SHARE;
     await Promise.all([
-      this.#sockets.drain(patience, RECONNECT_SPREAD_MS),
-      Promise.race([this.#requestsAnswered(), sleep(patience)]),
+      this.#sockets.drain(patienceMs, RECONNECT_SPREAD_MS),
+      Promise.race([this.#requestsAnswered(), sleep(patienceMs)]),
     ]);
-    await Promise.race([closed, sleep(LAST_ANSWERS_MS)]);
+    await Promise.race([closed, sleep(lastAnswersMs)]);
     this.#readiness.stop();
     this.#presence.stop();
     this.#commands.stop();
+  }
+
+  /** Why sends would not be stored and delivered now, in words; empty if they would. */
+  get failing(): readonly string[] {
+    return this.#readiness.failing;
   }
 
   #requestsAnswered(): Promise<void> {
@@ -195,7 +213,9 @@ export class Gateway implements Service {
     if (!this.#draining) this.#readiness.nodeTrouble = trouble;
   }
 
-  #hear(beat: Beat): void {
+  #hear(beat: Beat | undefined): void {
+    // Users that it may name have missed something.
+    if (beat === undefined) return this.#feeds.resync();
     const { resync, epochChanged } = this.#beats.hear(beat);
     this.#commands.heard(beat.writer.ok);
     if (epochChanged) {
@@ -213,7 +233,7 @@ export class Gateway implements Service {
   #context(clock: Clock, limits: LoginLimits) {
     const gateway = this;
     const unexpected = (err: unknown, requestId?: string): ParleyError => {
-      this.#log.error({ err, requestId }, 'unexpected error');
+      this.#log.error({ event: 'unexpected_error', err, requestId }, 'unexpected error');
       return new ParleyError('internal');
     };
     return {

@@ -42,6 +42,7 @@ export class Presence {
   readonly #watchers = new Map<string, Set<Watcher>>();
   readonly #untold = new Set<string>();
   #seq = 0;
+  #tickDue = 0;
   #cancelTick = (): void => {};
   #cancelTell = (): void => {};
 
@@ -54,6 +55,7 @@ export class Presence {
   async start(): Promise<void> {
     await this.#bus.subscribe(CHANNELS.presence, (payload) => this.#hear(JSON.parse(payload) as Telling));
     this.#tell({ ask: '*' });
+    this.#tickDue = this.#clock.steady();
     this.#tick();
   }
 
@@ -160,10 +162,15 @@ export class Presence {
   }
 
   #tick(): void {
+    const now = this.#clock.steady();
+    // This process itself stood still: what the others said meanwhile has not been read.
+    const stoodStill = now - this.#tickDue > SPEAK_EVERY_MS;
+    this.#tickDue = now + SPEAK_EVERY_MS;
     this.#cancelTick = this.#clock.after(SPEAK_EVERY_MS, () => this.#tick());
     this.#tell({});
     for (const [gateway, peer] of this.#peers) {
-      if (this.#clock.steady() - peer.heardAt < GONE_AFTER_MS) continue;
+      if (stoodStill) peer.heardAt = now;
+      if (now - peer.heardAt < GONE_AFTER_MS) continue;
       this.#changing([...peer.counts.keys()], () => this.#peers.delete(gateway));
     }
   }

@@ -10,7 +10,8 @@ const STALE_MS = 7_000;
 
 export type ReadyAnswer = z.infer<typeof readyAnswer>;
 
-const OPEN_WARNING = 'AUTH=open: anybody who reaches this server can read and write as anybody.';
+const OPEN_WARNING =
+  'AUTH=open: anybody who reaches this server, any web page in a browser here included, can read and send as anybody.';
 
 /** Whether a send would be stored and delivered now (G10): tied to the writer's beats and to a reader's answers. */
 export class Readiness {
@@ -60,7 +61,7 @@ export class Readiness {
     const check = (reason: string | undefined) =>
       reason === undefined ? { ok: true } : { ok: false, reason };
     const checks = {
-      writer: check(this.#beats.trouble ?? this.#commands.trouble),
+      writer: check(this.#writerTrouble),
       reader: check(this.#readerTrouble),
       node: check(this.nodeTrouble),
     };
@@ -71,6 +72,15 @@ export class Readiness {
       ...(this.#open && { warning: OPEN_WARNING }),
       checks,
     };
+  }
+
+  /** What fails beyond what the primary knows of the node, in words. */
+  get failing(): readonly string[] {
+    return [this.#writerTrouble, this.#readerTrouble].filter((reason) => reason !== undefined);
+  }
+
+  get #writerTrouble(): string | undefined {
+    return this.#beats.trouble ?? this.#commands.trouble;
   }
 
   get #readerTrouble(): string | undefined {

@@ -1,5 +1,6 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { isLocalName } from '../base/local-names.ts';
 
 export type AdminAnswer = {
   readonly status: number;
@@ -32,10 +33,19 @@ const POLICY =
 export class AdminServer {
   readonly #server: http.Server;
   readonly #routes: ReadonlyMap<string, AdminHandler>;
+  readonly #localNamesOnly: boolean;
 
-  /** @param routes by method and path, such as `GET /metrics` */
-  constructor(routes: ReadonlyMap<string, AdminHandler>, onError: (error: unknown) => void) {
+  /**
+   * @param routes by method and path, such as `GET /metrics`
+   * @param localNamesOnly whether requests are answered only if they call this machine `localhost` or by an address
+   */
+  constructor(
+    routes: ReadonlyMap<string, AdminHandler>,
+    localNamesOnly: boolean,
+    onError: (error: unknown) => void,
+  ) {
     this.#routes = routes;
+    this.#localNamesOnly = localNamesOnly;
     this.#server = http.createServer((request, response) => {
       this.#answer(request)
         .catch((error: unknown) => {
@@ -55,9 +65,15 @@ export class AdminServer {
   }
 
   async #answer(request: IncomingMessage): Promise<AdminAnswer> {
-    const url = new URL(request.url ?? '/', 'http://admin');
-    const handler = this.#routes.get(`${request.method} ${url.pathname}`);
-    if (handler === undefined) {
+    if (this.#localNamesOnly && !isLocalName(request.headers.host)) {
+      return json(403, {
+        error:
+          'Without ADMIN_HOST this port answers only to localhost and IP addresses. To be reached by another name, set ADMIN_HOST (127.0.0.1 keeps it on this machine).',
+      });
+    }
+    const url = URL.parse(request.url ?? '/', 'http://admin');
+    const handler = url && this.#routes.get(`${request.method} ${url.pathname}`);
+    if (!handler) {
       const paths = [...this.#routes.keys()].filter((route) => !route.includes('/assets/'));
       return json(404, { error: `There is: ${paths.join(', ')}.` });
     }

@@ -8,9 +8,11 @@ import {
   quantile,
 } from './node-summary.ts';
 
-/** A node that has not been heard for this long counts as lost, and is forgotten later, in milliseconds. */
+/** A node that has not been heard for this long counts as lost, in milliseconds. */
 const SILENT_MS = 3_500;
-const FORGET_MS = 60_000;
+/** A lost node that did not say it would leave is missed for this long, in milliseconds, and so many of them at most. */
+const FORGET_MS = 3_600_000;
+const LOST_MAX = 50;
 /** What the page can look back on. */
 const SAMPLES_MAX = 600;
 const EVENTS_MAX = 60;
@@ -121,6 +123,9 @@ export class ClusterView {
       this.#say(left ? 'info' : 'warn', `${node} ${left ? 'has left' : 'is not heard any more'}`);
       if (left) this.#known.delete(node);
     }
+    const lost = [...this.#known].filter(([, known]) => known.lost);
+    lost.sort(([, a], [, b]) => b.heardAt - a.heardAt);
+    for (const [node] of lost.slice(LOST_MAX)) this.#known.delete(node);
     this.#samples.push(
       sum(
         [...this.#known.values()].filter(({ lost }) => !lost).map(({ change }) => change),
@@ -138,10 +143,13 @@ export class ClusterView {
       return { ...rest, lost, silentMs: now - heardAt, now: change.sample, restarts: counts.restarts };
     });
     nodes.sort((a, b) => rank(a) - rank(b) || a.node.localeCompare(b.node));
-    const known = nodes.flatMap(({ node, lost, trouble }) => {
+    const known = nodes.flatMap(({ node, lost, trouble, failing = [] }) => {
       if (lost) return [`${node} is not heard any more`];
-      return trouble === undefined ? [] : [`${node}: ${trouble}`];
+      return [...(trouble === undefined ? [] : [trouble]), ...failing].map((words) => `${node}: ${words}`);
     });
+    const ready = nodes.map(({ lost, readyGateways = 1 }) => (lost ? 0 : readyGateways));
+    if (ready.every((gateways) => gateways === 0))
+      known.unshift('no gateway is ready: clients are not served');
     return {
       at: this.#clock.now(),
       problems: [...problems, ...known],
@@ -159,8 +167,10 @@ export class ClusterView {
       );
       this.#say('warn', `${now.node}: ${again.map(({ name }) => name).join(', ')} restarted`);
     }
-    if (now.trouble !== before.trouble)
-      this.#say(now.trouble ? 'warn' : 'info', `${now.node}: ${now.trouble ?? 'ready'}`);
+    const [problem, former] = [problemOf(now), problemOf(before)];
+    // What fails names seconds, which change: it is told once.
+    if (now.trouble !== before.trouble || (problem === undefined) !== (former === undefined))
+      this.#say(problem ? 'warn' : 'info', `${now.node}: ${problem ?? 'ready'}`);
     const failures = now.counts.commitFailures - before.counts.commitFailures;
     if (failures > 0 && before.counts.commitFailures === 0) this.#say('warn', `${now.node}: commits fail`);
   }
@@ -170,6 +180,8 @@ export class ClusterView {
     if (this.#events.length > EVENTS_MAX) this.#events.shift();
   }
 }
+
+const problemOf = ({ trouble, failing }: NodeSummary): string | undefined => trouble ?? failing?.[0];
 
 const rank = ({ role }: { role: string }): number => ['store', 'all', 'gateway'].indexOf(role);
 

@@ -1,6 +1,9 @@
-import { type Logger, pino } from 'pino';
+import { pino } from 'pino';
 
-export type { Logger };
+/** `event` names what happened, in snake_case: operators search and count by it. */
+type Say = (fields: { readonly event: string } & Readonly<Record<string, unknown>>, sentence: string) => void;
+
+export type Logger = Readonly<Record<'debug' | 'info' | 'warn' | 'error' | 'fatal', Say>>;
 
 /**
  * JSON lines on stdout, one per business event. Fields are named, messages are constant sentences; never a

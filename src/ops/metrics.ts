@@ -7,6 +7,7 @@ import {
   type MetricValue,
   Registry,
 } from 'prom-client';
+import { ERRORS } from '../contract/errors.ts';
 
 /*
  * Every metric, by the process that counts it. Each worker has a registry of its own and sends it to its primary, which
@@ -90,6 +91,8 @@ export class GatewayMetrics extends ProcessMetrics {
     super('gateway');
     // A rate needs a first value: without these, the first failed login would not show as one.
     for (const result of ['ok', 'failed']) this.logins.inc({ result }, 0);
+    for (const code of Object.keys(ERRORS)) this.refused.inc({ code }, 0);
+    this.overflows.inc({ kind: 'unsent' }, 0);
     this.gauge('parley_sockets', 'Open sockets', live.sockets);
     this.gauge(
       'parley_commands_pending',
@@ -146,7 +149,12 @@ export class PrimaryMetrics extends ProcessMetrics {
 
   constructor(
     build: { version: string; node: string },
-    live: { workers(): Readonly<Record<string, number>>; leads(): boolean },
+    live: {
+      workers(): Readonly<Record<string, number>>;
+      leads(): boolean;
+      ready(): boolean;
+      redisUp(): boolean;
+    },
   ) {
     super('primary');
     for (const role of ['gateway', 'writer', 'reader']) this.restarts.inc({ role }, 0);
@@ -165,12 +173,17 @@ export class PrimaryMetrics extends ProcessMetrics {
         for (const [role, count] of Object.entries(live.workers())) ready.set({ role }, count);
       },
     });
-    const leads: Gauge = new Gauge({
-      name: 'parley_writer_leads',
-      help: '1 where this node writes the database; 1 in sum over a cluster that works',
-      registers: [this.registry],
-      collect: () => leads.set(live.leads() ? 1 : 0),
-    });
+    this.gauge(
+      'parley_writer_leads',
+      '1 where this node writes the database and holds the lease; 1 in sum over a cluster that works',
+      () => Number(live.leads()),
+    );
+    this.gauge('parley_ready', '1 while this node does all it is meant to', () => Number(live.ready()));
+    this.gauge(
+      'parley_redis_up',
+      '1 while Redis does what this node asks of it, and where there is none',
+      () => Number(live.redisUp()),
+    );
   }
 }
 

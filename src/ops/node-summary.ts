@@ -40,6 +40,10 @@ export type NodeSummary = {
   readonly upMs: number;
   /** Why it does not do all it is meant to. */
   readonly trouble?: string;
+  /** What fails beyond that, in words. Absent, as the next, from nodes of an older version. */
+  readonly failing?: readonly string[];
+  /** Gateways that would serve a client now. */
+  readonly readyGateways?: number;
   readonly writer: 'leader' | 'standby' | 'refused' | 'elsewhere';
   readonly workers: readonly WorkerSummary[];
   readonly counts: Counts;

@@ -52,8 +52,8 @@ export class Reader implements QueryHandlers {
   }
 
   tokenState({ user, tokenId, version }: Queries['tokenState']['params']): TokenState {
-    const current = this.#sql.tokenVersion.get(user) as number | undefined;
-    if (current === undefined || version < current) return 'revoked';
+    // A higher one, too, is ended: it is of a past that a restore has undone.
+    if (version !== this.#sql.tokenVersion.get(user)) return 'revoked';
     return this.#sql.tokenEnded.get(tokenId) === undefined ? 'valid' : 'revoked';
   }
 

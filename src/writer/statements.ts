@@ -9,7 +9,11 @@ export function prepareStatements(db: Db) {
     canary: db.prepare('UPDATE store SET canary = canary + 1'),
 
     user: db.prepare('SELECT password, token_version AS version FROM users WHERE user_id = ?'),
-    insertUser: db.prepare('INSERT INTO users (user_id, password) VALUES (?, ?) ON CONFLICT DO NOTHING'),
+    // Not 0: a restore may bring a name back to be taken, and tokens of who had it before must not count.
+    insertUser: db.prepare(
+      `INSERT INTO users (user_id, password, token_version) VALUES (?, ?, CAST(unixepoch('subsec') * 1000 AS INTEGER))
+       ON CONFLICT DO NOTHING`,
+    ),
     setPassword: db.prepare(
       'UPDATE users SET password = ?, token_version = token_version + 1 WHERE user_id = ?',
     ),

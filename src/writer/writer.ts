@@ -1,6 +1,6 @@
 import { sleep } from '../base/clock.ts';
 import type { Service } from '../base/life-cycle.ts';
-import type { Bus, Position } from '../core/bus.ts';
+import type { Bus, LogEntry, Position } from '../core/bus.ts';
 import type { Beat } from '../core/events.ts';
 import { reason } from '../db/open.ts';
 import { Fenced } from '../db/store-row.ts';
@@ -25,7 +25,7 @@ const CANARY_EVERY_MS = 2_000;
 const TRIM_EVERY_MS = 100;
 /** Pause before a failed commit, or a failed read, is tried again, in milliseconds. */
 const RETRY_MS = 200;
-/** At the end, the last publications have this long to leave, in milliseconds. */
+/** At the end, what has been read has this long to be committed and announced, in milliseconds: Redis may be away. */
 const LAST_WORDS_MS = 1_000;
 
 /**
@@ -47,6 +47,9 @@ export class Writer implements Service {
   #trimmedAt = Number.NEGATIVE_INFINITY;
   #beatTimer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
+  #closed = false;
+  /** Why the log can't be read, as it was said last. */
+  #unreadable: string | undefined;
 
   constructor(
     bus: Bus,
@@ -74,9 +77,9 @@ export class Writer implements Service {
   async stop(): Promise<void> {
     this.#stopping.abort();
     clearInterval(this.#beatTimer);
-    await this.#running;
-    // What is not announced now, gateways find in the store.
-    await Promise.race([this.#announcer.settled(), sleep(LAST_WORDS_MS)]);
+    // What is not committed now stays in the log; what is not announced, gateways find in the store.
+    await Promise.race([this.#running.then(() => this.#announcer.settled()), sleep(LAST_WORDS_MS)]);
+    this.#closed = true;
     this.#ledger.close();
   }
 
@@ -85,25 +88,41 @@ export class Writer implements Service {
       try {
         const wait = COMMITS_APART_MS - (performance.now() - this.#begunAt);
         if (wait > 0.5) await sleep(wait, this.#stopping.signal);
-        const entries = await this.#bus.read(this.#position, ENTRIES_MAX, READ_WAIT_MS);
+        const entries = await this.#read();
+        this.#unreadable = undefined;
         const groups = groupEntries(entries, (entry, err) => {
           this.#log.error(
-            { err, position: entry.position },
+            { event: 'log_entry_unreadable', err, position: entry.position },
             'command log entry is not readable: passed over',
           );
         });
         this.#begunAt = performance.now();
         for (const group of groups) {
           // A later group would move the log position past this one.
-          if (!(await this.#commit(group))) return;
+          if (this.#closed || !(await this.#commit(group))) return;
         }
-        this.#trim();
+        // After nothing was read, its place may be one in a log that Redis has lost: new entries can stand below it.
+        if (entries.length > 0) this.#trim();
       } catch (err) {
         if (this.#stopping.signal.aborted) return;
-        this.#log.warn({ err }, 'command log can not be read');
+        const why = (err as Error).message;
+        if (why !== this.#unreadable)
+          this.#log.warn({ event: 'log_not_readable', err }, 'command log can not be read');
+        this.#unreadable = why;
         await sleep(RETRY_MS, this.#stopping.signal);
       }
     }
+  }
+
+  /** Nothing as soon as the writer is to stop: a Redis that is away answers when it is back. */
+  #read(): Promise<readonly LogEntry[]> {
+    const { promise, resolve, reject } = Promise.withResolvers<readonly LogEntry[]>();
+    const { signal } = this.#stopping;
+    if (signal.aborted) return Promise.resolve([]);
+    const stop = (): void => resolve([]);
+    signal.addEventListener('abort', stop, { once: true });
+    this.#bus.read(this.#position, ENTRIES_MAX, READ_WAIT_MS).then(resolve, reject);
+    return promise.finally(() => signal.removeEventListener('abort', stop));
   }
 
   /** @returns false if the writer was stopped, or replaced, before the group could be committed */
@@ -131,7 +150,7 @@ export class Writer implements Service {
     try {
       const result = transaction();
       this.#committedAt = performance.now();
-      if (!this.#health.ok) this.#log.info('commits work again');
+      if (!this.#health.ok) this.#log.info({ event: 'commits_again' }, 'commits work again');
       this.#health = { ok: true };
       return result;
     } catch (err) {
@@ -143,7 +162,7 @@ export class Writer implements Service {
       this.#metrics.failures.inc();
       const why = reason(err);
       if (this.#health.ok || this.#health.reason !== why)
-        this.#log.error({ err, why }, 'commit failed: nothing is acknowledged');
+        this.#log.error({ event: 'commit_failed', err, why }, 'commit failed: nothing is acknowledged');
       this.#health = { ok: false, reason: why };
       return undefined;
     }

@@ -3,8 +3,9 @@ import { after, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import type { ClusterAnswer } from '../../src/ops/cluster-view.ts';
 import { freePort } from '../support/ports.ts';
+import { rawRequest } from '../support/raw.ts';
 import { startRedis } from '../support/redis.ts';
-import { startNode, temporaryFolder } from '../support/server.ts';
+import { startNode, temporaryFolder, waitReady } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
 const folder = temporaryFolder({ after });
@@ -50,14 +51,28 @@ test('the admin port: ready when the node is, a strict policy, nothing done for 
   const port = await freePort();
   await startNode(t, { DATABASE_PATH: `${folder}/alone.db`, WORKERS: '1', ADMIN_PORT: String(port) });
   const url = `http://127.0.0.1:${port}`;
+  // What its gateway says of itself, it hears once a second.
+  await waitReady(url);
   const ready = await fetch(`${url}/readyz`);
-  assert.equal(ready.status, 200);
   assert.match(String(ready.headers.get('content-security-policy')), /default-src 'none'; script-src 'self'/);
   const foreign = await fetch(`${url}/backup?file=${folder}/stolen.db`, {
     method: 'POST',
     headers: { Origin: 'https://elsewhere.example' },
   });
   assert.equal(foreign.status, 403);
+  assert.equal((await fetch(`${url}//`)).status, 404);
+  // A page whose name leads here (DNS rebinding) is of the same origin, to its browser.
+  for (const [host, status] of [
+    ['evil.example', 403],
+    ['localhost.evil.example', 403],
+    ['localhost', 200],
+    ['127.0.0.1', 200],
+  ] as const) {
+    const lines = ['GET /admin/cluster.json HTTP/1.1', `Host: ${host}:${port}`, 'Connection: close', '', ''];
+    const answer = await rawRequest(url, lines);
+    assert.equal(answer.status, status, host);
+    if (status === 403) assert.match(answer.body, /Without ADMIN_HOST .*set ADMIN_HOST/);
+  }
   let told: unknown;
   await waitFor(
     async () => {

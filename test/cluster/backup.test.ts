@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import {
+  chmodSync,
   copyFileSync,
   existsSync,
   linkSync,
@@ -18,7 +19,7 @@ import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { openForWriting } from '../../src/db/open.ts';
-import { connect, newUser } from '../support/client.ts';
+import { call, connect, logIn, newUser } from '../support/client.ts';
 import { createDatabase, queryDatabase } from '../support/database.ts';
 import { freePort } from '../support/ports.ts';
 import { signalPid } from '../support/processes.ts';
@@ -122,18 +123,78 @@ test('restore drill: back-up under load, delete, restore: what was acknowledged 
   assert.ok(!ids.has(newest), 'the drill restores an older state');
 
   const second = await startNode(t, env);
-  const resumed = await connect(second.url, 'alice', token, { since: newest, epoch });
+  const ended = await call(second.url, 'GET', '/conversations', { token });
+  assert.deepEqual([ended.status, ended.body['code']], [401, 'token_revoked'], 'everybody logs in again');
+  const again = await logIn(second.url, 'alice');
+  const resumed = await connect(second.url, 'alice', again, { since: newest, epoch });
   const connected = await resumed.type('connected');
   assert.equal(connected['resync'], true);
   assert.notEqual(connected['epoch'], epoch);
   resumed.send({ type: 'message', to: 'alice', message: 'after the restore' });
   await resumed.next((frame) => frame['message'] === 'after the restore');
-  const fresh = await connect(second.url, 'alice', token, { since: newest });
+  const fresh = await connect(second.url, 'alice', again, { since: newest });
   assert.equal(
     (await fresh.type('connected'))['resync'],
     true,
     'ahead of the database is told without an epoch, too',
   );
+});
+
+test('G9, A5 restore: tokens of the past that is undone stay ended, whatever is ended after it, and those of a restore before it', async (t) => {
+  const env = { DATABASE_PATH: `${folder}/pasts.db`, ADMIN_PORT: String(await freePort()), WORKERS: '1' };
+  const backup = `${folder}/pasts.backup`;
+  const changePassword = async (url: string, token: string, from: string, to: string): Promise<string> => {
+    const body = { current_password: from, new_password: to };
+    return String((await call(url, 'POST', '/change-password', { token, body })).body['token']);
+  };
+  const first = await startNode(t, env);
+  const tokens = [await newUser(first.url, 'alice')];
+  assert.equal((await run('backup', backup, env)).status, 0);
+  tokens.push(await changePassword(first.url, String(tokens.at(-1)), 'secret', 'second'));
+  tokens.push(await changePassword(first.url, String(tokens.at(-1)), 'second', 'third'));
+  let { node } = first;
+  for (const past of ['first', 'second']) {
+    node.signal('SIGTERM');
+    await node.exited;
+    const restored = await run('restore', backup, env);
+    assert.equal(restored.status, 0, restored.output);
+    const next = await startNode(t, env);
+    ({ node } = next);
+    const counting = async (): Promise<string[]> => {
+      const answers = tokens.map((token) => call(next.url, 'GET', '/conversations', { token }));
+      return (await Promise.all(answers)).flatMap(({ status }, i) => (status === 200 ? [`${i}`] : []));
+    };
+    assert.deepEqual(await counting(), [], `after the ${past} past`);
+    const token = await logIn(next.url, 'alice');
+    const changed = await changePassword(next.url, token, 'secret', 'fourth');
+    assert.deepEqual(await counting(), [], 'after a change of password');
+    const everywhere = { token: changed, body: { everywhere: true } };
+    assert.equal((await call(next.url, 'POST', '/logout', everywhere)).status, 200);
+    assert.deepEqual(await counting(), [], 'after a logout everywhere');
+    tokens.push(token, changed, await logIn(next.url, 'alice', 'fourth'));
+    assert.deepEqual(await counting(), [String(tokens.length - 1)], 'a new token counts');
+  }
+});
+
+test('G9 files: a back-up, a restored database and what it replaced are closed to others, whatever they were; a group that was meant keeps its own', async (t) => {
+  const env = { DATABASE_PATH: `${folder}/modes.db`, ADMIN_PORT: String(await freePort()), WORKERS: '1' };
+  const backup = `${folder}/modes.backup`;
+  const modeOf = (file: string): string => (statSync(file).mode & 0o777).toString(8);
+  const { node } = await startNode(t, env);
+  assert.equal((await run('backup', backup, env)).status, 0);
+  assert.equal(modeOf(backup), '600');
+  node.signal('SIGTERM');
+  await node.exited;
+  for (const [before, after] of [
+    [0o644, '600'],
+    [0o640, '640'],
+  ] as const) {
+    chmodSync(env.DATABASE_PATH, before);
+    const { status, output } = await run('restore', backup, env);
+    assert.equal(status, 0, output);
+    assert.equal(modeOf(env.DATABASE_PATH), after);
+    assert.equal(modeOf(/ was there is (\S+)/.exec(output)?.[1] as string), after);
+  }
 });
 
 test('restore refuses what is no back-up, and leaves the database as it is', async () => {
@@ -293,6 +354,15 @@ test("backup names the database it saved, and refuses another server's than that
     assert.match(made.output, /\/mine\.backup-\d: \d+ pages of \S+\/mine\.db\n$/);
     assert.equal(usersIn(`${file}-${i}`), 0);
   }
+});
+
+test('addresses may be of IPv6: backup finds the server, and the start line has a URL', async (t) => {
+  const env = { ADMIN_HOST: '::1', ADMIN_PORT: String(await freePort()), DATABASE_PATH: `${folder}/six.db` };
+  const { node, url } = await startNode(t, { ...env, HOST: '::1', WORKERS: '1' });
+  assert.match(url, /^http:\/\/\[::1\]:\d+$/, node.output);
+  const made = await run('backup', `${folder}/six.backup`, env);
+  assert.equal(made.status, 0, made.output);
+  assert.equal(usersIn(`${folder}/six.backup`), 0);
 });
 
 test('backup says what it met at ADMIN_PORT: nobody, a server that ended meanwhile, another program', async (t) => {

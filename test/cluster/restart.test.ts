@@ -5,6 +5,7 @@ import { after, test } from 'node:test';
 import { connect, newUser, TestSocket } from '../support/client.ts';
 import { freePort } from '../support/ports.ts';
 import { isAlive, signalPid } from '../support/processes.ts';
+import { startRedis } from '../support/redis.ts';
 import { startNode, TestNode, temporaryFolder, waitReady } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -170,6 +171,55 @@ test('G8 drain: requests that are under way are answered, for as long as sends a
   const unanswered = answers.filter(({ status }) => status === 'rejected').length;
   assert.equal(unanswered, 0, `${unanswered} of ${answers.length} were not answered`);
   assert.deepEqual(await node.exited, { code: 0, signal: null });
+});
+
+for (const timeoutMs of ['0', '2000'])
+  test(`G8 drain: with SHUTDOWN_TIMEOUT_MS=${timeoutMs}, too, a client with Redis is told when to come back`, async (t) => {
+    const redis = await startRedis(t);
+    const { node, url } = await startNode(t, {
+      REDIS_URL: redis.url,
+      DATABASE_PATH: `${folder}/short-${timeoutMs}.db`,
+      WORKERS: '1',
+      SHUTDOWN_TIMEOUT_MS: timeoutMs,
+    });
+    const idle = await connect(url, 'gina', await newUser(url, 'gina'));
+    node.signal('SIGTERM');
+    assert.equal((await idle.closed).code, 1012);
+    assert.equal(idle.frames.at(-1)?.type, 'closing');
+    await node.exited;
+  });
+
+test('G8 drain: a store whose Redis is gone finishes by itself, in the whole time', async (t) => {
+  const redis = await startRedis(t);
+  const node = new TestNode({
+    REDIS_URL: redis.url,
+    DATABASE_PATH: `${folder}/store.db`,
+    ROLE: 'store',
+    SHUTDOWN_TIMEOUT_MS: '4000',
+  });
+  t.after(() => node.kill());
+  await node.waitForEvent('started');
+  await redis.kill();
+  node.signal('SIGTERM');
+  assert.deepEqual(await node.exited, { code: 0, signal: null }, node.output);
+  assert.doesNotMatch(node.output, /did not finish in time/);
+});
+
+test('G8 drain: a worker that had to be killed shows in the exit code', async (t) => {
+  const { node } = await startNode(t, {
+    DATABASE_PATH: `${folder}/killed.db`,
+    WORKERS: '1',
+    SHUTDOWN_TIMEOUT_MS: '1000',
+  });
+  const [gateway] = node.workers('gateway');
+  signalPid(gateway as number, 'SIGSTOP');
+  node.signal('SIGTERM');
+  assert.equal((await node.exited).code, 1);
+  assert.deepEqual(
+    node.events('worker_killed').map(({ role, pid }) => [role, pid]),
+    [['gateway', gateway]],
+  );
+  assert.equal(node.events('stopped')[0]?.['killed'], 1);
 });
 
 test('a second SIGTERM forces', async (t) => {

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { chmodSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { freePort } from '../support/ports.ts';
 import { descendants, isAlive, signalPid, titleOf } from '../support/processes.ts';
+import { rawRequest, upgradeLines } from '../support/raw.ts';
 import { bareEnvironment, startNode, TestNode, temporaryFolder, waitReady } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -44,7 +45,49 @@ test('AUTH=open binds to loopback and says loudly what it means', async (t) => {
   assert.equal(node.events('auth_open').length, 1);
   const ready = (await (await fetch(`${url}/readyz`)).json()) as Record<string, unknown>;
   assert.equal(ready['auth'], 'open');
-  assert.match(String(ready['warning']), /anybody/);
+  assert.match(String(ready['warning']), /anybody .* any web page/);
+  assert.match(String(node.events('auth_open')[0]?.['msg']), /any web page/);
+});
+
+test('G9 rebinding: AUTH=open without HOST answers to local names only, upgrades too; with HOST it answers to any', async (t) => {
+  const { url } = await startNode(t, { DATABASE_PATH: `${folder}/names.db`, AUTH: 'open', WORKERS: '1' });
+  const { url: chosen } = await startNode(t, {
+    DATABASE_PATH: `${folder}/chosen.db`,
+    AUTH: 'open',
+    HOST: '127.0.0.1',
+    WORKERS: '1',
+  });
+  const ask = (to: string, host: string, path = '/livez') =>
+    rawRequest(to, [`GET ${path} HTTP/1.1`, `Host: ${host}`, 'Connection: close', '', '']);
+  const upgrade = (to: string, host: string) => rawRequest(to, upgradeLines({ Host: host }), 1_000);
+  for (const host of ['localhost:1', '127.0.0.1', '[::1]:8888']) {
+    assert.equal((await ask(url, host)).status, 200, host);
+    assert.equal((await upgrade(url, host)).status, 101, host);
+  }
+  const refused = [
+    await ask(url, 'evil.example:8888'),
+    await ask(url, 'evil.example:8888', '/'),
+    await upgrade(url, 'evil.example:8888'),
+  ];
+  for (const { status, body } of refused) {
+    assert.deepEqual([status, JSON.parse(body).code], [403, 'origin_not_allowed']);
+    assert.match(JSON.parse(body).error, /set HOST/);
+  }
+  assert.equal((await ask(chosen, 'evil.example:8888')).status, 200);
+  assert.equal((await upgrade(chosen, 'evil.example:8888')).status, 101);
+});
+
+test('G9 files: what a node makes is its own user’s alone; a database that everybody could read is closed when it is opened', async (t) => {
+  const own = temporaryFolder(t);
+  const { node } = await startNode(t, { DATABASE_PATH: `${own}/chat.db`, WORKERS: '1' });
+  const made = ['chat.db', 'chat.db-shm', 'chat.db-wal', 'chat.db.lock'].map((file) => `${own}/${file}`);
+  const modes = () => made.map((file) => (statSync(file).mode & 0o777).toString(8));
+  assert.deepEqual(modes(), ['600', '600', '600', '600']);
+  await node.kill();
+  for (const file of made) chmodSync(file, 0o644);
+  const again = await startNode(t, { DATABASE_PATH: `${own}/chat.db`, WORKERS: '1' });
+  assert.deepEqual(modes(), ['600', '600', '600', '600']);
+  assert.equal(again.node.events('open_to_others').length, 0);
 });
 
 test('a port in use: one clear line', async (t) => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import Database from 'better-sqlite3';
 import { connect, newUser } from '../support/client.ts';
 import { queryDatabase } from '../support/database.ts';
 import { startRedis } from '../support/redis.ts';
@@ -90,4 +91,45 @@ test('G7: a node without a database file does not make one in a cluster that has
   );
   const token = await newUser(second.url, 'olivia');
   await connect(second.url, 'olivia', token);
+});
+
+test('G3, G4, G7: a copy of the database stands by only until the original has grown: then it answers nothing, and never leads', async (t) => {
+  const redis = await startRedis(t);
+  const { node, url } = await startNode(t, {
+    REDIS_URL: redis.url,
+    DATABASE_PATH: `${folder}/original.db`,
+    WORKERS: '1',
+  });
+  const token = await newUser(url, 'peggy');
+  const db = new Database(`${folder}/original.db`, { readonly: true });
+  await db.backup(`${folder}/copy.db`);
+  db.close();
+  const copy = new TestNode({
+    REDIS_URL: redis.url,
+    DATABASE_PATH: `${folder}/copy.db`,
+    ROLE: 'store',
+  });
+  t.after(() => copy.kill());
+  await copy.waitForEvent('standing_by');
+  await waitFor(
+    () => copy.workers('reader').length === 1,
+    5_000,
+    () => 'what is as good as the original is not read',
+  );
+
+  const socket = await connect(url, 'peggy', token);
+  socket.send({ type: 'message', to: 'peggy', message: 'not in the copy' });
+  await socket.type('message');
+  const [refused] = await copy.waitForEvent('refused');
+  assert.match(String(refused?.['msg']), /serves no queries: this node's copy of the database is old/);
+  await waitFor(
+    () => copy.workers('reader').length === 0,
+    5_000,
+    () => 'the copy is read on',
+  );
+
+  await node.kill();
+  await new Promise((resolve) => setTimeout(resolve, 3_500));
+  assert.equal(copy.events('leading').length, 0);
+  assert.deepEqual(copy.workers('reader'), []);
 });

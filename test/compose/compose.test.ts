@@ -25,11 +25,19 @@ const SENDS_PER_S = 60;
 const START_MS = 180_000;
 const WELL_AGAIN_MS = 45_000;
 const REPORT = path.join(ROOT, 'artifacts/compose');
+/** As a stuck tool would: whoever else wants to write the database waits, whoever reads does not. */
+const HOLD_THE_WRITE_LOCK = `
+require('better-sqlite3')('/data/chat.db').exec('BEGIN IMMEDIATE');
+setTimeout(() => {}, 20_000);`;
 
 const ports = { chat: await freePort(), admin: await freePort() };
 const url = `http://127.0.0.1:${ports.chat}`;
 const admin = `http://127.0.0.1:${ports.admin}`;
-const stack = new Stack('parley-test', { PORT: String(ports.chat), ADMIN_PORT: String(ports.admin) });
+const stack = new Stack('parley-test', {
+  PORT: String(ports.chat),
+  ADMIN_PORT: String(ports.admin),
+  GATEWAYS: String(GATEWAYS),
+});
 
 before(
   async () => {
@@ -37,7 +45,7 @@ before(
     mkdirSync(REPORT, { recursive: true });
     await stack.down();
     await stack.compose('build');
-    await stack.compose('up', '-d', '--scale', `gateway=${GATEWAYS}`);
+    await stack.compose('up', '-d');
     await untilHealthy(stack, 'lb');
   },
   { timeout: START_MS },
@@ -54,6 +62,11 @@ test('one command brings up a system that is ready', async () => {
   for (const service of SERVICES) await untilHealthy(stack, service);
   const user = await docker('exec', await stack.container('gateway'), 'node', '-p', 'process.getuid()');
   assert.notEqual(user, '0');
+});
+
+test('a plain up keeps the number of gateways', async () => {
+  await stack.compose('up', '-d');
+  assert.equal((await stack.containers('gateway')).length, GATEWAYS);
 });
 
 test('two people chat through the load balancer over different gateways', async () => {
@@ -96,6 +109,47 @@ test('metrics of every container satisfy promtool', async () => {
       assert.equal(status, 0, said);
     }
   }
+});
+
+test('the alerts about gateways and Redis are raised, and not by a rolling restart', () => {
+  const { status, said } = promtool('', 'test', 'rules', 'test/compose/alerts.test.yml');
+  assert.equal(status, 0, said);
+});
+
+/** What the load balancer answers to `/readyz` while no gateway is ready. */
+async function whyNotReady(): Promise<Record<string, { ok: boolean; reason?: string }>> {
+  let checks: Record<string, { ok: boolean; reason?: string }> = {};
+  await waitFor(
+    async () => {
+      const { status, body } = await call(url, 'GET', '/readyz');
+      if (status === 503 && body['checks'] !== undefined) checks = body['checks'] as typeof checks;
+      return checks['writer']?.ok === false;
+    },
+    30_000,
+    () => `the load balancer does not say why nothing can be sent: ${JSON.stringify(checks)}`,
+  );
+  return checks;
+}
+
+test('G10 truthful: with commits held up, the load balancer says why and serves history', async () => {
+  const dan = await newUser(url, 'dan');
+  const held = docker('exec', await stack.container('store'), 'node', '-e', HOLD_THE_WRITE_LOCK);
+  await whyNotReady();
+  const history = await call(url, 'GET', '/history?with=ann', { token: dan });
+  assert.deepEqual([history.status, history.body['messages']], [200, []]);
+  await held;
+  await untilHealthy(stack, 'lb');
+});
+
+test('G10 truthful: with the store stopped, the load balancer says why and serves pages', async () => {
+  const store = await stack.container('store');
+  await docker('stop', '-t', '20', store);
+  const { writer } = await whyNotReady();
+  assert.match(writer?.reason ?? '', /the writer has not been heard for/);
+  const page = await fetch(url);
+  assert.deepEqual([page.status, page.headers.get('content-type')], [200, 'text/html; charset=utf-8']);
+  await docker('start', store);
+  await untilHealthy(stack, 'lb');
 });
 
 test('nothing is lost, doubled, reordered or misdelivered whatever befalls the containers', async (t) => {
@@ -265,11 +319,16 @@ async function copyOfTheDatabase(): Promise<DatabaseView> {
 
 /** promtool of this machine, or of the image that docker-compose.yml names for Prometheus. */
 function promtool(input: string, ...args: string[]): { status: number | null; said: string } {
-  const here = feed('promtool', args, input);
-  if (here.status !== null) return here;
+  const local = feed('promtool', args, input);
+  if (local.status !== null) return local;
   const file = readFileSync(path.join(ROOT, 'docker-compose.yml'), 'utf8');
   const image = /image: (prom\/prometheus:\S+)/.exec(file)?.[1] ?? '';
-  const there = feed('docker', ['run', '--rm', '-i', '--entrypoint', 'promtool', image, ...args], input);
+  const here = ['--volume', `${ROOT}:/parley:ro`, '--workdir', '/parley'];
+  const there = feed(
+    'docker',
+    ['run', '--rm', '-i', ...here, '--entrypoint', 'promtool', image, ...args],
+    input,
+  );
   if (there.status === 125)
     throw new Error('promtool is needed on the PATH (Debian: apt-get install prometheus)');
   return there;

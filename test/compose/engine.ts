@@ -32,7 +32,7 @@ export async function docker(...args: string[]): Promise<string> {
 
 /** Feeds a program with text; its exit code and all it said. */
 export function feed(program: string, args: readonly string[], input: string) {
-  const { status, stdout, stderr, error } = spawnSync(program, args, { input, encoding: 'utf8' });
+  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd: ROOT, input, encoding: 'utf8' });
   return { status, said: error === undefined ? `${stdout}${stderr}` : error.message };
 }
 

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { ROOT, whatIsMissing } from './engine.ts';
 
 /*
- * npm run test:compose: what docker-compose.yml promises, on a real engine. It takes some six minutes, and stops where
+ * npm run test:compose: what docker-compose.yml promises, on a real engine. It takes some seven minutes, and stops where
  * there is no engine: a run that did nothing must not look like one that passed.
  */
 

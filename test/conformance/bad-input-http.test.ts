@@ -27,9 +27,16 @@ const tokens = {
 const ann = await connect(url, 'ann', tokens.ann);
 
 /** Begun first and awaited last, since they take their time. */
-const slow = { headers: new RawConnection(url), body: new RawConnection(url), began: Date.now() };
-slow.headers.send('GET /livez HTTP/1.1', 'Host: x', 'X-Slow: ');
-slow.body.send('POST /login HTTP/1.1', 'Host: x', 'Content-Length: 100', '', '{"user_id":');
+const begin = async (...lines: string[]): Promise<ReturnType<typeof rawAnswer> & { took: number }> => {
+  const began = Date.now();
+  const connection = new RawConnection(url);
+  connection.send(...lines);
+  return { ...rawAnswer(await connection.closed), took: Date.now() - began };
+};
+const slow = {
+  headers: begin('GET /livez HTTP/1.1', 'Host: x', 'X-Slow: '),
+  body: begin('POST /login HTTP/1.1', 'Host: x', 'Content-Length: 100', '', '{"user_id":'),
+};
 
 after(() => ann.close());
 
@@ -337,6 +344,40 @@ const cases: Readonly<Record<string, Case>> = {
     status: 401,
     code: 'invalid_credentials',
   },
+  'H8: an empty before': {
+    request: 'GET /history?with=bob&before=',
+    as: 'ann',
+    status: 400,
+    code: 'invalid_request',
+  },
+  'H9: a before in another notation': {
+    request: 'GET /conversations?before=1e2',
+    as: 'ann',
+    status: 400,
+    code: 'invalid_request',
+  },
+  'A2: logout of another': {
+    request: 'POST /logout',
+    as: 'ann',
+    body: { user_id: 'bob' },
+    status: 403,
+    code: 'forbidden',
+  },
+  'A2: a password changed for no text': {
+    request: 'POST /change-password',
+    as: 'ann',
+    body: { user_id: 5, current_password: 'secret', new_password: 'other' },
+    status: 400,
+    code: 'invalid_request',
+  },
+  'L4: a lone surrogate in a new password': {
+    request: 'POST /register',
+    body: login('lone', '\ud800'),
+    status: 400,
+    code: 'invalid_password',
+  },
+  'H11: a path in other letters': { request: 'GET /HISTORY', as: 'ann', status: 404, code: 'not_found' },
+  'H11: a path with a slash more': { request: 'POST /login/', status: 404, code: 'not_found' },
   'A5: logout of nobody': { request: 'POST /logout', status: 401, code: 'unauthorized' },
   'A5: logout with no JSON': {
     request: 'POST /logout',
@@ -368,6 +409,7 @@ for (const [name, { request, as, body, status, code }] of Object.entries(cases))
     assert.match(answer.headers.get('x-request-id') ?? '', /^[\w.-]{1,64}$/, 'H13');
     assert.ok(answer.headers.get('parley-worker'), 'H13');
     if (status === 405) assert.ok(answer.headers.get('allow'));
+    assert.equal(answer.headers.get('www-authenticate'), status === 401 ? 'Bearer' : null);
     const route = ROUTES.find(
       (one) => one.path === path.split('?', 1)[0] && one.method === method.toLowerCase(),
     );
@@ -405,6 +447,21 @@ const raw: Readonly<Record<string, { lines: string[]; status: number; code?: str
     lines: ['GET /livez HTTP/1.1', 'Host x', '', ''],
     status: 400,
     code: 'invalid_request',
+  },
+  'no Host': { lines: ['GET /livez HTTP/1.1', '', ''], status: 400, code: 'invalid_request' },
+  'no Host in HTTP/1.0, which knows none': { lines: ['GET /livez HTTP/1.0', '', ''], status: 200 },
+  'an expectation of something unheard of: the request is answered': {
+    lines: [
+      'POST /login HTTP/1.1',
+      'Host: x',
+      'Expect: foo',
+      'Connection: close',
+      'Content-Length: 2',
+      '',
+      '{}',
+    ],
+    status: 401,
+    code: 'invalid_credentials',
   },
   'headers of 20 KiB': {
     lines: ['GET /livez HTTP/1.1', 'Host: x', `X: ${'x'.repeat(20_000)}`, '', ''],
@@ -548,6 +605,21 @@ test('H1: what POST /logout carries counts, whatever the Content-Type, or withou
   assert.deepEqual([other.status, other.body['code']], [401, 'token_revoked']);
 });
 
+test('H13: a refused upgrade has the request id that its client gave, and the header that HTTP wants with its status', async () => {
+  const id = { 'X-Request-Id': 'mine' };
+  for (const [lines, status, header] of [
+    [upgradeLines(id, 'POST /ws HTTP/1.1'), 405, 'Allow: GET'],
+    [upgradeLines({ ...id, Authorization: 'Bearer a.b.c' }), 401, 'WWW-Authenticate: Bearer'],
+    [upgradeLines({ ...id, 'Sec-WebSocket-Version': '99' }), 400, 'Sec-WebSocket-Version: 13'],
+    [upgradeLines({ ...id, Connection: 'Upgrade, close' }), 101, 'Parley-Worker: '],
+  ] as const) {
+    const answer = await rawRequest(url, lines, 500);
+    assert.equal(answer.status, status);
+    for (const expected of ['X-Request-Id: mine', header])
+      assert.ok(answer.head.includes(expected), answer.head);
+  }
+});
+
 test('whoever is refused and keeps their own side open holds no descriptor', async () => {
   const descriptors = (): number =>
     node.workers('gateway').reduce((sum, pid) => sum + readdirSync(`/proc/${pid}/fd`).length, 0);
@@ -578,16 +650,14 @@ test('whoever is refused and keeps their own side open holds no descriptor', asy
 });
 
 test('L7: headers that come too slowly → 408', async () => {
-  const { status, body } = rawAnswer(await slow.headers.closed);
-  const took = Date.now() - slow.began;
+  const { status, body, took } = await slow.headers;
   assert.deepEqual([status, JSON.parse(body).code], [408, 'request_timeout']);
   assert.ok(took < 14_000, `${took} ms`);
   await assertWell();
 });
 
 test('L7: a body that comes too slowly → 408', async () => {
-  const { status, body } = rawAnswer(await slow.body.closed);
-  const took = Date.now() - slow.began;
+  const { status, body, took } = await slow.body;
   assert.deepEqual([status, JSON.parse(body).code], [408, 'request_timeout']);
   assert.ok(took < 19_000, `${took} ms`);
   await assertWell();

@@ -12,7 +12,7 @@ export type BusBench = {
   readonly dispatchesAgain: boolean;
 };
 
-const until = (condition: () => boolean, what: string): Promise<void> =>
+const until = (condition: () => boolean | Promise<boolean>, what: string): Promise<void> =>
   waitFor(condition, 5_000, () => `never: ${what}`);
 
 /** Everything in the log after a position. */

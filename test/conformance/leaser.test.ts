@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type RedisClient, RedisConnections } from '../../src/bus/redis-connection.ts';
 import { LEASE_MS, RedisLeaser } from '../../src/bus/redis-lease.ts';
 import { FileLeaser } from '../../src/db/file-lock.ts';
 import { REDIS_FORMS } from '../support/redis-topologies.ts';
 import { temporaryFolder } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
-import { identity, kindOf, leaserSuite } from './leaser-suite.ts';
+import { acquire, identity, kindOf, leaserSuite } from './leaser-suite.ts';
 import { type RedisHome, startHome } from './redis-bench.ts';
 
 const folder = temporaryFolder({ after });
@@ -78,7 +79,7 @@ for (const { name, start } of REDIS_FORMS) {
     test(`${name}: a holder that renews no more is replaced, and told so when it comes back`, async () => {
       const { redis, leaser } = await bench();
       const [one, two] = [leaser('one'), leaser('two')];
-      await one.acquire(identity());
+      await one.renew(identity());
       const left = await redis.pttl(LEASE);
       assert.ok(left > 0 && left <= LEASE_MS, `${left}`);
       await redis.del(LEASE); // As if its time were over.
@@ -88,8 +89,53 @@ for (const { name, start } of REDIS_FORMS) {
 
     test(`${name}: the next writer of the same node need not wait for the lease to end`, async () => {
       const { leaser } = await bench();
+      await leaser('node 1').renew(identity());
       assert.equal(await kindOf(leaser('node 1').acquire(identity())), 'held');
-      assert.equal(await kindOf(leaser('node 1').acquire(identity())), 'held');
+    });
+
+    test(`G7 ${name}: a store that finds a Redis without data waits: a living writer, which renews meanwhile, comes first`, async () => {
+      const { flush, leaser } = await bench();
+      const [one, other] = [leaser('one'), leaser('other')];
+      await one.renew(identity());
+      await flush();
+      const foreign = acquire(other, identity({ databaseId: 'other', generation: 99 }));
+      await sleep(500);
+      assert.equal(await kindOf(one.renew(identity())), 'held');
+      assert.equal(await kindOf(foreign), 'refused');
+    });
+
+    test(`G7 ${name}: nor does one whose writer is there, and has only lost the cluster's database, let another stand by`, async () => {
+      const { redis, leaser } = await bench();
+      const [one, other] = [leaser('one'), leaser('other')];
+      await one.renew(identity());
+      await redis.del(`${LEASE}:database`);
+      assert.equal(await kindOf(other.acquire(identity({ databaseId: 'other' }))), 'undecided');
+      await one.renew(identity());
+      assert.equal(await kindOf(other.acquire(identity({ databaseId: 'other' }))), 'refused');
+    });
+
+    test(`G7 ${name}: a store that was refused for another database leads when the cluster's is its own again`, async () => {
+      const { redis, leaser } = await bench();
+      const [one, foreign] = [leaser('one'), leaser('foreign')];
+      await foreign.renew(identity({ databaseId: 'foreign' }));
+      assert.equal(await kindOf(one.renew(identity())), 'refused');
+      await foreign.release();
+      await redis.hset(`${LEASE}:database`, 'id', 'db');
+      assert.equal(await kindOf(one.acquire(identity())), 'held');
+    });
+
+    test(`G5 ${name}: a Redis that takes nothing more (maxmemory) keeps no writer away`, async () => {
+      const { redis, leaser } = await bench();
+      await home.command('CONFIG', 'SET', 'maxmemory', '1');
+      try {
+        await assert.rejects(redis.set(`${LEASE}:probe`, 'x'), /OOM/);
+        const one = leaser('one');
+        assert.equal(await kindOf(one.renew(identity())), 'held');
+        assert.equal(await kindOf(one.acquire(identity())), 'held');
+        await one.release();
+      } finally {
+        await home.command('CONFIG', 'SET', 'maxmemory', '0');
+      }
     });
 
     for (const [what, other] of [
@@ -99,7 +145,6 @@ for (const { name, start } of REDIS_FORMS) {
       test(`G7 ${name}: a store ${what} is refused, while the lease is taken and when it is free, and after a FLUSHALL too`, async () => {
         const { flush, leaser } = await bench();
         const [one, two] = [leaser('one'), leaser('two')];
-        await one.acquire(identity());
         await one.renew(identity({ generation: 5 }));
         const answer = await two.acquire(other);
         assert.equal(answer.kind, 'refused');
@@ -111,25 +156,53 @@ for (const { name, start } of REDIS_FORMS) {
       });
     }
 
-    test(`G7 ${name}: an older copy of the database is refused, after a FLUSHALL too, until it has caught up`, async () => {
-      const { flush, leaser } = await bench();
-      const [one, two] = [leaser('one'), leaser('two')];
-      await one.acquire(identity());
-      await one.renew(identity({ generation: 5 }));
-      await one.release();
-      assert.equal(await kindOf(two.acquire(identity({ generation: 4 }))), 'refused');
-      await flush();
-      assert.equal(await kindOf(two.acquire(identity({ generation: 4 }))), 'refused');
-      assert.equal(await kindOf(two.acquire(identity({ generation: 5 }))), 'held');
+    for (const [what, known, old, newer] of [
+      ['an older copy of the database', { generation: 5 }, { generation: 4 }, { generation: 5 }],
+      [
+        'a copy of the same generation that lacks messages',
+        { generation: 5, head: 30 },
+        { generation: 5, head: 29 },
+        { generation: 5, head: 30 },
+      ],
+    ] as const) {
+      test(`G3, G4, G7 ${name}: ${what} is refused, while the lease is taken and when it is free, and after a FLUSHALL too, until it has caught up`, async () => {
+        const { flush, leaser } = await bench();
+        const [one, two] = [leaser('one'), leaser('two')];
+        await one.renew(identity(known));
+        assert.equal(await kindOf(acquire(two, identity(old))), 'refused');
+        await one.release();
+        assert.equal(await kindOf(acquire(two, identity(old))), 'refused');
+        await flush();
+        assert.equal(await kindOf(acquire(two, identity(old))), 'refused');
+        assert.equal(await kindOf(acquire(two, identity(newer))), 'held');
+      });
+    }
+
+    test(`G7 ${name}: a copy that stands by is refused as soon as the file itself has grown; one that shares the file never is`, async () => {
+      const { leaser } = await bench();
+      const [one, copy, shared] = [leaser('one'), leaser('copy'), leaser('shared')];
+      await one.renew(identity({ head: 30 }));
+      for (const leaser of [copy, shared])
+        assert.equal(await kindOf(leaser.acquire(identity({ head: 30 }))), 'taken');
+      await one.renew(identity({ head: 31 }));
+      assert.equal(await kindOf(acquire(copy, identity({ head: 30 }))), 'refused');
+      // Read just before a commit that was renewed with before the question came: it looks again.
+      assert.equal(await kindOf(shared.acquire(identity({ head: 30 }))), 'undecided');
+      assert.equal(await kindOf(shared.acquire(identity({ head: 31 }))), 'taken');
+    });
+
+    test(`${name}: a lease of an earlier version, which tells no newest message, is taken over`, async () => {
+      const { redis, leaser } = await bench();
+      await redis.hset(`${LEASE}:database`, { id: 'db', epoch: 'e', generation: '5' });
+      assert.equal(await kindOf(leaser('one').acquire(identity({ generation: 5 }))), 'held');
     });
 
     test(`G4, G7 ${name}: a restored database (another epoch, an older generation) may write, and is remembered`, async () => {
       const { leaser } = await bench();
       const [one, two] = [leaser('one'), leaser('two')];
-      await one.acquire(identity());
-      await one.renew(identity({ generation: 50 }));
+      await one.renew(identity({ generation: 50, head: 9 }));
       await one.release();
-      const restored = identity({ epoch: 'f', generation: 3 });
+      const restored = identity({ epoch: 'f', generation: 3, head: 7 });
       assert.equal(await kindOf(two.acquire(restored)), 'held');
       assert.equal(await kindOf(two.renew(restored)), 'held');
     });
@@ -137,7 +210,6 @@ for (const { name, start } of REDIS_FORMS) {
     test(`G7 ${name}: after a FLUSHALL the leader goes on, and the cluster knows its database again`, async () => {
       const { flush, leaser } = await bench();
       const [one, two] = [leaser('one'), leaser('two')];
-      await one.acquire(identity());
       await one.renew(identity({ generation: 5 }));
       await flush();
       assert.equal(await kindOf(one.renew(identity({ generation: 5 }))), 'held');

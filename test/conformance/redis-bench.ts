@@ -52,7 +52,7 @@ export function redisBusBench({ target }: RedisHome): RedisBusBench {
   return {
     dispatchesAgain: false,
     member: async () => {
-      const bus = new RedisBus(target, 'test');
+      const bus = new RedisBus(target, 'test 1');
       open.add(bus);
       return { bus, die: () => bus.close() };
     },

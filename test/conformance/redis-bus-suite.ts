@@ -108,6 +108,37 @@ export function redisBusSuite(
     assert.deepEqual(await channels('gone'), []);
   });
 
+  test(`G5 ${name}: subscriptions that are refused when they are made again are asked for until they are taken`, async () => {
+    const { member } = await bench();
+    const home = homeOf();
+    const { bus } = await member();
+    const heard: string[] = [];
+    let gaps = 0;
+    bus.onGap(() => gaps++);
+    await bus.subscribe('a', (payload) => heard.push(payload));
+    const user = home.target.credentials.username ?? 'default';
+    // Who has lost the right is disconnected.
+    await home.command('ACL', 'SETUSER', user, 'resetchannels');
+    await until(async () => (await channels('a')).length === 0, 'the subscription is gone');
+    await assert.rejects(
+      async () => bus.subscribe('b', () => {}),
+      /NOPERM/,
+      'so it is back, and knows that it may not',
+    );
+    await home.command('ACL', 'SETUSER', user, '&*');
+    await until(() => gaps > 0, 'the gap is told');
+    await bus.publish([{ channel: 'a', payload: 'again' }]);
+    await until(() => heard.includes('again'), 'heard again');
+  });
+
+  test(`${name}: connections are listed by name`, async () => {
+    const { member } = await bench();
+    const { bus } = await member();
+    await bus.append('x');
+    const [clients] = await homeOf().command('CLIENT', 'LIST');
+    assert.match(`${clients}`, / name=parley:test-1:commands /);
+  });
+
   test(`${name}: a request of a machine whose clock is an hour behind is answered, one given up long ago is passed over`, async (t) => {
     const { member } = await bench();
     const { prefix, masterOf } = homeOf();

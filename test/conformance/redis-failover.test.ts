@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import slotOf from 'cluster-key-slot';
 import { systemClock } from '../../src/base/clock.ts';
@@ -8,7 +9,7 @@ import { RedisLeaser } from '../../src/bus/redis-lease.ts';
 import type { Position } from '../../src/core/bus.ts';
 import { Relay } from '../faults/relay.ts';
 import type { RedisServer } from '../support/redis-server.ts';
-import { startCluster, startSentinel } from '../support/redis-topologies.ts';
+import { startCluster, startSentinel, startSingle } from '../support/redis-topologies.ts';
 import { waitFor } from '../support/wait.ts';
 import { payloads, readAll, until } from './bus-suite.ts';
 import { identity, kindOf } from './leaser-suite.ts';
@@ -135,6 +136,42 @@ test('G5 Redis Cluster: a master is killed and its replica takes over: subscript
   await until(() => heard.includes('marked'), 'heard with the old master back');
 });
 
+test('G5 Redis: an address that leads to a new master while the old one lives: nobody writes or publishes at the old one', async (t) => {
+  let target = 0;
+  const server = createServer((near) => {
+    const far = connect(target, '127.0.0.1');
+    near.on('error', () => {}).on('close', () => far.destroy());
+    far.on('error', () => {}).on('close', () => near.destroy());
+    near.pipe(far).pipe(near);
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  t.after(() => server.close());
+  const front = async (port: number): Promise<number> => {
+    target = port;
+    return (server.address() as AddressInfo).port;
+  };
+  const { home: old, member } = await stage(t, (options) => startSingle({ ...options, front }));
+  const { home: next } = await stage(t, startSingle);
+  const [from, to] = [old.servers[0] as RedisServer, next.servers[0] as RedisServer];
+  const [appends, publishes] = [await member(), await member()];
+  await appends.bus.append('before');
+  await publishes.bus.publish([{ channel: 'a', payload: 'before' }]);
+
+  await to.command('REPLICAOF', '127.0.0.1', `${from.port}`);
+  await waitFor(
+    async () => (await to.info('master_link_status')) === 'up',
+    5_000,
+    () => 'the replica never caught up',
+  );
+  await to.command('REPLICAOF', 'NO', 'ONE');
+  await from.command('REPLICAOF', '127.0.0.1', `${to.port}`);
+  target = to.port;
+  await appends.bus.append('after');
+  await publishes.bus.publish([{ channel: 'a', payload: 'after' }]);
+  const clients = `${await to.command('CLIENT', 'LIST')}`;
+  assert.equal(clients.match(/ name=parley:\S+:commands /g)?.length, 2, clients);
+});
+
 for (const which of ['subscribers', 'others'] as const) {
   test(`G5 Redis Cluster: ${which === 'others' ? 'connections for commands' : 'subscriptions'} at a master that go silent are noticed within 5 s`, async (t) => {
     const relays = new Map<number, Relay>();
@@ -180,7 +217,7 @@ test('G5, G7 Redis Sentinel: the master is killed with an entry that only it had
   await gateway.bus.subscribe('a', (payload) => heard.push(payload));
   await store.bus.serve((payload) => `${payload}!`);
   const leaser = new RedisLeaser(store.bus.redis, home.prefix, 'store');
-  assert.equal(await kindOf(leaser.acquire(identity())), 'held');
+  assert.equal(await kindOf(leaser.renew(identity())), 'held');
 
   // The store reads what the replica never gets: its place in the log is beyond what the new master has.
   await gateway.bus.append('replicated');

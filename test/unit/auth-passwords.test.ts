@@ -34,3 +34,19 @@ test('G6 passwords: more than may wait are refused as overloaded, and those in l
   assert.equal(refused.length, 2);
   for (const error of refused) assert.ok(error instanceof ParleyError && error.code === 'overloaded');
 });
+
+test('G6 passwords: an address, or the /64 of one, has a tenth of the line; beyond it is overloaded while others are served', async () => {
+  const passwords = new Passwords({ atOnce: 1, waitingMax: 40 });
+  const flood = Promise.allSettled(
+    Array.from({ length: 300 }, (_, i) => passwords.hash('secret', `2001:db8::${i.toString(16)}`)),
+  );
+  await Promise.all([
+    passwords.hash('secret', '2001:db8:0:1::1'),
+    passwords.matches('secret', undefined, '192.0.2.1'),
+  ]);
+  const refused = (await flood).filter(
+    (result) => result.status === 'rejected' && (result.reason as ParleyError).code === 'overloaded',
+  );
+  assert.equal(refused.length, 296);
+  await Promise.all(Array.from({ length: 4 }, () => passwords.hash('secret', '2001:db8::1')));
+});

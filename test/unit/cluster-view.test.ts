@@ -17,6 +17,8 @@ const summary = (
   upMs: 1_000,
   writer: 'elsewhere',
   workers: [],
+  failing: [],
+  readyGateways: 1,
   counts: { ...IDLE, ...counts },
   ...more,
 });
@@ -53,18 +55,57 @@ test('rates and sockets of the cluster are the sums over its nodes', () => {
   assert.deepEqual(problems, []);
 });
 
-test('a node that falls silent is a problem, no longer counts, and is forgotten in the end', () => {
+test('a node that falls silent is a problem, no longer counts, and is missed for an hour', () => {
   const { clock, view: it, second } = view();
   second(summary('a', { sockets: 1 }), summary('b', { sockets: 1 }));
   for (let s = 0; s < 5; s++) second(summary('a', { sockets: 1 }));
   assert.deepEqual(it.answer([], 0).problems, ['b is not heard any more']);
   assert.equal(it.answer([], 0).samples.at(-1)?.sockets, 1);
-  clock.advance(60_000);
+  clock.advance(3_500_000);
+  second(summary('a', { sockets: 1 }));
+  assert.deepEqual(it.answer([], 0).problems, ['b is not heard any more']);
+  clock.advance(100_000);
   second(summary('a', { sockets: 1 }));
   assert.deepEqual(
     it.answer([], 0).nodes.map(({ node }) => node),
     ['a'],
   );
+});
+
+test('G10: what fails on a node is a problem in its words, and is told once as an event, whatever second it names', () => {
+  const { view: it, second } = view();
+  second(summary('a'), summary('b'));
+  for (let s = 4; s < 9; s++)
+    second(summary('a'), summary('b', {}, { failing: [`no beat for ${s} s`], readyGateways: 0 }));
+  assert.deepEqual(it.answer([], 0).problems, ['b: no beat for 8 s']);
+  second(summary('a'), summary('b'));
+  assert.deepEqual(it.answer([], 0).problems, []);
+  const events = it.answer([], 0).events.map(({ level, text }) => `${level} ${text}`);
+  assert.deepEqual(events.slice(0, 2), ['info b: ready', 'warn b: no beat for 4 s']);
+});
+
+test('G10: a page that knows of no ready gateway says so: those that are lost, or not ready, do not count', () => {
+  const { view: it, second } = view();
+  const store = summary('store', {}, { role: 'store', readyGateways: 0 });
+  const none = 'no gateway is ready: clients are not served';
+  second(store);
+  assert.deepEqual(it.answer([], 0).problems, [none]);
+  second(store, summary('a'));
+  assert.deepEqual(it.answer([], 0).problems, []);
+  second(store, summary('a', {}, { failing: ['no beat'], readyGateways: 0 }));
+  assert.deepEqual(it.answer([], 0).problems, [none, 'a: no beat']);
+  second(store, summary('a'));
+  for (let s = 0; s < 5; s++) second(store);
+  assert.deepEqual(it.answer([], 0).problems, [none, 'a is not heard any more']);
+});
+
+test('of lost nodes, a page keeps fifty: those that were heard last', () => {
+  const { view: it, second } = view();
+  for (let n = 0; n < 70; n++) second(summary(`n${n}`));
+  for (let s = 0; s < 5; s++) second(summary('a'));
+  const names = it.answer([], 0).nodes.map(({ node }) => node);
+  assert.equal(names.length, 51);
+  assert.ok(names.includes('n69') && !names.includes('n19'), names.join());
 });
 
 test('a node that says it shuts down leaves without alarm', () => {

@@ -23,7 +23,7 @@ test('configuration: an empty environment gives the documented defaults', () => 
     { ...config, readers: undefined, admin: undefined },
     {
       role: 'all',
-      http: { port: 8888, host: '0.0.0.0', corsOrigins: '*', trustProxy: false },
+      http: { port: 8888, host: '0.0.0.0', localNamesOnly: false, corsOrigins: '*', trustProxy: false },
       admin: undefined,
       database: { path: path.resolve('chat.db') },
       bus: { kind: 'ipc' },
@@ -47,6 +47,17 @@ test('configuration: AUTH=open binds to loopback unless HOST says otherwise', ()
   assert.equal(readConfig({ AUTH: 'open' }).http.host, '127.0.0.1');
   assert.equal(readConfig({ AUTH: 'open', HOST: '0.0.0.0' }).http.host, '0.0.0.0');
   assert.deepEqual(readConfig({ AUTH: 'open' }).auth, { mode: 'open' });
+});
+
+test('configuration: what is on loopback by default answers to local names only; whoever names an address decides', () => {
+  const names = (environment: Record<string, string>): boolean[] => {
+    const { http, admin } = readConfig(environment);
+    return [http.localNamesOnly, admin.localNamesOnly];
+  };
+  assert.deepEqual(names({}), [false, true]);
+  assert.deepEqual(names({ AUTH: 'open', HOST: ' ', ADMIN_HOST: '' }), [true, true]);
+  const host = '127.0.0.1';
+  assert.deepEqual(names({ AUTH: 'open', HOST: host, ADMIN_HOST: host }), [false, false]);
 });
 
 test('configuration: a gateway has no readers, a store no gateways', () => {

@@ -31,17 +31,43 @@ function assertRefs(document: Json): void {
 test('documents: OpenAPI names every route, with summary, answer and errors, and its references lead somewhere', () => {
   assert.equal(openApi['openapi'], '3.1.0');
   assertRefs(openApi);
-  for (const { method, path: route, errors } of ROUTES) {
+  for (const { method, path: route, errors, ...more } of ROUTES) {
     const operation = at(openApi, 'paths', route, method);
     assert.ok(operation, `${method} ${route}`);
     assert.ok(operation['summary'] && operation['operationId']);
     const responses = Object.keys(operation['responses'] ?? {});
-    assert.deepEqual(new Set(responses), new Set(['200', ...errors.map(String)]));
+    const unready = 'unready' in more ? ['503'] : [];
+    assert.deepEqual(new Set(responses), new Set(['200', ...errors.map(String), ...unready]));
   }
   const ids = Object.values(openApi['paths'] ?? {}).flatMap((one) =>
     Object.values(one).map((operation) => (operation as unknown as { operationId: string }).operationId),
   );
   assert.equal(new Set(ids).size, ROUTES.length);
+});
+
+test('documents: OpenAPI states the bounds that are held to, what may be left out, and what /readyz says when it is not', () => {
+  const schema = (...keys: string[]): Json | undefined => at(openApi, 'paths', ...keys);
+  const query = schema('/history', 'get', 'parameters') as unknown as readonly Json[];
+  const bounds = Object.fromEntries(
+    query.map(({ name, schema }) => [name, [schema?.['type'], schema?.['minimum'], schema?.['maximum']]]),
+  );
+  assert.deepEqual(bounds['limit'], ['integer', 1, LIMITS.historyPageMax]);
+  assert.deepEqual(bounds['before'], ['integer', 0, Number.MAX_SAFE_INTEGER]);
+  const body = ['post', 'requestBody', 'content', 'application/json', 'schema'] as const;
+  const id = String(schema('/register', ...body, 'properties', 'user_id', 'pattern'));
+  for (const [user, valid] of [
+    ['Zoë', true],
+    ['a'.repeat(65), false],
+    [' x', false],
+    ['__proto__', false],
+  ] as const)
+    assert.equal(new RegExp(id, 'u').test(user), valid, user);
+  assert.equal(schema('/logout', 'post', 'requestBody', 'required'), false);
+  assert.equal(schema('/login', 'post', 'requestBody', 'required'), true);
+  for (const route of ['/logout', '/change-password'])
+    assert.ok(schema(route, ...body, 'properties', 'user_id'), route);
+  const unready = schema('/readyz', 'get', 'responses', '503', 'content', 'application/json', 'schema');
+  assert.deepEqual(unready?.['required'], ['ready', 'auth', 'checks']);
 });
 
 test('documents: two routes of one path, if there ever are, are both in OpenAPI', () => {
@@ -109,7 +135,7 @@ test('part L: the figures of the rules are those of limits.ts', () => {
     ['body 16 KiB', LIMITS.requestBytes === 16 * 1024],
     ['nested 16 deep', LIMITS.jsonDepth === 16],
     ['1 to 8,000 UTF-16 units', LIMITS.messageUnits === 8_000],
-    ['1 to 64 characters; no control', LIMITS.userIdChars === 64],
+    ['1 to 64 code points; no control', LIMITS.userIdChars === 64],
     ['to 256 UTF-16 units', LIMITS.passwordUnits === 256],
     ['20 sockets per user', LIMITS.socketsPerUser === 20],
     ['1,000 unanswered', LIMITS.unansweredPerSocket === 1_000],
@@ -120,6 +146,8 @@ test('part L: the figures of the rules are those of limits.ts', () => {
     ['within 15 s', LIMITS.requestMs === 15_000],
     ['`client_id`: 1 to 64', LIMITS.clientIdChars === 64],
     ['100 frames that are not valid', LIMITS.invalidFrames === 100],
+    ['answers 4 at once; 60 more wait', LIMITS.answersAtOnce === 4 && LIMITS.requestsWaiting === 60],
+    ['nothing of an answer is ended within 30 s', LIMITS.answerMs === 30_000],
   ] as const) {
     assert.ok(part.includes(figure), `part L does not say '${figure}'`);
     assert.ok(value, figure);

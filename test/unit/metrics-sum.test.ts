@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Counter, Registry } from 'prom-client';
-import { MetricsSum } from '../../src/ops/metrics.ts';
+import { ERRORS } from '../../src/contract/errors.ts';
+import { GatewayMetrics, MetricsSum } from '../../src/ops/metrics.ts';
 
 /** What a worker that counted so many seconds tells. */
 async function worker(seconds: number) {
@@ -24,4 +25,12 @@ test('a counter does not fall by the last digit of a sum when a worker departs',
     assert.equal(secondsIn(await sum.text([])), secondsIn(before));
   }
   assert.equal(secondsIn(before), 0.6);
+});
+
+test('every code of a refusal and every kind of overflow is 0 from the start, so that the first ones show as a rate', async () => {
+  const { registry } = new GatewayMetrics({ sockets: () => 0, unsettled: () => 0 });
+  const text = await registry.metrics();
+  const codes = [...text.matchAll(/^parley_refusals_total\{code="(\w+)"\} 0$/gm)].map(([, code]) => code);
+  assert.deepEqual(codes, Object.keys(ERRORS));
+  assert.match(text, /^parley_overflows_total\{kind="unsent"\} 0$/m);
 });

@@ -39,15 +39,13 @@ async function bench(name: string, onCommit: (ledger: Ledger, group: Group) => R
     },
   });
   const fenced: Fenced[] = [];
-  const writer = new Writer(
-    bus.port(),
-    watched,
-    createLogger('silent', {}),
-    new WriterMetrics({ walBytes: () => 0 }),
-    (error) => fenced.push(error),
+  const metrics = new WriterMetrics({ walBytes: () => 0 });
+  const failures = async (): Promise<number> => (await metrics.failures.get()).values[0]?.value ?? 0;
+  const writer = new Writer(bus.port(), watched, createLogger('silent', {}), metrics, (error) =>
+    fenced.push(error),
   );
   after(() => ledger.close());
-  return { bus, ledger, writer, tried, fenced };
+  return { bus, ledger, writer, tried, fenced, failures };
 }
 
 test('G1 order: a group that could not be committed before the writer was stopped is not passed over', async () => {
@@ -70,15 +68,61 @@ test('G1 order: a group that could not be committed before the writer was stoppe
   );
 });
 
-test('G7 fence: a writer that was replaced tries nothing more, and says so once', async () => {
+test('G7 fence: a writer that was replaced tries nothing more, and says so once', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
   const { writer, tried, fenced } = await bench('fenced', () => {
     throw new Fenced(1, 2);
   });
   await writer.start();
-  await settle(10);
-  await writer.stop();
+  for (let i = 0; i < 5; i++) {
+    await settle(10);
+    t.mock.timers.tick(1_000); // As long as any pause before something is tried again.
+  }
   assert.deepEqual(tried, ['1']);
   assert.equal(fenced.length, 1);
+  await writer.stop();
+});
+
+test('G10 beats: while commits fail they say so, with the reason; each failure is counted; when commits work again they say that', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  let full = true;
+  const { bus, writer, ledger, failures } = await bench('beats', (real, group) => {
+    if (full) throw new Database.SqliteError('database or disk is full', 'SQLITE_FULL');
+    return real.commit(group);
+  });
+  const gateway = bus.port();
+  const said: unknown[] = [];
+  await gateway.subscribe(CHANNELS.beat, (payload) => said.push(JSON.parse(payload).writer));
+  after(() => writer.stop());
+  await writer.start();
+  const pass = async (ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += 100) {
+      t.mock.timers.tick(100);
+      await settle(4);
+    }
+    gateway.deliver();
+  };
+  await pass(1_000);
+  assert.deepEqual(said.splice(0).at(-1), {
+    ok: false,
+    reason: 'the disk is full (free some space; nothing that was acknowledged is lost)',
+  });
+  assert.ok((await failures()) >= 2);
+  full = false;
+  await pass(1_000);
+  assert.deepEqual(said.at(-1), { ok: true });
+  assert.equal(ledger.position, '3');
+});
+
+test('G6: what is committed leaves the log', async () => {
+  const { bus, ledger, writer } = await bench('trim', (real, group) => real.commit(group));
+  await writer.start();
+  after(() => writer.stop());
+  await waitFor(
+    () => bus.log.length === 0,
+    2_000,
+    () => `${bus.log.length} entries are in the log, committed up to ${ledger.position}`,
+  );
 });
 
 test('G8 stop: what has been read and can be committed is', async () => {
@@ -87,6 +131,25 @@ test('G8 stop: what has been read and can be committed is', async () => {
   await settle(1);
   await writer.stop();
   assert.equal(ledger.position, '3');
+});
+
+test('G8 stop: a read that Redis does not answer, and a publication it does not take, hold the stop up for a second at most', async () => {
+  const { bus, ledger, writer } = await bench('away', (real, group) => real.commit(group));
+  const [port] = bus.ports;
+  assert.ok(port);
+  await writer.start();
+  await waitFor(
+    () => ledger.position === '3',
+    2_000,
+    () => 'nothing is committed',
+  );
+  port.read = port.publish = () => new Promise<never>(() => {});
+  bus.add(JSON.stringify(batch([], 4)));
+  await settle();
+  const begun = performance.now();
+  await writer.stop();
+  const tookMs = performance.now() - begun;
+  assert.ok(tookMs < 1_500, `${tookMs} ms`);
 });
 
 test('a gateway that has just started hears the writer at once: its first batch is answered with a beat, and no other is', async (t) => {

@@ -4,14 +4,14 @@ import { systemClock } from '../../base/clock.ts';
 import type { Service } from '../../base/life-cycle.ts';
 import { kernelBalances } from '../../cluster/listen-address.ts';
 import { Gateway } from '../../gateway/gateway.ts';
+import { gatewayDrain } from '../drain-times.ts';
 import type { Setup } from './setup.ts';
-
-/** `/readyz` says no for this long before a drain goes on, where a load balancer may be watching, in milliseconds. */
-const DRAIN_NOTICE_MS = 1_500;
 
 /** Serves clients: HTTP and sockets. */
 export function gatewayService({ order, log, bus, process: self }: Setup): Service {
   const { config, node, name } = order;
+  // Without Redis, and while it is away, the node counts for itself.
+  const attempts = [...(bus.attempts ? [bus.attempts] : []), self.attempts];
   const gateway = new Gateway({
     settings: {
       ...config.http,
@@ -19,17 +19,16 @@ export function gatewayService({ order, log, bus, process: self }: Setup): Servi
       auth: config.auth,
       passwordMinLength: config.passwordMinLength,
       rateLimits: config.rateLimits,
-      shutdownTimeoutMs: config.shutdownTimeoutMs,
-      drainNoticeMs: config.bus.kind === 'redis' ? DRAIN_NOTICE_MS : 0,
+      drain: gatewayDrain(config.shutdownTimeoutMs, config.bus.kind === 'redis'),
     },
     bus: bus.bus,
-    limits: new LoginLimits(config.rateLimits ? bus.limitsStore : undefined),
+    limits: new LoginLimits(config.rateLimits ? attempts : undefined, systemClock),
     clock: systemClock,
     instance: `${node}/${name.replace(' ', '-')}/${randomUUID().slice(0, 8)}`,
     name: `${node}/${name.replace('gateway ', '')}`,
     log,
   });
-  self.report(gateway.metrics);
+  self.report(gateway.metrics, () => ({ redis: bus.trouble, failing: gateway.failing }));
   self.onTrouble((trouble) => {
     gateway.nodeTrouble = trouble;
   });

@@ -10,13 +10,13 @@ export function readerService({ order, log, bus, process: self }: Setup): Servic
   const db = openForReading(order.config.database.path);
   const handlers = new Reader(db);
   const metrics = new ReaderMetrics();
-  self.report(metrics);
+  self.report(metrics, () => ({ redis: bus.trouble }));
   return {
     async start() {
       await bus.bus.serve((payload) => {
         const measured = metrics.time.startTimer();
         const answer = answerQuery(handlers, payload, (query, err) => {
-          log.error({ err, query }, 'query failed');
+          log.error({ event: 'query_failed', err, query }, 'query failed');
           return reason(err);
         });
         measured();

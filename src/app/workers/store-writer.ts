@@ -6,7 +6,7 @@ import type { WriterStatus } from '../../cluster/messages.ts';
 import type { Bus } from '../../core/bus.ts';
 import type { DatabaseIdentity, LeaseAnswer, Leaser } from '../../core/lease.ts';
 import type { FileLock } from '../../db/file-lock.ts';
-import { putInPlace, removeDatabase } from '../../db/files.ts';
+import { closeToOthers, createPrivate, putInPlace, removeDatabase } from '../../db/files.ts';
 import { isCurrent, migrate, refuseForeign } from '../../db/migrate.ts';
 import { DatabaseError, openForReading, openForWriting, reason } from '../../db/open.ts';
 import { readIdentity } from '../../db/store-row.ts';
@@ -19,8 +19,12 @@ import { Writer } from '../../writer/writer.ts';
 /** The lease is renewed this often, and asked for this often while somebody else has it, in milliseconds. */
 const RENEW_EVERY_MS = 500;
 const ASK_EVERY_MS = 250;
+/** A lease that was not renewed for this long has ended: another store may have it. In milliseconds. */
+const LAPSED_MS = 3_000;
 /** A lease that can't be given up is left to end by itself, in milliseconds. */
 const RELEASE_MS = 500;
+
+type Denial = Extract<LeaseAnswer, { kind: 'taken' | 'refused' }>;
 
 export interface StoreWriterEvents {
   status(status: WriterStatus): void;
@@ -45,15 +49,17 @@ export class StoreWriter implements Service {
   readonly metrics = new WriterMetrics({
     // Of a store that stands by, the file is another's.
     walBytes: () =>
-      this.#claimed ? (statSync(`${this.#path}-wal`, { throwIfNoEntry: false })?.size ?? 0) : 0,
+      this.#ledger ? (statSync(`${this.#path}-wal`, { throwIfNoEntry: false })?.size ?? 0) : 0,
   });
   #ledger: Ledger | undefined;
   #checkpointer: Checkpointer | undefined;
   readonly #stopping = new AbortController();
   #writer: Writer | undefined;
   #identity: DatabaseIdentity | undefined;
-  #claimed = false;
   #renewal: NodeJS.Timeout | undefined;
+  #renewedAt = 0;
+  #lapsed = false;
+  #renewing: Promise<void> | undefined;
   #said = '';
 
   constructor(
@@ -81,9 +87,9 @@ export class StoreWriter implements Service {
     }
     while (!this.#stopping.signal.aborted) {
       this.#identity = this.#peek();
-      const answer = await this.#leaser.acquire(this.#identity);
+      const answer = await this.#ask(this.#identity);
       if (answer.kind === 'held') return this.#lead();
-      this.#say(answer);
+      if (answer.kind !== 'undecided') this.#say(answer);
       await sleep(ASK_EVERY_MS, this.#stopping.signal);
     }
   }
@@ -100,6 +106,7 @@ export class StoreWriter implements Service {
     try {
       // What a writer that ended in the middle has left.
       await removeDatabase(partial);
+      await createPrivate(partial);
       const pages = await this.#ledger.backUp(partial);
       await putInPlace(partial, file);
       this.#log.info({ event: 'backed_up', file, pages }, 'database backed up');
@@ -115,24 +122,56 @@ export class StoreWriter implements Service {
     clearInterval(this.#renewal);
     await this.#checkpointer?.stop();
     await this.#writer?.stop();
-    await Promise.race([this.#leaser.release(), sleep(RELEASE_MS)]);
+    await Promise.race([this.#giveUp(), sleep(RELEASE_MS)]);
+  }
+
+  async #giveUp(): Promise<void> {
+    // What was committed last: a copy that lacks it must not be the next one.
+    if (this.#ledger) await this.#leaser.renew(this.#stateOf(this.#ledger));
+    await this.#leaser.release();
+  }
+
+  /** Redis may be full, or not let this user in: that is for a person to mend, and not a reason to end. */
+  async #ask(identity: DatabaseIdentity | undefined): Promise<LeaseAnswer> {
+    try {
+      return await this.#leaser.acquire(identity);
+    } catch (error) {
+      const why = (error as Error).message;
+      if (why !== this.#said)
+        this.#log.warn({ event: 'lease_failed', why }, 'the lease can not be asked for: tried again');
+      this.#said = why;
+      return { kind: 'undecided' };
+    }
   }
 
   async #lead(): Promise<void> {
     // Renewed from now on: a migration may take longer than the lease.
-    this.#renewal = setInterval(() => void this.#renew(), RENEW_EVERY_MS);
+    this.#renewal = setInterval(() => {
+      void this.#renew();
+      this.#tellLapse();
+    }, RENEW_EVERY_MS);
     const db = openForWriting(this.#path, refuseForeign);
+    const open = closeToOthers(this.#path);
+    if (open.length > 0)
+      this.#log.warn(
+        { event: 'open_to_others', files: open },
+        `other users of this machine may read ${open.join(', ')}, where messages, password hashes and the token secret are, and this user can't change that: have the owner chmod them to 600`,
+      );
     const report = await migrate(db, hashPassword);
     if (report.imported)
       this.#log.info({ event: 'imported', ...report.imported }, 'database of the old chat app taken over');
     else if (report.from !== report.to) this.#log.info({ event: 'migrated', ...report }, 'database migrated');
-    const ledger = new Ledger(db, (err) => this.#log.error({ err }, 'a command could not be applied'));
+    const ledger = new Ledger(db, (err) =>
+      this.#log.error({ event: 'command_failed', err }, 'a command could not be applied'),
+    );
     this.#ledger = ledger;
-    this.#identity = ledger.identity;
-    this.#claimed = true;
+    await this.#renewing;
     await this.#renew();
     this.#checkpointer = new Checkpointer(this.#path, ledger, (err) =>
-      this.#log.error({ err }, 'the checkpoint thread ended: commits do checkpoints themselves'),
+      this.#log.error(
+        { event: 'checkpoint_thread_ended', err },
+        'the checkpoint thread ended: commits do checkpoints themselves',
+      ),
     );
     this.#writer = new Writer(this.#bus, ledger, this.#log, this.metrics, (fenced) =>
       this.#events.lost(fenced.message),
@@ -143,20 +182,39 @@ export class StoreWriter implements Service {
       { event: 'leading', generation, databaseId, epoch, head: ledger.head },
       'this node writes the database',
     );
-    this.#events.status({ kind: 'leader', generation });
+    this.#events.status({ kind: 'leader', generation, lapsed: false });
     this.#events.leading();
   }
 
-  async #renew(): Promise<void> {
+  /** One at a time: they would pile up while Redis is away. */
+  #renew(): Promise<void> {
+    this.#renewing ??= this.#renewOnce().finally(() => {
+      this.#renewing = undefined;
+    });
+    return this.#renewing;
+  }
+
+  async #renewOnce(): Promise<void> {
     try {
-      const answer =
-        this.#claimed && this.#identity
-          ? await this.#leaser.renew(this.#identity)
-          : await this.#leaser.acquire(this.#identity);
-      if (answer.kind !== 'held') this.#events.lost(describe(answer));
+      const answer = this.#ledger
+        ? await this.#leaser.renew(this.#stateOf(this.#ledger))
+        : await this.#leaser.acquire(this.#identity);
+      if (answer.kind === 'held') this.#renewedAt = performance.now();
+      else if (answer.kind !== 'undecided') this.#events.lost(describe(answer));
     } catch {
       // Redis is away. Nobody else can take the lease either, and the generation guards the database.
     }
+  }
+
+  #tellLapse(): void {
+    const lapsed = performance.now() - this.#renewedAt > LAPSED_MS;
+    if (this.#ledger === undefined || this.#writer === undefined || lapsed === this.#lapsed) return;
+    this.#lapsed = lapsed;
+    this.#events.status({ kind: 'leader', generation: this.#ledger.identity.generation, lapsed });
+  }
+
+  #stateOf({ identity, head }: Ledger): DatabaseIdentity {
+    return { ...identity, head };
   }
 
   /** What the file says it is; undefined while there is none of ours. */
@@ -170,7 +228,7 @@ export class StoreWriter implements Service {
     }
   }
 
-  #say(answer: Exclude<LeaseAnswer, { kind: 'held' }>): void {
+  #say(answer: Denial): void {
     const words = describe(answer);
     if (words === this.#said) return;
     this.#said = words;
@@ -184,7 +242,7 @@ export class StoreWriter implements Service {
   }
 }
 
-function describe(answer: Exclude<LeaseAnswer, { kind: 'held' }>): string {
+function describe(answer: Denial): string {
   return answer.kind === 'taken'
     ? `the database is written by ${answer.holder}: this node stands by`
     : `this node does not write, and serves no queries: ${answer.reason}`;

@@ -11,7 +11,7 @@ export function writerService({ order, log, bus, process: self }: Setup): Servic
     leading: () => self.ready(),
     lost: (why) => self.exit(why),
   });
-  self.report(store.metrics);
+  self.report(store.metrics, () => ({ redis: bus.trouble }));
   self.onBackup((file) => store.backUp(file));
   return store;
 }

@@ -14,7 +14,7 @@ CREATE TABLE store (
 CREATE TABLE users (
   user_id       TEXT    PRIMARY KEY NOT NULL,
   password      TEXT    NOT NULL, -- argon2id, PHC string format; empty: nobody can log in
-  token_version INTEGER NOT NULL DEFAULT 0 -- tokens made with a lower one are ended
+  token_version INTEGER NOT NULL DEFAULT 0 -- tokens made with any other are ended
 ) WITHOUT ROWID;
 
 CREATE TABLE conversations (

@@ -23,7 +23,7 @@ export async function register(
   await context.limits.register(address);
   // Known ones are told without the work of hashing; the writer decides between two that come at once.
   if ((await context.queries.ask('credentials', { user })) !== null) throw new ParleyError('user_exists');
-  const passwordHash = await context.passwords.hash(password);
+  const passwordHash = await context.passwords.hash(password, address);
   await context.command({ kind: 'register', user, passwordHash });
   context.log.info({ event: 'registered' }, 'user registered');
   return { message: 'User registered successfully.' };
@@ -79,7 +79,7 @@ export async function changePassword(
   // The current password is asked for, so it can be guessed at: the same limits as for a login.
   const version = await checkPassword(context, user, request.current_password, address);
   if (version === undefined) throw new ParleyError('invalid_credentials');
-  const passwordHash = await context.passwords.hash(request.new_password);
+  const passwordHash = await context.passwords.hash(request.new_password, address);
   const outcome = await context.command({ kind: 'change-password', user, passwordHash, version });
   const issued =
     outcome.kind === 'version' ? await context.identities.issue(user, outcome.version) : undefined;
@@ -97,11 +97,11 @@ async function checkPassword(
   password: string,
   address: string,
 ): Promise<number | undefined> {
-  await context.limits.login(user, address);
-  const known = await context.queries.ask('credentials', { user });
-  if (!(await context.passwords.matches(password, known?.passwordHash)) || known === null) return undefined;
-  await context.limits.loginSucceeded(user, address);
-  return known.version;
+  return context.limits.attempt(user, address, async () => {
+    const known = await context.queries.ask('credentials', { user });
+    const matches = await context.passwords.matches(password, known?.passwordHash, address);
+    return matches ? known?.version : undefined;
+  });
 }
 
 function checkNewPassword(context: RouteContext, password: unknown): asserts password is string {

@@ -1,11 +1,12 @@
-import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import cors from '@koa/cors';
 import Koa from 'koa';
 import helmet from 'koa-helmet';
 import { ParleyError } from '../../contract/errors.ts';
 import type { Logger } from '../../ops/logger.ts';
+import { checkHost } from './hosts.ts';
 import { allowedOrigin, type Origins } from './origins.ts';
+import { requestIdOf } from './request-id.ts';
 import type { RouteContext } from './route-context.ts';
 import { createRouter, SEED_PATHS } from './routes.ts';
 import { serveWebApp } from './web-app.ts';
@@ -14,6 +15,8 @@ export type HttpAppOptions = {
   readonly routes: RouteContext;
   readonly origins: Origins;
   readonly trustProxy: boolean;
+  /** Whether requests are answered only if they call this machine `localhost` or by an address. */
+  readonly localNamesOnly: boolean;
   readonly headers: Readonly<Record<string, string>>;
   readonly log: Logger;
 };
@@ -21,7 +24,6 @@ export type HttpAppOptions = {
 /** Where `npm run build:web` puts the web app. */
 const WEB_APP = path.join(import.meta.dirname, '../../../dist/web');
 
-const REQUEST_ID = /^[\w.-]{1,64}$/;
 const CORS_HEADERS = 'x-requested-with, Content-Type, Authorization';
 const CORS_METHODS = 'POST, GET, OPTIONS, PUT, DELETE';
 
@@ -35,22 +37,31 @@ const SEED_ERRORS = new Set([
 ]);
 
 /** The HTTP side of a gateway (SPEC.md, part H). */
-export function createHttpApp({ routes, origins, trustProxy, headers, log }: HttpAppOptions): Koa {
+export function createHttpApp({
+  routes,
+  origins,
+  trustProxy,
+  localNamesOnly,
+  headers,
+  log,
+}: HttpAppOptions): Koa {
   // The last address of X-Forwarded-For is what our proxy saw; those before it are what the client claims.
   const app = new Koa({ proxy: trustProxy, maxIpsCount: 1 });
   app.silent = true;
-  app.on('error', (err: Error) => log.debug({ err }, 'http connection error'));
+  app.on('error', (err: Error) =>
+    log.debug({ event: 'http_connection_error', err }, 'http connection error'),
+  );
 
   app.use(async (ctx, next) => {
     const started = performance.now();
-    const given = ctx.get('X-Request-Id');
-    const requestId = REQUEST_ID.test(given) ? given : randomUUID();
+    const requestId = requestIdOf(ctx.req.headers['x-request-id']);
     ctx.set({ ...headers, 'X-Request-Id': requestId, 'Cache-Control': 'no-store' });
     ctx.state['requestId'] = requestId;
     await next();
     if (routes.draining) ctx.set('Connection', 'close');
     log.debug(
       {
+        event: 'request',
         requestId,
         method: ctx.method,
         path: ctx.path,
@@ -95,6 +106,7 @@ export function createHttpApp({ routes, origins, trustProxy, headers, log }: Htt
 
   app.use(async (ctx, next) => {
     try {
+      checkHost(ctx.req, localNamesOnly);
       await next();
       if (ctx.method === 'OPTIONS' && ctx.status !== 204) answerOptions(ctx, allowed(ctx));
       else if (ctx.status === 404 && ctx.body === undefined) throw new ParleyError('not_found');
@@ -103,6 +115,7 @@ export function createHttpApp({ routes, origins, trustProxy, headers, log }: Htt
       const brief = routes.identities.open && SEED_PATHS.has(ctx.path) && SEED_ERRORS.has(known.code);
       ctx.status = known.status;
       if (known.retryAfterS !== undefined) ctx.set('Retry-After', String(known.retryAfterS));
+      if (known.status === 401) ctx.set('WWW-Authenticate', 'Bearer');
       if (known.code === 'upgrade_required') ctx.set('Upgrade', 'websocket');
       // A body that was not read to its end would be taken for the next request.
       if (known.code === 'request_too_large') ctx.set('Connection', 'close');

@@ -13,7 +13,8 @@ p { margin: .5rem 0; color: var(--soft); }
 a { color: var(--accent); }
 table { width: 100%; border-collapse: collapse; }
 td, th { text-align: left; padding: .45rem .75rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-code { font: .9em ui-monospace, monospace; }
+code { font: .9em ui-monospace, monospace; overflow-wrap: break-word; }
+@media (max-width: 22rem) { code { overflow-wrap: anywhere; } }
 `;
 
 const page = (title: string, body: string): string => `<!doctype html>

@@ -1,16 +1,18 @@
-import { randomUUID } from 'node:crypto';
-import { STATUS_CODES } from 'node:http';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ParleyError } from '../../contract/errors.ts';
+import { requestIdOf } from './request-id.ts';
 
 /**
  * An error as a whole HTTP answer (rule H2), for a socket that Koa has no part in: a refused upgrade, or a request that
  * HTTP can't read. The connection ends with it.
  * @param headers of every answer, beside those that all such answers have
+ * @param request as far as it could be read
  */
 export function rawAnswer(
   error: ParleyError,
   headers: Readonly<Record<string, string>>,
+  request?: IncomingMessage,
   status: number = error.status,
 ): string {
   const body = JSON.stringify({ error: error.message, code: error.code });
@@ -19,7 +21,9 @@ export function rawAnswer(
     'Content-Length': Buffer.byteLength(body),
     'Cache-Control': 'no-store',
     Connection: 'close',
-    'X-Request-Id': randomUUID(),
+    'X-Request-Id': requestIdOf(request?.headers['x-request-id']),
+    ...(error.code === 'method_not_allowed' && { Allow: 'GET' }),
+    ...(status === 401 && { 'WWW-Authenticate': 'Bearer' }),
     ...headers,
   };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);

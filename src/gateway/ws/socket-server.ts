@@ -6,8 +6,10 @@ import { ParleyError } from '../../contract/errors.ts';
 import { LIMITS } from '../../contract/limits.ts';
 import { SUBPROTOCOL } from '../../contract/version.ts';
 import type { TokenClaims } from '../../core/queries.ts';
+import { checkHost } from '../http/hosts.ts';
 import { corsHeaders, type Origins } from '../http/origins.ts';
 import { endWith, rawAnswer } from '../http/raw-answer.ts';
+import { requestIdOf } from '../http/request-id.ts';
 import { Session } from './session.ts';
 import type { SessionContext } from './session-context.ts';
 
@@ -18,6 +20,8 @@ export type SocketServerOptions = {
   readonly context: Omit<SessionContext, 'ended'>;
   /** Origins a browser may connect from. */
   readonly origins: Origins;
+  /** As of requests, see `checkHost`. */
+  readonly localNamesOnly: boolean;
   /** Headers of every upgrade answer. */
   readonly headers: Readonly<Record<string, string>>;
 };
@@ -47,11 +51,14 @@ export class SocketServer {
       maxBufferedChunks: 1_024,
       handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
     });
-    this.#wss.on('headers', (headers) => {
-      for (const [name, value] of Object.entries(options.headers)) headers.push(`${name}: ${value}`);
+    this.#wss.on('headers', (headers, request) => {
+      const all = { ...options.headers, 'X-Request-Id': requestIdOf(request.headers['x-request-id']) };
+      for (const [name, value] of Object.entries(all)) headers.push(`${name}: ${value}`);
     });
     this.#wss.on('wsClientError', (error, socket, request) => {
-      this.#refuse(request, socket, new ParleyError('invalid_request', `${error.message}.`));
+      // RFC 6455, 4.2.2: what is spoken here, in case it was the version.
+      const headers = { 'Sec-WebSocket-Version': '13' };
+      this.#refuse(request, socket, new ParleyError('invalid_request', `${error.message}.`), headers);
     });
     server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
     this.#heartbeat = setInterval(() => this.#beat(), LIMITS.heartbeatMs / HEARTBEAT_PARTS);
@@ -108,6 +115,7 @@ export class SocketServer {
   }
 
   async #admit(request: IncomingMessage): Promise<TokenClaims | undefined> {
+    checkHost(request, this.#options.localNamesOnly);
     const path = request.url?.split('?', 1)[0];
     if (path !== '/ws') throw new ParleyError('not_found');
     if (request.method !== 'GET') throw new ParleyError('method_not_allowed');
@@ -134,9 +142,15 @@ export class SocketServer {
     return this.#context.identities.verify(token);
   }
 
-  #refuse(request: IncomingMessage, socket: Duplex, error: ParleyError): void {
+  #refuse(
+    request: IncomingMessage,
+    socket: Duplex,
+    error: ParleyError,
+    more: Readonly<Record<string, string>> = {},
+  ): void {
     const { origins, headers } = this.#options;
-    endWith(socket, rawAnswer(error, { ...headers, ...corsHeaders(origins, request.headers.origin) }));
+    const all = { ...headers, ...corsHeaders(origins, request.headers.origin), ...more };
+    endWith(socket, rawAnswer(error, all, request));
   }
 
   #beat(): void {

@@ -62,7 +62,8 @@ export function showNodes(nodes: readonly NodeView[]): void {
 }
 
 function row(node: NodeView, mostSockets: number): HTMLElement {
-  const { lost, trouble, now } = node;
+  const { lost, now } = node;
+  const trouble = node.trouble ?? node.failing?.[0];
   const state = lost ? 'lost' : trouble === undefined ? 'good' : 'bad';
   const name = make(
     'td',
