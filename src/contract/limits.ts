@@ -22,7 +22,7 @@ export const LIMITS = {
   headersMs: 10_000,
   requestMs: 15_000,
   /** A connection whose client takes nothing of an answer is ended within so long, in milliseconds. */
-  answerMs: 30_000,
+  answerMs: 40_000,
   /** Requests of one user that read the store: how many are answered at once, and how many more wait, at each gateway. */
   answersAtOnce: 4,
   requestsWaiting: 60,

@@ -140,7 +140,8 @@ export class Gateway implements Service {
         answer(request, response);
       }),
     );
-    // A client that does not read would keep its answers in memory. Node waits twice as long, if something is to be written.
+    // A client that does not read would keep its answers in memory. Node waits twice as long, if something is to be written;
+    // for what is to be read, requestTimeout comes first.
     this.#server.timeout = LIMITS.answerMs / 2;
     // Whatever else a client expects, it gets the answer to its request.
     this.#server.on('checkExpectation', (...exchange) => this.#server.emit('request', ...exchange));

@@ -136,6 +136,8 @@ export class StoreWriter implements Service {
     try {
       return await this.#leaser.acquire(identity);
     } catch (error) {
+      // A lock beside the file that can't be had.
+      if (error instanceof DatabaseError) throw error;
       const why = (error as Error).message;
       if (why !== this.#said)
         this.#log.warn({ event: 'lease_failed', why }, 'the lease can not be asked for: tried again');
