@@ -33,6 +33,7 @@ export class ClusterReports implements Service {
     };
     listen(CHANNELS.nodes, (payload) => {
       const summary = JSON.parse(payload) as NodeSummary;
+      if (!Array.isArray(summary.workers) || summary.counts === undefined) throw new TypeError('no summary');
       if (summary.node !== this.#node) this.#view.hear(summary);
     });
     listen(CHANNELS.beat, (payload) => {

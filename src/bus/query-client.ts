@@ -55,8 +55,11 @@ export function answerQuery(
   payload: string,
   onError: (name: string, error: unknown) => string,
 ): string {
-  const [name, params, token] = JSON.parse(payload) as [QueryName, never, TokenClaims | null];
+  let name: QueryName | 'unreadable' = 'unreadable';
   try {
+    const asked = JSON.parse(payload) as [QueryName, never, TokenClaims | null];
+    const [, params, token] = asked;
+    name = asked[0];
     if (token && handlers.tokenState(token) === 'revoked')
       return JSON.stringify({ revoked: true } satisfies Answer);
     return JSON.stringify({ ok: handlers[name](params) } satisfies Answer);

@@ -11,6 +11,12 @@ import { PlainPubSub } from './redis-plain-pubsub.ts';
 import type { PubSubListener, RedisPubSub } from './redis-pubsub.ts';
 import { ShardedPubSub } from './redis-sharded-pubsub.ts';
 
+/**
+ * Publications under way at once, in calls and in UTF-16 units of text, before more are rejected: while Redis is away they would
+ * fill the memory. A writer's biggest batch is half of it.
+ */
+const PUBLISHING_MAX = 2_000;
+const PUBLISHING_UNITS_MAX = 64 * 1024 * 1024;
 /** Entries the log keeps if nobody reads it, and requests if nobody serves them. Gateways ask again for what was cut off. */
 const LOG_MAX = 1_000_000;
 const REQUESTS_MAX = 20_000;
@@ -38,7 +44,12 @@ export class RedisBus implements Bus {
   readonly #pending = new Map<string, Pending>();
   readonly #answers: string;
   #wanted: { channel: string; resolve(): void; reject(error: Error): void }[] = [];
-  #requests: string[] = [];
+  /** By id. One that was given up meanwhile is not sent. */
+  readonly #unsent = new Map<string, string>();
+  #sending = false;
+  #answering: Promise<void> = Promise.resolve();
+  #publishing = 0;
+  #publishingUnits = 0;
   #answersReady: Promise<void> | undefined;
   #reader: RedisClient | undefined;
   #lostPosition: Position | undefined;
@@ -75,10 +86,20 @@ export class RedisBus implements Bus {
     return this.#connections.trouble;
   }
 
-  publish(publications: readonly Publication[]): Promise<void> {
-    return this.#pubSub.publish(
-      publications.map(({ channel, payload }) => ({ channel: this.#key(channel), payload })),
-    );
+  async publish(publications: readonly Publication[]): Promise<void> {
+    if (this.#publishing >= PUBLISHING_MAX || this.#publishingUnits >= PUBLISHING_UNITS_MAX)
+      throw new Error('too many publications are under way');
+    const units = publications.reduce((sum, { payload }) => sum + payload.length, 0);
+    this.#publishing++;
+    this.#publishingUnits += units;
+    try {
+      await this.#pubSub.publish(
+        publications.map(({ channel, payload }) => ({ channel: this.#key(channel), payload })),
+      );
+    } finally {
+      this.#publishing--;
+      this.#publishingUnits -= units;
+    }
   }
 
   subscribe(channel: string, listener: (payload: string) => void): Promise<void> {
@@ -157,7 +178,12 @@ export class RedisBus implements Bus {
   }
 
   async request(payload: string, timeoutMs: number): Promise<string> {
-    this.#answersReady ??= this.subscribe(this.#answers, (answer) => this.#answered(answer));
+    this.#answersReady ??= this.subscribe(this.#answers, (answer) => this.#answered(answer)).catch(
+      (error: Error) => {
+        this.#answersReady = undefined;
+        throw error;
+      },
+    );
     const id = String(this.#nextRequest++);
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     this.#pending.set(id, { resolve, reject });
@@ -165,26 +191,34 @@ export class RedisBus implements Bus {
     try {
       // Not an await alone: the time-out counts while Redis is away, too.
       await Promise.race([this.#answersReady, promise]);
-      if (this.#requests.length === 0) setImmediate(() => this.#flushRequests());
+      if (this.#unsent.size === 0) setImmediate(() => this.#flushRequests());
       const now = this.#clock.now();
       const deadline = now === undefined ? NO_DEADLINE : Math.round(now) + timeoutMs;
-      this.#requests.push(`${id} ${this.#answers} ${deadline}\n${payload}`);
+      this.#unsent.set(id, `${id} ${this.#answers} ${deadline}\n${payload}`);
       return await promise;
     } finally {
       clearTimeout(timer);
       this.#pending.delete(id);
+      this.#unsent.delete(id);
     }
   }
 
+  /** One call at a time: what comes meanwhile makes up the next. */
   #flushRequests(): void {
-    const requests = this.#requests;
-    this.#requests = [];
+    if (this.#sending || this.#unsent.size === 0) return;
+    this.#sending = true;
+    const requests = [...this.#unsent.values()];
+    this.#unsent.clear();
     this.#commands
       .rpush(this.#key('requests'), ...requests)
       .then((length) => {
         if (length > REQUESTS_MAX) return this.#commands.ltrim(this.#key('requests'), -REQUESTS_MAX, -1);
       })
-      .catch(() => {}); // They time out and are asked again.
+      .catch(() => {}) // They time out and are asked again.
+      .finally(() => {
+        this.#sending = false;
+        this.#flushRequests();
+      });
   }
 
   #answered(answer: string): void {
@@ -211,20 +245,23 @@ export class RedisBus implements Bus {
           if (this.#isOver(Number(deadline))) continue;
           answers.push({ channel, payload: `${id}\n${handler(request.slice(end + 1))}` });
           if (performance.now() - begun < SERVE_SLICE_MS) continue;
-          this.#answer(answers);
+          await this.#answer(answers);
           answers = [];
           await nextTurn();
           begun = performance.now();
         }
-        this.#answer(answers);
+        await this.#answer(answers);
       } catch {
         if (!this.#closed) await sleep(100);
       }
     }
   }
 
-  #answer(answers: readonly Publication[]): void {
-    if (answers.length > 0) void this.publish(answers).catch(() => {});
+  /** Resolves when the answers before these are out. */
+  async #answer(answers: readonly Publication[]): Promise<void> {
+    if (answers.length === 0) return;
+    await this.#answering;
+    this.#answering = this.publish(answers).catch(() => {});
   }
 
   /** Whoever asked has given up. */

@@ -58,15 +58,62 @@ function refusalOf(address: RedisAddress): Promise<string | undefined> {
 
 async function ask(redis: Redis | Cluster, target: RedisTarget): Promise<void> {
   await redis.connect();
-  if (target.kind !== 'cluster') {
-    await redis.ping();
-    return;
-  }
+  const name = `${keyPrefix(target)}probe`;
   try {
-    await redis.spublish(`${keyPrefix(target)}probe`, '');
+    if (redis instanceof Cluster) {
+      await redis.spublish(name, '');
+      for (const node of redis.nodes('master').slice(0, 1)) await tryCommands(node, name);
+    } else {
+      await redis.ping();
+      await tryCommands(redis, name);
+      await redis.subscribe(name);
+    }
   } catch (error) {
-    if (!/unknown command/i.test((error as Error).message)) throw error;
-    throw new Error('it knows no sharded pub/sub: Redis 7 or newer is needed', { cause: error });
+    const [, unknown] = /unknown command '?(\w+)/i.exec((error as Error).message) ?? [];
+    if (unknown === undefined) throw error;
+    throw new Error(`it knows no ${unknown.toUpperCase()}: Redis 7 or newer is needed`, { cause: error });
+  }
+}
+
+/** What the bus and the lease ask for. */
+const COMMANDS: readonly (readonly [string, ...string[]])[] = [
+  ['XADD', 'KEY', '*', 'b', ''],
+  ['XREAD', 'STREAMS', 'KEY', '0'],
+  ['XTRIM', 'KEY', 'MAXLEN', '0'],
+  ['XINFO', 'STREAM', 'KEY'],
+  ['RPUSH', 'KEY', ''],
+  ['LTRIM', 'KEY', '0', '0'],
+  ['BLMPOP', '1', '1', 'KEY', 'LEFT'],
+  ['EVAL', 'return 1', '0'],
+  ['EVALSHA', '0', '0'],
+  ['GET', 'KEY'],
+  ['SET', 'KEY', ''],
+  ['DEL', 'KEY'],
+  ['HMGET', 'KEY', ''],
+  ['HSET', 'KEY', '', ''],
+  ['PUBLISH', 'KEY', ''],
+];
+
+/**
+ * Has Redis say whether it knows, and lets this user do, what is needed: it says so of each command of a transaction before it
+ * does any, and this one is dropped.
+ */
+async function tryCommands(redis: Redis, name: string): Promise<void> {
+  try {
+    await redis.call('MULTI');
+  } catch {
+    return; // One who may not do this may do all the rest yet.
+  }
+  const answers = await Promise.allSettled(
+    COMMANDS.map(([command, ...args]) =>
+      redis.call(command, ...args.map((it) => (it === 'KEY' ? name : it))),
+    ),
+  );
+  await redis.call('DISCARD');
+  for (const answer of answers) {
+    // Others pass: no memory left, a slot that is elsewhere, a server that is a replica just now.
+    if (answer.status === 'rejected' && /NOPERM|unknown command/i.test(answer.reason.message))
+      throw answer.reason;
   }
 }
 

@@ -127,12 +127,13 @@ export class Feed {
   #deliver(ids: readonly number[], frames: readonly string[], upto: number): void {
     let from = 0;
     while ((ids[from] as number) <= this.#cursor) from++;
-    this.#cursor = upto;
     if (from > 0) {
       ids = ids.slice(from);
       frames = frames.slice(from);
     }
     if (ids.length > 0) for (const member of this.members) member.deliver(ids, frames);
+    // Not before: what failed half-way is repaired.
+    this.#cursor = upto;
   }
 }
 

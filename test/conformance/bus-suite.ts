@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import type { OnUnreadable } from '../../src/bus/listeners.ts';
 import { type Bus, type LogEntry, type Position, RequestTimeout } from '../../src/core/bus.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -7,7 +8,8 @@ import { waitFor } from '../support/wait.ts';
 export type Member = { readonly bus: Bus; die(): Promise<void> };
 /** A bus of its own for each test. */
 export type BusBench = {
-  member(): Promise<Member>;
+  /** @param onUnreadable gets what a listener of the member threw */
+  member(onUnreadable?: OnUnreadable): Promise<Member>;
   /** Whether a request that a dead server had is given to another; otherwise it times out. */
   readonly dispatchesAgain: boolean;
 };
@@ -83,6 +85,24 @@ export function busSuite(name: string, createBench: () => Promise<BusBench>): vo
     await until(() => heard.length > 0, 'the second subscription works');
     assert.deepEqual(heard, ['heard']);
   });
+
+  benchTest(
+    'a publication that its listener fails at is told once per kind of channel; the listener hears the next ones',
+    async (bench) => {
+      const told: string[] = [];
+      const { bus } = await bench.member((kind, error) => told.push(`${kind}: ${(error as Error).message}`));
+      const heard: string[] = [];
+      for (const channel of ['u:ann', 'u:bob', 'beat'])
+        await bus.subscribe(channel, (payload) => {
+          if (payload === 'junk') throw new Error('unreadable');
+          heard.push(`${channel} ${payload}`);
+        });
+      for (const payload of ['junk', 'good'])
+        await bus.publish(['u:ann', 'u:bob', 'beat'].map((channel) => ({ channel, payload })));
+      await until(() => heard.length === 3, 'the next ones were heard');
+      assert.deepEqual(told.sort(), ['beat: unreadable', 'u: unreadable']);
+    },
+  );
 
   benchTest(
     'the log gives entries in the order they were appended, in pages, from any position',

@@ -5,6 +5,7 @@ import { MessageChannel } from 'node:worker_threads';
 import { IpcBroker } from '../../src/bus/ipc-broker.ts';
 import { IpcBus } from '../../src/bus/ipc-bus.ts';
 import type { BrokerItem, BusItem, Link } from '../../src/bus/ipc-items.ts';
+import type { OnUnreadable } from '../../src/bus/listeners.ts';
 import { settle } from '../support/scripted-bus.ts';
 import { after, type BusBench, busSuite, type Member, numbers, payloads, readAll } from './bus-suite.ts';
 
@@ -14,7 +15,10 @@ after(() => {
 });
 
 /** A worker's channel to the primary: a MessagePort clones what it carries, as the channel between processes does. */
-function attach(broker: IpcBroker): Member & { readonly link: Link<BusItem, BrokerItem> } {
+function attach(
+  broker: IpcBroker,
+  onUnreadable?: OnUnreadable,
+): Member & { readonly link: Link<BusItem, BrokerItem> } {
   const { port1, port2 } = new MessageChannel();
   const linkOver = <Out, In>(port: typeof port1): Link<Out, In> => ({
     send: (items) => port.postMessage(items),
@@ -28,12 +32,12 @@ function attach(broker: IpcBroker): Member & { readonly link: Link<BusItem, Brok
     gone();
   };
   closing.push(() => void die());
-  return { bus: new IpcBus(link), die, link };
+  return { bus: new IpcBus(link, onUnreadable), die, link };
 }
 
 async function bench(): Promise<BusBench> {
   const broker = new IpcBroker();
-  return { member: async () => attach(broker), dispatchesAgain: true };
+  return { member: async (onUnreadable) => attach(broker, onUnreadable), dispatchesAgain: true };
 }
 
 busSuite('IPC', bench);

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
+import type { OnUnreadable } from '../../src/bus/listeners.ts';
 import { RedisBus } from '../../src/bus/redis-bus.ts';
 import { keyPrefix } from '../../src/bus/redis-connection.ts';
 import { parseRedisUrl, type RedisTarget } from '../../src/config/redis-url.ts';
@@ -43,7 +44,7 @@ export async function startHome(
 }
 
 export type RedisBusBench = Omit<BusBench, 'member'> & {
-  member(): Promise<{ readonly bus: RedisBus; die(): Promise<void> }>;
+  member(onUnreadable?: OnUnreadable): Promise<{ readonly bus: RedisBus; die(): Promise<void> }>;
   close(): Promise<void>;
 };
 
@@ -51,8 +52,8 @@ export function redisBusBench({ target }: RedisHome): RedisBusBench {
   const open = new Set<RedisBus>();
   return {
     dispatchesAgain: false,
-    member: async () => {
-      const bus = new RedisBus(target, 'test 1');
+    member: async (onUnreadable) => {
+      const bus = new RedisBus(target, 'test 1', onUnreadable);
       open.add(bus);
       return { bus, die: () => bus.close() };
     },

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { probeRedis } from '../../src/bus/redis-probe.ts';
+import { RequestTimeout } from '../../src/core/bus.ts';
 import { waitFor } from '../support/wait.ts';
-import { payloads, readAll, until } from './bus-suite.ts';
+import { numbers, payloads, readAll, until } from './bus-suite.ts';
 import type { RedisBusBench, RedisHome } from './redis-bench.ts';
 
 /** What the bus over Redis promises beside what every bus does, in every form of Redis. */
@@ -131,12 +132,41 @@ export function redisBusSuite(
     await until(() => heard.includes('again'), 'heard again');
   });
 
+  test(`G6 ${name}: while Redis does not answer, publications beyond a bound are rejected, and requests that were given up are not sent`, async () => {
+    const { member } = await bench();
+    const home = homeOf();
+    const { bus } = await member();
+    await assert.rejects(bus.request('in a queue that is flushed', 100), RequestTimeout);
+    await home.flush();
+    const masters = await home.masters();
+    for (const redis of masters) redis.signal('SIGSTOP');
+    const publication = { channel: 'a', payload: 'x' };
+    const published = Promise.all(Array.from({ length: 2_000 }, () => bus.publish([publication])));
+    const first = bus.request('first', 5_000);
+    try {
+      await assert.rejects(bus.publish([publication]), /too many/);
+      await new Promise((sent) => setImmediate(() => setImmediate(sent)));
+      await Promise.allSettled(numbers(20).map((payload) => bus.request(payload, 50)));
+    } finally {
+      for (const redis of masters) redis.signal('SIGCONT');
+    }
+    await published;
+    const served: string[] = [];
+    await (await member()).bus.serve((payload) => {
+      served.push(payload);
+      return payload;
+    });
+    assert.equal(await first, 'first');
+    assert.equal(await bus.request('last', 5_000), 'last');
+    assert.deepEqual(served, ['first', 'last']);
+  });
+
   test(`${name}: connections are listed by name`, async () => {
     const { member } = await bench();
     const { bus } = await member();
     await bus.append('x');
-    const [clients] = await homeOf().command('CLIENT', 'LIST');
-    assert.match(`${clients}`, / name=parley:test-1:commands /);
+    const clients = await homeOf().command('CLIENT', 'LIST');
+    assert.match(clients.join(), / name=parley:test-1:commands /);
   });
 
   test(`${name}: a request of a machine whose clock is an hour behind is answered, one given up long ago is passed over`, async (t) => {

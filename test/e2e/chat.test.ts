@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type { Browser } from 'playwright-core';
 import { LIMITS } from '../../src/contract/limits.ts';
-import { connect, register } from '../support/client.ts';
+import { connect, newUser, register } from '../support/client.ts';
 import { mintToken } from '../support/database.ts';
 import { waitFor } from '../support/wait.ts';
 import { launchBrowser, openTab, PHONE, screenshot, TALL, type Tab } from './support/browser.ts';
@@ -96,9 +96,7 @@ describe('chatting in the browser', () => {
     ];
     const name = '<img src=x onerror=window.hacked=1>';
     const { url } = site;
-    const { call } = await import('../support/client.ts');
-    await call(url, 'POST', '/register', { body: { user_id: name, password: 'secret' } });
-    const sender = await connect(url, name, await mintToken(name));
+    const sender = await connect(url, name, await newUser(url, name));
     const carol = await openTab(browser, url, { user: 'carol' });
     for (const message of attempts) sender.send({ type: 'message', to: 'carol', message });
     await entry(carol.page, name).click();
@@ -276,9 +274,10 @@ describe('chatting in the browser', () => {
 
   test('names of full length fit a phone', async () => {
     const [writes, silent] = ['W'.repeat(LIMITS.userIdChars), 'M'.repeat(LIMITS.userIdChars)] as const;
-    for (const name of [writes, silent]) await register(site.url, name);
+    const token = await newUser(site.url, writes);
+    await newUser(site.url, silent);
     const lena = await openTab(browser, site.url, { ...PHONE, user: 'lena' });
-    const other = await connect(site.url, writes, await mintToken(writes));
+    const other = await connect(site.url, writes, token);
     const assertFits = async (selector: string) => {
       const [wide, room] = await lena.page
         .locator(selector)

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { serverFrame } from '../../src/contract/frames.ts';
-import { decodeUserEvent, encodeMessages, encodeRevoked, encodeSignal } from '../../src/core/events.ts';
+import {
+  decodeBeat,
+  decodeUserEvent,
+  encodeMessages,
+  encodeRevoked,
+  encodeSignal,
+} from '../../src/core/events.ts';
 import { asRepeat, messageFrameText } from '../../src/core/message-frame.ts';
 
 const text = fc.oneof(
@@ -71,6 +77,14 @@ test('user events: signals and revocations come out as they went in', () => {
   );
 });
 
-test('user events: what is none is an error', () => {
-  for (const payload of ['', 'q', '{}']) assert.throws(() => decodeUserEvent(payload), Error);
+test('user events: what is none, or of a kind that this version does not know, is undefined', () => {
+  for (const payload of ['', 'q', '{}', 'e 1 2\n{}', 'm', 'm 1 2 3', 'm 1 2 x\n{}', 'm 1 2 3 4\n{}'])
+    assert.equal(decodeUserEvent(payload), undefined, payload);
+});
+
+test('beats: lists that are not there are empty; what is no beat is undefined', () => {
+  const beat = { term: 't', seq: 1, epoch: 'e', writer: { ok: true } };
+  assert.deepEqual(decodeBeat(JSON.stringify(beat)), { ...beat, heads: [], revoked: [] });
+  for (const payload of ['', 'junk', 'null', '[]', '{}', JSON.stringify({ ...beat, writer: undefined })])
+    assert.equal(decodeBeat(payload), undefined, payload);
 });

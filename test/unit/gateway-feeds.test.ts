@@ -144,6 +144,29 @@ test("G5 hole: the last event before silence, lost, is found by the beat's heads
   assert.equal(b.store.asked, 1, 'a head that is known costs nothing');
 });
 
+test('G5 hole: an event of a kind that this version does not know has the store asked', async () => {
+  const b = bench();
+  const ann = await live(b, 5);
+  b.store.commit(6);
+  void b.port.publish([{ channel: 'u:ann', payload: 'e 6\n{}' }]);
+  b.port.deliver();
+  await settle();
+  assert.deepEqual(ann.got, ['6:m6']);
+});
+
+test('G5 hole: messages that a member failed to take are delivered by a repair', async () => {
+  const b = bench();
+  const ann = await live(b, 5);
+  b.store.commit(6);
+  const deliver = mock.method(ann, 'deliver', () => assert.fail('not now'));
+  b.event(5, 6);
+  assert.throws(() => b.port.deliver());
+  deliver.mock.restore();
+  b.feeds.check(beat([['ann', 6]]));
+  await settle();
+  assert.deepEqual(ann.got, ['6:m6']);
+});
+
 test('G3 order: events that come during a repair are delivered by it, or by the next, each once', async () => {
   const b = bench();
   const ann = await live(b, 5);

@@ -92,6 +92,16 @@ test('S3 presence: a gateway that dies takes its users with it within 5 s, in on
   assert.equal(here.presence.sockets('cat'), 0);
 });
 
+test('S3 presence: a gateway that stood still itself tells nobody that the others are gone', async () => {
+  const { world, there, eyes } = await bench();
+  there.presence.change('ann', 1);
+  world.pass(2_000);
+  assert.deepEqual(eyes.news, ['+ann']);
+  world.clock.sleep(6_000);
+  world.pass(6_000);
+  assert.deepEqual(eyes.news, []);
+});
+
 test('S3 presence: what a lost telling said is found out with the next one, comings and goings', async () => {
   const { world, there, here, eyes } = await bench();
   there.presence.change('ann', 1);

@@ -58,3 +58,30 @@ test('what a Redis says that lets nobody in is told, and not that the connection
   await only.config('SET', 'maxclients', '1');
   await assert.rejects(probeRedis(parseRedisUrl(redis.url)), /^Error: ERR max number of clients reached$/);
 });
+
+test('what this user may not do, and Redis does not know, is told at the start; nothing is left behind, and a full Redis will do', async (t) => {
+  const redis = await startRedis({ after: (task) => t.after(task) });
+  await redis.command('ACL', 'SETUSER', 'some', 'on', '>pw', '~parley:*', '~{parley:*', '&parley:*', '+@all');
+  const target = parseRedisUrl(redis.url.replace('//', '//some:pw@'));
+  for (const command of ['xadd', 'blmpop', 'evalsha', 'hset', 'publish', 'subscribe']) {
+    await redis.command('ACL', 'SETUSER', 'some', `-${command}`);
+    await assert.rejects(probeRedis(target), new RegExp(`NOPERM.* '${command}'`));
+    await redis.command('ACL', 'SETUSER', 'some', `+${command}`);
+  }
+  await redis.command('CONFIG', 'SET', 'maxmemory', '1');
+  await probeRedis(target);
+  assert.equal(await redis.command('DBSIZE'), 0);
+});
+
+test('a Redis that is too old is told so', async (t) => {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'parley-redis-'));
+  // What an older one answers.
+  const config = ['rename-command BLMPOP ""'];
+  const redis = new RedisServer({ port: await freePort(), directory, config });
+  t.after(() => redis.remove());
+  await redis.start();
+  await assert.rejects(
+    probeRedis(parseRedisUrl(redis.url)),
+    /^Error: it knows no BLMPOP: Redis 7 or newer is needed$/,
+  );
+});

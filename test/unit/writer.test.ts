@@ -175,3 +175,24 @@ test('a gateway that has just started hears the writer at once: its first batch 
     assert.deepEqual(inbox, seq === 1 ? [CHANNELS.gateway('g'), CHANNELS.beat] : [CHANNELS.gateway('g')]);
   }
 });
+
+test('G1 trim: after nothing was read nothing is forgotten: the log may have been lost, and new entries stand below the old place', async () => {
+  const { bus, writer } = await bench('trim', (real, group) => real.commit(group));
+  after(() => writer.stop());
+  bus.log = [];
+  bus.add(JSON.stringify(batch([], 2)));
+  const trims: string[] = [];
+  for (const port of bus.ports)
+    port.trim = async (position) => {
+      trims.push(position);
+    };
+  await writer.start();
+  await waitFor(
+    () => trims.length > 0,
+    5_000,
+    () => 'nothing was trimmed',
+  );
+  // Trims are 100 ms apart, and reads of an empty log a moment.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.equal(trims.length, 1);
+});
