@@ -5,4 +5,4 @@ import { keepsPromises } from './random-run.ts';
  */
 
 for (const form of ['cluster', 'sentinel'])
-  keepsPromises(`Redis as ${form}`, '--minutes', '0.5', '--messages', '2900', '--redis', form);
+  keepsPromises(`Redis as ${form}`, '--minutes', '0.4', '--messages', '2300', '--redis', form);

@@ -139,8 +139,8 @@ const PLANTED: readonly Planted[] = [
       },
       {
         file: 'src/app/workers/store-writer.ts',
-        find: "if (answer.kind !== 'held') this.#events.lost(describe(answer));",
-        replace: 'void answer;',
+        find: "else if (answer.kind !== 'undecided') this.#events.lost(describe(answer));",
+        replace: '',
       },
       {
         file: 'src/writer/ledger.ts',
