@@ -157,11 +157,14 @@ test('G8 drain: requests that are under way are answered, for as long as sends a
     DATABASE_PATH: `${folder}/logins.db`,
     WORKERS: '1',
     SHUTDOWN_TIMEOUT_MS: '30000',
+    TRUST_PROXY: 'on',
   });
   await newUser(url, 'finn');
   const logins = Array.from({ length: 150 }, async (_, i) => {
     const body = JSON.stringify({ user_id: 'finn', password: `wrong ${i}` });
-    return (await fetch(`${url}/login`, { method: 'POST', body })).status;
+    // Each from an address of its own, which has but a share of the line.
+    const headers = { 'X-Forwarded-For': `192.0.2.${i}` };
+    return (await fetch(`${url}/login`, { method: 'POST', headers, body })).status;
   });
   // By then all have arrived, and most wait for their hash.
   await Promise.race(logins);
