@@ -1,3 +1,5 @@
+import type { GatewaySettings } from '../gateway/gateway.ts';
+
 /** Below this, a drain has no time to tell clients and to commit what was taken in, in milliseconds. */
 const LEAST_MS = 1_000;
 /** Part of the time that is the gateways', if there are any; the store has what they leave. */
@@ -11,14 +13,6 @@ const EXIT_MS = 750;
 /** None of these takes more than this part of the gateways' time: of a short one, too, something is left to answer sends in. */
 const PART_MAX = 0.25;
 
-/** How a gateway spends its part of a drain, in milliseconds. */
-export type GatewayDrain = {
-  readonly noticeMs: number;
-  /** Sends, and requests, are waited for. */
-  readonly patienceMs: number;
-  readonly lastAnswersMs: number;
-};
-
 /** Deadlines of a drain, from its beginning, in milliseconds: who has not finished by then is killed. */
 export function drainDeadlines(shutdownTimeoutMs: number): {
   readonly gateways: number;
@@ -28,8 +22,11 @@ export function drainDeadlines(shutdownTimeoutMs: number): {
   return { gateways: all * GATEWAY_SHARE, all };
 }
 
-/** @param watched whether a load balancer may look at `/readyz` */
-export function gatewayDrain(shutdownTimeoutMs: number, watched: boolean): GatewayDrain {
+/**
+ * How a gateway spends its part of a drain.
+ * @param watched whether a load balancer may look at `/readyz`
+ */
+export function gatewayDrain(shutdownTimeoutMs: number, watched: boolean): GatewaySettings['drain'] {
   const { gateways } = drainDeadlines(shutdownTimeoutMs);
   const part = (most: number): number => Math.min(most, gateways * PART_MAX);
   const noticeMs = watched ? part(NOTICE_MS) : 0;

@@ -15,10 +15,10 @@ export async function register(
   body: Body,
   address: string,
 ): Promise<z.infer<typeof http.registerAnswer>> {
-  const { user_id: user, password } = body;
-  if (!user || !password) throw new ParleyError('missing_credentials');
-  if (!newUserId.safeParse(user).success || typeof user !== 'string')
-    throw new ParleyError('invalid_user_id');
+  const { user_id: asked, password } = body;
+  if (!asked || !password) throw new ParleyError('missing_credentials');
+  const { data: user } = newUserId.safeParse(asked);
+  if (user === undefined) throw new ParleyError('invalid_user_id');
   checkNewPassword(context, password);
   await context.limits.register(address);
   // Known ones are told without the work of hashing; the writer decides between two that come at once.
