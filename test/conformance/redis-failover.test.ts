@@ -160,7 +160,7 @@ test('G5 Redis: an address that leads to a new master while the old one lives: n
   await to.command('REPLICAOF', '127.0.0.1', `${from.port}`);
   await waitFor(
     async () => (await to.info('master_link_status')) === 'up',
-    5_000,
+    REPLACED_WITHIN_MS,
     () => 'the replica never caught up',
   );
   await to.command('REPLICAOF', 'NO', 'ONE');

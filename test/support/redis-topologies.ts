@@ -40,6 +40,8 @@ const PASSWORD = 'a pass/word@with:all?of#it%';
 const MASTER = 'parley';
 /** A server that does not answer for this long is replaced. Small, as tests want; Sentinel's own default is 30 s. */
 const DOWN_AFTER_MS = 1_000;
+/** Replicas get the data at once; by default a master waits 5 s for more of them. */
+const FULL_SYNC_AT_ONCE = ['repl-diskless-sync-delay 0'] as const;
 
 function server(
   { directory, logs }: TopologyOptions,
@@ -83,7 +85,7 @@ const theOnly = async (masters: RedisServer[]): Promise<RedisServer> => {
 
 export async function startSingle(options: TopologyOptions): Promise<RedisTopology> {
   const port = await freePort();
-  const redis = server(options, 'redis', port);
+  const redis = server(options, 'redis', port, { config: [...FULL_SYNC_AT_ONCE] });
   await redis.start();
   const front = (await options.front?.(port)) ?? port;
   return topology(`redis://127.0.0.1:${front}`, [redis], [], theOnly);
@@ -183,7 +185,7 @@ export async function startSentinel(options: TopologyOptions): Promise<RedisTopo
     ...tls.config(port),
     `requirepass ${secret}`,
     `masterauth ${secret}`,
-    'repl-diskless-sync-delay 0',
+    ...FULL_SYNC_AT_ONCE,
     'replica-announce-ip 127.0.0.1',
     `replica-announce-port ${announced}`,
   ];
@@ -269,7 +271,7 @@ export async function startCluster(options: TopologyOptions, replicas = 0): Prom
         'cluster-announce-ip 127.0.0.1',
         `cluster-announce-${options.tls ? 'tls-port' : 'port'} ${announced}`,
         `cluster-announce-bus-port ${bus}`,
-        'repl-diskless-sync-delay 0',
+        ...FULL_SYNC_AT_ONCE,
       ];
       return { bus, announced, redis: server(options, `redis-${i + 1}`, port, { config, login: tls.login }) };
     }),
