@@ -1,4 +1,5 @@
 import { existsSync, realpathSync } from 'node:fs';
+import { hashPassword } from '../auth/passwords.ts';
 import { FileLeaser } from '../db/file-lock.ts';
 import {
   closeToOthers,
@@ -8,7 +9,7 @@ import {
   removeDatabase,
   sameFile,
 } from '../db/files.ts';
-import { isCurrent, newEpoch, refuseForeign } from '../db/migrate.ts';
+import { isOurs, migrate, newEpoch, refuseForeign } from '../db/migrate.ts';
 import { cannotOpen, DatabaseError, type Db, openForReading, openForWriting, reason } from '../db/open.ts';
 import { readIdentity } from '../db/store-row.ts';
 import { fail, readConfigOrFail } from './fail.ts';
@@ -53,7 +54,7 @@ function openBackup(file: string): Db {
   const db = openForReading(file);
   try {
     refuseForeign(db);
-    if (!isCurrent(db)) throw new DatabaseError(`${file} is not a back-up made by this version of Parley.`);
+    if (!isOurs(db)) throw new DatabaseError(`${file} is not a back-up made by Parley.`);
     return db;
   } catch (error) {
     db.close();
@@ -78,6 +79,8 @@ async function makeCopy(backup: Db, file: string, copy: string, target: string):
     try {
       const found = problemIn(db, 'integrity_check');
       if (found !== undefined) throw new Error(`it is damaged (${found})`);
+      // It may be of an older version.
+      await migrate(db, hashPassword);
       db.prepare('UPDATE store SET epoch = ?, log_position = NULL').run(epoch);
       endAllTokens(db);
     } finally {

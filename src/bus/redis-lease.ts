@@ -13,7 +13,7 @@ export const LEASE_MS = 2_000;
 const QUIET_MS = 1_200;
 
 /*
- * KEYS: lease, database.  ARGV: holder, lease ms, 'acquire' | 'begin' | 'renew', database id, epoch, generation, head ('' ×4: no
+ * KEYS: lease, database.  ARGV: holder, lease ms, 'acquire' | 'begin' | 'renew', database id, epoch, generation, transactions ('' ×4: no
  * file yet).
  * The database key remembers, for good, which database the cluster has and how far its writers have got: a store with
  * another one, or with an old copy, is refused. Taking the lease needs no memory to speak of, and who has it trims the log:
@@ -21,7 +21,7 @@ const QUIET_MS = 1_200;
  */
 const LEASE_SCRIPT = `#!lua flags=allow-oom
 local holder = redis.call('GET', KEYS[1])
-local known = redis.call('HMGET', KEYS[2], 'id', 'epoch', 'generation', 'head')
+local known = redis.call('HMGET', KEYS[2], 'id', 'epoch', 'generation', 'transactions')
 if known[1] then
   if ARGV[4] == '' then return {'absent'} end
   if known[1] ~= ARGV[4] then return {'other', known[1]} end
@@ -35,7 +35,7 @@ end
 if holder and holder ~= ARGV[1] then return {'taken', holder} end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 if ARGV[3] == 'renew' then
-  redis.call('HSET', KEYS[2], 'id', ARGV[4], 'epoch', ARGV[5], 'generation', ARGV[6], 'head', ARGV[7])
+  redis.call('HSET', KEYS[2], 'id', ARGV[4], 'epoch', ARGV[5], 'generation', ARGV[6], 'transactions', ARGV[7])
 end
 return {'held'}
 `;
@@ -47,7 +47,7 @@ type LeaseCommands = {
 };
 
 /** How far a database has got. */
-type State = Pick<DatabaseIdentity, 'epoch' | 'generation' | 'head'>;
+type State = Pick<DatabaseIdentity, 'epoch' | 'generation' | 'transactions'>;
 
 /** The writer's lease of a cluster, in Redis. `holder` names the node, so that its next writer need not wait. */
 export class RedisLeaser implements Leaser {
@@ -96,7 +96,7 @@ export class RedisLeaser implements Leaser {
       identity?.databaseId ?? '',
       identity?.epoch ?? '',
       identity?.generation ?? '',
-      identity?.head ?? '',
+      identity?.transactions ?? '',
     );
     this.#quietSince =
       kind === 'unknown' && detail === '' ? (this.#quietSince ?? performance.now()) : undefined;
@@ -108,7 +108,7 @@ export class RedisLeaser implements Leaser {
       case 'older':
         // The file may have grown since it was read: one that is shared has what is known by now, since that was committed before.
         if (identity)
-          this.#newest = { epoch: identity.epoch, generation: Number(detail), head: Number(more) };
+          this.#newest = { epoch: identity.epoch, generation: Number(detail), transactions: Number(more) };
         return { kind: 'undecided' };
       case 'unknown':
         return this.#refused && this.#wasRefused(identity) ? this.#refused.answer : { kind: 'undecided' };
@@ -131,11 +131,12 @@ export class RedisLeaser implements Leaser {
 
 const isBehind = (one: State, other: State): boolean =>
   one.epoch === other.epoch &&
-  (one.generation < other.generation || (one.generation === other.generation && one.head < other.head));
+  (one.generation < other.generation ||
+    (one.generation === other.generation && one.transactions < other.transactions));
 
 const refused = (reason: string): LeaseAnswer => ({ kind: 'refused', reason });
 
 const older = (mine: State, newest: State): LeaseAnswer =>
   refused(
-    `this node's copy of the database is old (generation ${mine.generation}, newest message ${mine.head}; the cluster is at ${newest.generation}, ${newest.head})`,
+    `this node's copy of the database is old (generation ${mine.generation}, transaction ${mine.transactions}; the cluster is at ${newest.generation}, ${newest.transactions})`,
   );

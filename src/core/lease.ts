@@ -6,8 +6,8 @@ export type DatabaseIdentity = {
   readonly epoch: string;
   /** Grows by one with every writer. */
   readonly generation: number;
-  /** Newest message id. It tells a copy from the file itself, which its writer goes on writing. */
-  readonly head: number;
+  /** Grows with every transaction. It tells a copy from the file itself, which its writer goes on writing. */
+  readonly transactions: number;
 };
 
 export type LeaseAnswer =

@@ -32,8 +32,8 @@ export const SCHEMA_VERSION = Math.max(...migrations().map(({ version }) => vers
 
 const versionOf = (db: Db): number => db.pragma('user_version', { simple: true }) as number;
 
-/** Whether readers may use this database: neither older nor newer than the program. */
-export const isCurrent = (db: Db): boolean => versionOf(db) === SCHEMA_VERSION;
+/** Whether it is a database of Parley's, of any version. */
+export const isOurs = (db: Db): boolean => db.pragma('application_id', { simple: true }) === APPLICATION_ID;
 
 export type MigrationReport = {
   readonly from: number;

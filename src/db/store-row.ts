@@ -9,22 +9,18 @@ export class Fenced extends Error {
   }
 }
 
+/** Every schema has these. */
+const IDENTITY = 'database_id AS databaseId, epoch, generation, canary AS transactions';
+
 export function readIdentity(db: Db): DatabaseIdentity {
-  return db
-    .prepare(
-      `SELECT database_id AS databaseId, epoch, generation, (SELECT coalesce(max(id), 0) FROM messages) AS head
-       FROM store`,
-    )
-    .get() as DatabaseIdentity;
+  return db.prepare(`SELECT ${IDENTITY} FROM store`).get() as DatabaseIdentity;
 }
 
 /** Makes the caller the writer: from the commit on, writers of earlier generations are fenced. */
-export function claimGeneration(db: Db): Omit<DatabaseIdentity, 'head'> {
+export function claimGeneration(db: Db): DatabaseIdentity {
   return db
-    .prepare(
-      'UPDATE store SET generation = generation + 1 RETURNING database_id AS databaseId, epoch, generation',
-    )
-    .get() as Omit<DatabaseIdentity, 'head'>;
+    .prepare(`UPDATE store SET generation = generation + 1, canary = canary + 1 RETURNING ${IDENTITY}`)
+    .get() as DatabaseIdentity;
 }
 
 /** The fence (G7), to be called first in every write transaction. */

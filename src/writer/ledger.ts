@@ -2,6 +2,7 @@ import Database from 'better-sqlite3';
 import type { ErrorCode } from '../contract/errors.ts';
 import type { Position } from '../core/bus.ts';
 import type { ChangePasswordCommand, Command, Outcome, SendCommand } from '../core/commands.ts';
+import type { DatabaseIdentity } from '../core/lease.ts';
 import { asRepeat, messageFrameText } from '../core/message-frame.ts';
 import { mayPost } from '../core/rules.ts';
 import type { Db } from '../db/open.ts';
@@ -61,7 +62,7 @@ export class Ledger implements Checkpointed {
   readonly #assertMine: () => void;
   readonly #apply: (group: Group) => Committed;
   readonly #conversations = new Map<string, number>();
-  readonly identity: ReturnType<typeof claimGeneration>;
+  #identity: DatabaseIdentity;
   #head: number;
   #tokensForgottenAt = Number.NEGATIVE_INFINITY;
   #onDefect: (error: unknown) => void;
@@ -73,11 +74,16 @@ export class Ledger implements Checkpointed {
   constructor(db: Db, onDefect: (error: unknown) => void) {
     this.#db = db;
     this.#onDefect = onDefect;
-    this.identity = claimGeneration(db);
-    this.#assertMine = generationCheck(db, this.identity.generation);
+    this.#identity = claimGeneration(db);
+    this.#assertMine = generationCheck(db, this.#identity.generation);
     this.#sql = prepareStatements(db);
     this.#head = (this.#sql.head.get() as number | null) ?? 0;
     this.#apply = db.transaction((group: Group) => this.#applyGroup(group)).immediate;
+  }
+
+  /** What the file says, as this writer has left it. */
+  get identity(): DatabaseIdentity {
+    return this.#identity;
   }
 
   /** Newest message id. */
@@ -96,10 +102,12 @@ export class Ledger implements Checkpointed {
    */
   commit(group: Group): Committed {
     const head = this.#head;
+    const identity = this.#identity;
     try {
       return this.#apply(group);
     } catch (error) {
       this.#head = head;
+      this.#identity = identity;
       this.#conversations.clear();
       throw error;
     }
@@ -114,6 +122,11 @@ export class Ledger implements Checkpointed {
         this.#forgetTokens();
       })
       .immediate();
+    this.#countTransaction();
+  }
+
+  #countTransaction(): void {
+    this.#identity = { ...this.#identity, transactions: this.#identity.transactions + 1 };
   }
 
   #forgetTokens(): void {
@@ -160,6 +173,7 @@ export class Ledger implements Checkpointed {
       committed.results.push({ gateway, seq, outcomes });
     }
     this.#sql.setPosition.run(group.position);
+    this.#countTransaction();
     return committed;
   }
 

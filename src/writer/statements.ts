@@ -5,7 +5,7 @@ export function prepareStatements(db: Db) {
   return {
     head: db.prepare('SELECT max(id) FROM messages').pluck(),
     position: db.prepare('SELECT log_position FROM store').pluck(),
-    setPosition: db.prepare('UPDATE store SET log_position = ?'),
+    setPosition: db.prepare('UPDATE store SET log_position = ?, canary = canary + 1'),
     canary: db.prepare('UPDATE store SET canary = canary + 1'),
 
     user: db.prepare('SELECT password, token_version AS version FROM users WHERE user_id = ?'),

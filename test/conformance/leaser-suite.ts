@@ -12,7 +12,7 @@ export const identity = (more: Partial<DatabaseIdentity> = {}): DatabaseIdentity
   databaseId: 'db',
   epoch: 'e',
   generation: 1,
-  head: 0,
+  transactions: 0,
   ...more,
 });
 export const kindOf = async (answer: Promise<{ kind: string }>): Promise<string> => (await answer).kind;

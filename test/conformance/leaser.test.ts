@@ -159,10 +159,10 @@ for (const { name, start } of REDIS_FORMS) {
     for (const [what, known, old, newer] of [
       ['an older copy of the database', { generation: 5 }, { generation: 4 }, { generation: 5 }],
       [
-        'a copy of the same generation that lacks messages',
-        { generation: 5, head: 30 },
-        { generation: 5, head: 29 },
-        { generation: 5, head: 30 },
+        'a copy of the same generation that lacks transactions',
+        { generation: 5, transactions: 30 },
+        { generation: 5, transactions: 29 },
+        { generation: 5, transactions: 30 },
       ],
     ] as const) {
       test(`G3, G4, G7 ${name}: ${what} is refused, while the lease is taken and when it is free, and after a FLUSHALL too, until it has caught up`, async () => {
@@ -181,17 +181,17 @@ for (const { name, start } of REDIS_FORMS) {
     test(`G7 ${name}: a copy that stands by is refused as soon as the file itself has grown; one that shares the file never is`, async () => {
       const { leaser } = await bench();
       const [one, copy, shared] = [leaser('one'), leaser('copy'), leaser('shared')];
-      await one.renew(identity({ head: 30 }));
+      await one.renew(identity({ transactions: 30 }));
       for (const leaser of [copy, shared])
-        assert.equal(await kindOf(leaser.acquire(identity({ head: 30 }))), 'taken');
-      await one.renew(identity({ head: 31 }));
-      assert.equal(await kindOf(acquire(copy, identity({ head: 30 }))), 'refused');
+        assert.equal(await kindOf(leaser.acquire(identity({ transactions: 30 }))), 'taken');
+      await one.renew(identity({ transactions: 31 }));
+      assert.equal(await kindOf(acquire(copy, identity({ transactions: 30 }))), 'refused');
       // Read just before a commit that was renewed with before the question came: it looks again.
-      assert.equal(await kindOf(shared.acquire(identity({ head: 30 }))), 'undecided');
-      assert.equal(await kindOf(shared.acquire(identity({ head: 31 }))), 'taken');
+      assert.equal(await kindOf(shared.acquire(identity({ transactions: 30 }))), 'undecided');
+      assert.equal(await kindOf(shared.acquire(identity({ transactions: 31 }))), 'taken');
     });
 
-    test(`${name}: a lease of an earlier version, which tells no newest message, is taken over`, async () => {
+    test(`${name}: a lease of an earlier version, which tells no transactions, is taken over`, async () => {
       const { redis, leaser } = await bench();
       await redis.hset(`${LEASE}:database`, { id: 'db', epoch: 'e', generation: '5' });
       assert.equal(await kindOf(leaser('one').acquire(identity({ generation: 5 }))), 'held');
@@ -200,9 +200,9 @@ for (const { name, start } of REDIS_FORMS) {
     test(`G4, G7 ${name}: a restored database (another epoch, an older generation) may write, and is remembered`, async () => {
       const { leaser } = await bench();
       const [one, two] = [leaser('one'), leaser('two')];
-      await one.renew(identity({ generation: 50, head: 9 }));
+      await one.renew(identity({ generation: 50, transactions: 9 }));
       await one.release();
-      const restored = identity({ epoch: 'f', generation: 3, head: 7 });
+      const restored = identity({ epoch: 'f', generation: 3, transactions: 7 });
       assert.equal(await kindOf(two.acquire(restored)), 'held');
       assert.equal(await kindOf(two.renew(restored)), 'held');
     });

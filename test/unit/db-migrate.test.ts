@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { Passwords } from '../../src/auth/passwords.ts';
-import { isCurrent, migrate, refuseForeign, SCHEMA_VERSION } from '../../src/db/migrate.ts';
+import { isOurs, migrate, refuseForeign, SCHEMA_VERSION } from '../../src/db/migrate.ts';
 import { DatabaseError, type Db, openForReading, openForWriting } from '../../src/db/open.ts';
 import { readIdentity } from '../../src/db/store-row.ts';
 import { Reader } from '../../src/reader/reader.ts';
@@ -87,7 +87,7 @@ test('migration: an empty file becomes a database of this schema, with an identi
   const [one, two] = [openForWriting(newPath()), openForWriting(newPath())];
   assert.deepEqual(await migrate(one, fakeHash), { from: 0, to: SCHEMA_VERSION });
   await migrate(two, fakeHash);
-  assert.ok(isCurrent(one));
+  assert.ok(isOurs(one));
   assert.notEqual(readIdentity(one).databaseId, readIdentity(two).databaseId);
   assert.notEqual(readIdentity(one).epoch, readIdentity(two).epoch);
   const before = readIdentity(one);

@@ -236,6 +236,29 @@ test('G7 fence: a writer of an earlier generation can neither commit nor prove t
   assert.deepEqual(idsOnDisk(path, 'ann'), [1]);
 });
 
+test('G7: every transaction is counted, whatever it does, in the file as the writer says it; one that fails is not', async () => {
+  const path = `${folder}/counted.db`;
+  const db = await openMigrated(path);
+  const ledger = new Ledger(db, (error) => assert.fail(String(error)));
+  const counts = [ledger.identity.transactions];
+  const step = (transaction: () => unknown): void => {
+    transaction();
+    assert.deepEqual(onDiskIdentity(path), ledger.identity);
+    counts.push(ledger.identity.transactions);
+  };
+  assert.deepEqual(onDiskIdentity(path), ledger.identity);
+  step(() => commit(ledger, [register('ann')]));
+  step(() => commit(ledger, [{ kind: 'logout', user: 'ann', tokenId: 't', expiresAt: 1 }]));
+  step(() => commit(ledger, []));
+  step(() => ledger.commitCanary());
+  db.pragma(`max_page_count = ${db.pragma('page_count', { simple: true })}`);
+  step(() => assert.throws(() => commit(ledger, [send('ann', 'ann', 'x'.repeat(100_000), 'c1')]), /full/));
+  assert.deepEqual(
+    counts.map((count) => count - (counts[0] ?? 0)),
+    [0, 1, 2, 3, 4, 4],
+  );
+});
+
 test('G1 offset: the log position is stored with the commands, and read on from by the successor', async () => {
   const { ledger, path } = await bench();
   ledger.commit({ batches: [], position: '41' });

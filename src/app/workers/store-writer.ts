@@ -7,7 +7,7 @@ import type { Bus } from '../../core/bus.ts';
 import type { DatabaseIdentity, LeaseAnswer, Leaser } from '../../core/lease.ts';
 import type { FileLock } from '../../db/file-lock.ts';
 import { closeToOthers, createPrivate, putInPlace, removeDatabase } from '../../db/files.ts';
-import { isCurrent, migrate, refuseForeign } from '../../db/migrate.ts';
+import { isOurs, migrate, refuseForeign } from '../../db/migrate.ts';
 import { DatabaseError, openForReading, openForWriting, reason } from '../../db/open.ts';
 import { readIdentity } from '../../db/store-row.ts';
 import type { Logger } from '../../ops/logger.ts';
@@ -127,7 +127,7 @@ export class StoreWriter implements Service {
 
   async #giveUp(): Promise<void> {
     // What was committed last: a copy that lacks it must not be the next one.
-    if (this.#ledger) await this.#leaser.renew(this.#stateOf(this.#ledger));
+    if (this.#ledger) await this.#leaser.renew(this.#ledger.identity);
     await this.#leaser.release();
   }
 
@@ -199,7 +199,7 @@ export class StoreWriter implements Service {
   async #renewOnce(): Promise<void> {
     try {
       const answer = this.#ledger
-        ? await this.#leaser.renew(this.#stateOf(this.#ledger))
+        ? await this.#leaser.renew(this.#ledger.identity)
         : await this.#leaser.acquire(this.#identity);
       if (answer.kind === 'held') this.#renewedAt = performance.now();
       else if (answer.kind !== 'undecided') this.#events.lost(describe(answer));
@@ -215,16 +215,13 @@ export class StoreWriter implements Service {
     this.#events.status({ kind: 'leader', generation: this.#ledger.identity.generation, lapsed });
   }
 
-  #stateOf({ identity, head }: Ledger): DatabaseIdentity {
-    return { ...identity, head };
-  }
-
-  /** What the file says it is; undefined while there is none of ours. */
+  /** What the file says it is, also where it is yet to be migrated; undefined while there is none of ours. */
   #peek(): DatabaseIdentity | undefined {
     if (!existsSync(this.#path)) return undefined;
     const db = openForReading(this.#path);
     try {
-      return isCurrent(db) ? readIdentity(db) : undefined;
+      refuseForeign(db);
+      return isOurs(db) ? readIdentity(db) : undefined;
     } finally {
       db.close();
     }

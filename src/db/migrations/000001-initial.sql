@@ -6,7 +6,7 @@ CREATE TABLE store (
   token_secret  TEXT    NOT NULL, -- signs tokens where TOKEN_SECRET is not set
   generation    INTEGER NOT NULL DEFAULT 0, -- the fence: grows with every writer, checked in every transaction
   log_position  TEXT, -- last command log entry that is in this database
-  canary        INTEGER NOT NULL DEFAULT 0, -- written when idle, to prove that a commit is possible
+  canary        INTEGER NOT NULL DEFAULT 0, -- grows with every transaction; idle, one that does nothing else proves that a commit is possible
   scrub_pending INTEGER NOT NULL DEFAULT 0  -- clear-text passwords were replaced, but the file not yet rewritten
 );
 
