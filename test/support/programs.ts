@@ -7,3 +7,6 @@ export const findProgram = (name: string): string | undefined =>
     .split(path.delimiter)
     .map((folder) => path.join(folder, name))
     .find(existsSync);
+
+/** Browsers that will do, best first. The shell is Chromium without its windows: a page costs half the CPU time. */
+export const BROWSERS = ['chromium-headless-shell', 'chromium'] as const;

@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { COMPILE_CACHE } from '../../src/config/runtime.ts';
-import { findProgram } from './programs.ts';
+import { BROWSERS, findProgram } from './programs.ts';
 
 /*
  * What `npm test` runs: finds the programs that npm can't bring, checks types and style, measures
@@ -21,24 +21,21 @@ const SUITES = [
   { name: 'faults', seconds: 420, atOnce: 2 },
 ] as const;
 
-/** Programs the tests need, and the Debian package that has each. */
-const PROGRAMS = [
-  { program: 'redis-server', package: 'redis-server' },
-  { program: 'chromium', package: 'chromium' },
-  { program: 'openssl', package: 'openssl' },
-] as const;
+/** What the tests need: one of these programs, each in the Debian package of its name. The first is installed. */
+const PROGRAMS = [['redis-server'], BROWSERS, ['openssl']] as const;
 
 /** Finds a program, or installs it with apt where that is allowed; otherwise stops with one line that names it. */
-function provide({ program, package: debianPackage }: (typeof PROGRAMS)[number]): void {
-  if (findProgram(program) !== undefined) return;
+function provide(programs: (typeof PROGRAMS)[number]): void {
+  if (programs.some((program) => findProgram(program) !== undefined)) return;
+  const [wanted] = programs;
   const stop = (): never => {
     process.stderr.write(
-      `npm test needs ${program} on the PATH (Debian: apt-get install ${debianPackage}).\n`,
+      `npm test needs ${programs.join(' or ')} on the PATH (Debian: apt-get install ${wanted}).\n`,
     );
     process.exit(1);
   };
   if (findProgram('apt-get') === undefined || process.getuid?.() !== 0) stop();
-  process.stdout.write(`installing ${debianPackage} with apt-get …\n`);
+  process.stdout.write(`installing ${wanted} with apt-get …\n`);
   const apt = (...args: string[]): void => {
     execFileSync('apt-get', args, {
       stdio: ['ignore', 'ignore', 'inherit'],
@@ -47,12 +44,12 @@ function provide({ program, package: debianPackage }: (typeof PROGRAMS)[number])
   };
   try {
     apt('update', '-qq');
-    apt('install', '-y', '-qq', '--no-install-recommends', debianPackage);
+    apt('install', '-y', '-qq', '--no-install-recommends', wanted);
   } catch {
     stop();
   }
   // Debian starts the service; the tests have servers of their own.
-  if (debianPackage === 'redis-server') spawnSync('service', ['redis-server', 'stop'], { stdio: 'ignore' });
+  if (wanted === 'redis-server') spawnSync('service', ['redis-server', 'stop'], { stdio: 'ignore' });
 }
 
 function step(title: string, command: string, args: readonly string[]): void {

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { findProgram } from '../../support/programs.ts';
+import { BROWSERS, findProgram } from '../../support/programs.ts';
 import { waitFor } from '../../support/wait.ts';
 import type { Cleanups } from './cleanups.ts';
 import { sessionOf } from './site.ts';
@@ -19,7 +19,7 @@ export const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, ha
 /** A browser with a new profile. Playwright's bundled one is not used: Debian's is the one people can install. */
 export async function launchBrowser(cleanups: Cleanups): Promise<Browser> {
   const browser = await chromium.launch({
-    executablePath: process.env['CHROMIUM'] ?? findProgram('chromium') ?? 'chromium',
+    executablePath: process.env['CHROMIUM'] ?? BROWSERS.map(findProgram).find(Boolean) ?? BROWSERS[0],
     args: [
       '--headless',
       '--no-sandbox',
