@@ -1,7 +1,7 @@
 import os from 'node:os';
 import path from 'node:path';
 import type { z } from 'zod';
-import { type Env, envSchema } from './env.ts';
+import { type Env, envSchema, portsSchema } from './env.ts';
 import type { RedisTarget } from './redis-url.ts';
 
 export type Role = Env['ROLE'];
@@ -74,15 +74,18 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   if ((ROLE === 'gateway' || ROLE === 'store') && REDIS_URL === undefined) {
     problems.push(`ROLE=${ROLE} needs REDIS_URL: without Redis, one node does everything (ROLE=all).`);
   }
-  const { PORT, ADMIN_PORT } = parsed.data ?? {};
+  const { data: { PORT, ADMIN_PORT } = {} } = portsSchema.safeParse(set);
   if (PORT === ADMIN_PORT && PORT !== undefined && PORT !== 0 && ROLE !== 'store') {
     problems.push(`PORT and ADMIN_PORT are both ${PORT}: operators need a port of their own.`);
   }
   const origins = CORS_ORIGINS.trim() === '*' ? '*' : CORS_ORIGINS.split(',').map((origin) => origin.trim());
   if (origins !== '*') {
     for (const origin of origins) {
-      if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
-        problems.push(`CORS_ORIGINS: '${origin}' is not an origin like https://chat.example.org.`);
+      // A pattern would be taken for a host of that name, which no page has.
+      if (!URL.canParse(origin) || new URL(origin).origin !== origin || origin.includes('*')) {
+        problems.push(
+          `CORS_ORIGINS: '${origin}' is not an origin like https://chat.example.org (list each one; * alone stands for all).`,
+        );
       }
     }
   }

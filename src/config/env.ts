@@ -41,4 +41,7 @@ export const envSchema = z.object({
   SHUTDOWN_TIMEOUT_MS: whole(0, 3_600_000).default(10_000),
 });
 
+/** The ports alone: whether they are the same is told beside whatever is wrong with the rest. */
+export const portsSchema = envSchema.pick({ PORT: true, ADMIN_PORT: true });
+
 export type Env = z.infer<typeof envSchema>;

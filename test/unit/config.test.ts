@@ -92,6 +92,8 @@ const bad: readonly (readonly [name: string, environment: Record<string, string>
   ['REDIS_URL', { REDIS_URL: 'redis://[x' }],
   ['CORS_ORIGINS', { CORS_ORIGINS: 'chat.example.org' }],
   ['CORS_ORIGINS', { CORS_ORIGINS: 'https://a.example.org,https://b.example.org/path' }],
+  ['CORS_ORIGINS', { CORS_ORIGINS: 'https://*.example.org' }],
+  ['CORS_ORIGINS', { CORS_ORIGINS: '*,https://a.example.org' }],
   ['TRUST_PROXY', { TRUST_PROXY: 'maybe' }],
   ['RATE_LIMITS', { RATE_LIMITS: 'some' }],
   ['PASSWORD_MIN_LENGTH', { PASSWORD_MIN_LENGTH: '0' }],
@@ -123,6 +125,14 @@ test('configuration: all problems are reported at once, those of several variabl
     'ROLE',
     'TOKEN_SECRET',
     'WORKERS',
+  ]);
+});
+
+test('configuration: one port for two things is told beside what is wrong with the rest', () => {
+  const problems = problemsOf({ PORT: '9464', AUTH: 'none' });
+  assert.deepEqual(problems.map((problem) => problem.split(':', 1)[0]).sort(), [
+    'AUTH',
+    'PORT and ADMIN_PORT are both 9464',
   ]);
 });
 
