@@ -139,7 +139,7 @@ export const ROUTES = [
     body: credentials,
     answer: registerAnswer,
     auth: false,
-    errors: [400, 409, 413, 429, 503],
+    errors: [400, 408, 409, 413, 429, 503],
   },
   {
     method: 'post',
@@ -148,7 +148,7 @@ export const ROUTES = [
     body: loginRequest,
     answer: loginAnswer,
     auth: false,
-    errors: [400, 401, 413, 429, 503],
+    errors: [400, 401, 408, 413, 429, 503],
   },
   {
     method: 'post',
@@ -157,7 +157,7 @@ export const ROUTES = [
     body: recentRequest,
     answer: recentAnswer,
     auth: true,
-    errors: [400, 401, 403, 413, 503],
+    errors: [400, 401, 403, 408, 413, 429, 503],
   },
   {
     method: 'post',
@@ -166,7 +166,7 @@ export const ROUTES = [
     body: logoutRequest.optional(),
     answer: logoutAnswer,
     auth: true,
-    errors: [400, 401, 403, 413, 503],
+    errors: [400, 401, 403, 408, 413, 503],
   },
   {
     method: 'post',
@@ -175,7 +175,7 @@ export const ROUTES = [
     body: changePasswordRequest,
     answer: changePasswordAnswer,
     auth: true,
-    errors: [400, 401, 403, 413, 429, 503],
+    errors: [400, 401, 403, 408, 413, 429, 503],
   },
   {
     method: 'get',
@@ -184,7 +184,7 @@ export const ROUTES = [
     query: conversationsQuery,
     answer: conversationsAnswer,
     auth: true,
-    errors: [400, 401, 403, 503],
+    errors: [400, 401, 403, 429, 503],
   },
   {
     method: 'get',
@@ -193,7 +193,7 @@ export const ROUTES = [
     query: historyQuery,
     answer: historyAnswer,
     auth: true,
-    errors: [400, 401, 403, 503],
+    errors: [400, 401, 403, 429, 503],
   },
   {
     method: 'get',
@@ -202,7 +202,7 @@ export const ROUTES = [
     query: usersQuery,
     answer: usersAnswer,
     auth: true,
-    errors: [400, 401, 403, 503],
+    errors: [400, 401, 403, 429, 503],
   },
   {
     method: 'get',

@@ -70,6 +70,24 @@ test('documents: OpenAPI states the bounds that are held to, what may be left ou
   assert.deepEqual(unready?.['required'], ['ready', 'auth', 'checks']);
 });
 
+test('documents: OpenAPI names the errors that the rules give every route of a kind: bodies, tokens, reads of the store', () => {
+  // Of rule L10: one user's requests that read the store.
+  const readsStore = new Set<string>(['/get-messages', '/history', '/conversations', '/users']);
+  for (const route of ROUTES) {
+    const expected = [
+      ...('body' in route ? [400, 408, 413] : []), // H7, L7, L1
+      ...(route.auth ? [401, 403] : []), // A3, A2
+      ...(readsStore.has(route.path) ? [429] : []),
+    ];
+    const errors = new Set<number>(route.errors);
+    assert.deepEqual(
+      expected.filter((status) => !errors.has(status)),
+      [],
+      route.path,
+    );
+  }
+});
+
 test('documents: two routes of one path, if there ever are, are both in OpenAPI', () => {
   const operations = Object.values(openApi['paths'] ?? {}).flatMap((one) => Object.keys(one));
   assert.equal(operations.length, ROUTES.length);
