@@ -126,16 +126,23 @@ export class ClusterView {
     const lost = [...this.#known].filter(([, known]) => known.lost);
     lost.sort(([, a], [, b]) => b.heardAt - a.heardAt);
     for (const [node] of lost.slice(LOST_MAX)) this.#known.delete(node);
+    const at = this.#clock.now();
+    // A clock that was set back: what lies ahead of it has no place among what comes.
+    while ((this.#samples.at(-1)?.at ?? 0) >= at) this.#samples.pop();
+    const living = [...this.#known.values()].filter(({ lost }) => !lost);
     this.#samples.push(
       sum(
-        [...this.#known.values()].filter(({ lost }) => !lost).map(({ change }) => change),
-        this.#clock.now(),
+        living.map(({ change }) => change),
+        at,
       ),
     );
     if (this.#samples.length > SAMPLES_MAX) this.#samples.shift();
   }
 
-  /** @param problems what is known to be wrong beyond what the nodes say; @param after leaves older samples out */
+  /**
+   * @param problems what is known to be wrong beyond what the nodes say
+   * @param after leaves out samples up to this `at`; one that lies ahead, as after a clock was set back, leaves none out
+   */
   answer(problems: readonly string[], after: number): ClusterAnswer {
     const now = this.#clock.steady();
     const nodes = [...this.#known.values()].map(({ summary, heardAt, change, lost }) => {
@@ -150,11 +157,12 @@ export class ClusterView {
     const ready = nodes.map(({ lost, readyGateways = 1 }) => (lost ? 0 : readyGateways));
     if (ready.every((gateways) => gateways === 0))
       known.unshift('no gateway is ready: clients are not served');
+    const at = this.#clock.now();
     return {
-      at: this.#clock.now(),
+      at,
       problems: [...problems, ...known],
       nodes,
-      samples: this.#samples.filter(({ at }) => at > after),
+      samples: after > at ? this.#samples : this.#samples.filter((sample) => sample.at > after),
       events: this.#events.toReversed(),
     };
   }

@@ -99,6 +99,20 @@ test('G10: a page that knows of no ready gateway says so: those that are lost, o
   assert.deepEqual(it.answer([], 0).problems, [none, 'a is not heard any more']);
 });
 
+test('a clock that is set back: the page gets what is so now, and nothing that lies ahead', () => {
+  const { clock, view: it, second } = view();
+  for (let s = 0; s < 5; s++) second(summary('a', { sockets: 1 }));
+  const after = it.answer([], 0).samples.at(-1)?.at as number;
+  clock.step(-3_600_000);
+  second(summary('a', { sockets: 2 }));
+  const { at, samples } = it.answer([], after);
+  assert.deepEqual(
+    samples.map(({ sockets }) => sockets),
+    [2],
+  );
+  assert.ok(samples.every((sample) => sample.at <= at));
+});
+
 test('of lost nodes, a page keeps fifty: those that were heard last', () => {
   const { view: it, second } = view();
   for (let n = 0; n < 70; n++) second(summary(`n${n}`));

@@ -20,7 +20,8 @@ async function ask(): Promise<void> {
     });
     const answer = (await response.json()) as ClusterAnswer;
     now = answer.at;
-    samples = [...samples, ...answer.samples].slice(-SAMPLES_MAX);
+    // A clock that was set back begins anew.
+    samples = [...(after > now ? [] : samples), ...answer.samples].slice(-SAMPLES_MAX);
     showState(answer);
     showTiles(samples.at(-1), answer.nodes);
     showNodes(answer.nodes);
