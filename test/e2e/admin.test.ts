@@ -66,6 +66,27 @@ describe('the cluster page, in the browser', () => {
     }
   });
 
+  test('a node that does not answer any more is told in the title, too: the tab may be in the background', async () => {
+    const { page } = await open(1280);
+    await page.route('**/cluster.json*', (route) => route.abort());
+    await page.getByText('This node does not answer').waitFor();
+    assert.equal(await page.title(), '(!) Parley cluster');
+    await page.unroute('**/cluster.json*');
+    await page.getByText('All well').waitFor();
+    assert.equal(await page.title(), 'Parley cluster');
+  });
+
+  test('a worker that is not ready is told in words, not by its colour alone', async () => {
+    const { page } = await open(1280);
+    await page.route('**/cluster.json*', async (route) => {
+      const answer = await (await route.fetch()).json();
+      for (const worker of answer.nodes[0].workers) if (worker.name === 'gateway 2') worker.upMs = null;
+      await route.fulfill({ json: answer });
+    });
+    await page.locator('.chip.bad').waitFor();
+    assert.equal(await page.locator('.chip.bad').textContent(), 'gateway 2 not ready');
+  });
+
   test('the charts follow a window that is made narrow', async () => {
     const { page } = await open(1280);
     await page.setViewportSize({ width: 390, height: 844 });

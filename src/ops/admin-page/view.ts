@@ -36,6 +36,7 @@ export function showSilence(): void {
   const state = element('state');
   state.className = 'state bad';
   state.textContent = 'This node does not answer';
+  document.title = '(!) Parley cluster';
 }
 
 export function showTiles(last: Sample | undefined, nodes: readonly NodeView[]): void {
@@ -95,7 +96,11 @@ function row(node: NodeView, mostSockets: number): HTMLElement {
 }
 
 function worker({ name, upMs, pid, sockets: open }: NodeView['workers'][number]): HTMLElement {
-  const chip = make('span', `chip ${upMs === null ? 'bad' : 'good'}`, name);
+  const chip = make(
+    'span',
+    `chip ${upMs === null ? 'bad' : 'good'}`,
+    upMs === null ? `${name} not ready` : name,
+  );
   const up = upMs === null ? 'not ready' : `up ${duration(upMs)}`;
   chip.title = `${name}: ${up}, pid ${pid ?? '–'}${name.startsWith('gateway') ? `, ${number(open)} sockets` : ''}`;
   return chip;
