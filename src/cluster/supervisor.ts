@@ -12,11 +12,18 @@ export type WorkerRole = WorkerOrder['role'];
 
 /** A ready worker that does not answer for this long is stuck, or stopped, and is replaced, in milliseconds. */
 const SILENCE_MS = 5_000;
+/** One that starts has longer, since it loads. A writer that does not lead yet has as long as it takes: it may be migrating. */
+const STARTING_SILENCE_MS = 30_000;
+/** A worker that has not begun its work by then is missed, in milliseconds. */
+const START_MS = 20_000;
 const PING_EVERY_MS = 1_000;
 
 type Life = {
   readonly worker: Worker;
+  readonly startedAt: number;
   readyAt: number | undefined;
+  /** Whether it does its work, or is a writer that has said why not. */
+  begun: boolean;
   heardAt: number;
   /** Set if the worker said why it can't work. */
   failure: string | undefined;
@@ -118,7 +125,13 @@ export class Supervisor {
       .map(({ name, life }) => `${name}${life?.failure ? ` (${life.failure})` : ''}`);
     if (looping.length > 0) return `crash loop: ${looping.join(', ')}`;
     const absent = [...this.#slots.values()].filter(({ life }) => life?.worker.process.pid === undefined);
-    return absent.length === 0 ? undefined : `no process for: ${absent.map(({ name }) => name).join(', ')}`;
+    if (absent.length > 0) return `no process for: ${absent.map(({ name }) => name).join(', ')}`;
+    const now = this.#clock.steady();
+    const late = [...this.#slots.values()].filter(
+      ({ life }) =>
+        life !== undefined && !life.worker.isDead() && !life.begun && now - life.startedAt > START_MS,
+    );
+    return late.length === 0 ? undefined : `not started yet: ${late.map(({ name }) => name).join(', ')}`;
   }
 
   /** Workers by role that do their work now. */
@@ -203,7 +216,15 @@ export class Supervisor {
       this.#ended(slot, 0, null, null);
       return;
     }
-    const life: Life = { worker, readyAt: undefined, heardAt: this.#clock.steady(), failure: undefined };
+    const startedAt = this.#clock.steady();
+    const life: Life = {
+      worker,
+      startedAt,
+      readyAt: undefined,
+      begun: false,
+      heardAt: startedAt,
+      failure: undefined,
+    };
     slot.life = life;
     const sink = this.#events.joined(slot.name, (message) => send(worker, message));
     worker.on('message', (message: ToPrimary) => {
@@ -223,11 +244,13 @@ export class Supervisor {
           });
         case 'ready':
           life.readyAt = this.#clock.steady();
+          life.begun = true;
           return this.#events.ready(slot.name, message.address);
         case 'failed':
           life.failure = message.reason;
           return this.#events.failed(slot.name, message.reason);
         case 'writer':
+          life.begun = true;
           return this.#events.writer(message.status);
         case 'pong':
           return;
@@ -272,10 +295,12 @@ export class Supervisor {
       // This process itself stood still (a paused container, a laptop asleep): what its workers said meanwhile has not been read.
       const stoodStill = now - due > PING_EVERY_MS;
       this.#ping();
-      for (const { life, name, looping } of this.#slots.values()) {
+      for (const { life, name, role, looping } of this.#slots.values()) {
         if (life === undefined || life.worker.isDead()) continue;
         if (stoodStill) life.heardAt = now;
-        if (life.readyAt !== undefined && now - life.heardAt > SILENCE_MS) {
+        const starting = life.readyAt === undefined;
+        const patience = starting ? (role === 'writer' ? Infinity : STARTING_SILENCE_MS) : SILENCE_MS;
+        if (now - life.heardAt > patience) {
           this.#log.error(
             { event: 'worker_stuck', worker: name, pid: life.worker.process.pid },
             'worker does not answer: killed',

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import cluster, { type Worker } from 'node:cluster';
+import { EventEmitter } from 'node:events';
+import { mock, type TestContext, test } from 'node:test';
+import type { ToPrimary } from '../../src/cluster/messages.ts';
+import { Supervisor, type SupervisorEvents, type WorkerRole } from '../../src/cluster/supervisor.ts';
+import { createLogger } from '../../src/ops/logger.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+
+/** A forked process as the supervisor sees it. It answers nothing by itself. */
+class SilentWorker extends EventEmitter {
+  readonly process = { pid: 1, kill: () => this.#end() };
+  readonly sent: string[] = [];
+  #dead = false;
+
+  isDead(): boolean {
+    return this.#dead;
+  }
+
+  isConnected(): boolean {
+    return !this.#dead;
+  }
+
+  send({ kind }: { kind: string }): void {
+    this.sent.push(kind);
+  }
+
+  says(message: ToPrimary): void {
+    this.emit('message', message);
+  }
+
+  #end(): void {
+    this.#dead = true;
+    this.emit('exit', null, 'SIGKILL');
+  }
+}
+
+function start(t: TestContext, role: WorkerRole) {
+  const clock = new ManualClock();
+  const workers: SilentWorker[] = [];
+  const fork = mock.method(cluster, 'fork', () => {
+    const worker = new SilentWorker();
+    workers.push(worker);
+    return worker as unknown as Worker;
+  });
+  t.after(() => fork.mock.restore());
+  const nothing = (): void => {};
+  const events: SupervisorEvents = {
+    joined: () => ({ items: nothing, report: nothing, gone: nothing }),
+    ready: nothing,
+    failed: nothing,
+    writer: nothing,
+    ended: nothing,
+    backup: nothing,
+    attempt: () => 0,
+  };
+  const log = createLogger('silent', {});
+  const supervisor = new Supervisor(clock, log, () => ({ env: {}, execArgv: [] }), events);
+  supervisor.run(role, role);
+  return { clock, supervisor, workers };
+}
+
+test('G8: a worker that hangs while it starts is missed, and replaced; a writer is waited for, since it may be migrating', (t) => {
+  for (const role of ['gateway', 'reader', 'writer'] as const) {
+    const { clock, supervisor, workers } = start(t, role);
+    clock.advance(20_000);
+    assert.equal(supervisor.trouble, undefined);
+    clock.advance(1_000);
+    assert.equal(supervisor.trouble, `not started yet: ${role}`);
+    clock.advance(11_000);
+    assert.equal(workers.length, role === 'writer' ? 1 : 2, role);
+    workers.at(-1)?.says({ kind: 'ready' });
+    assert.equal(supervisor.trouble, undefined);
+  }
+});
+
+test('a worker that waits for something while it starts, and answers, is left alone', (t) => {
+  const { clock, supervisor, workers } = start(t, 'gateway');
+  for (let s = 0; s < 120; s++) {
+    clock.advance(1_000);
+    workers[0]?.says({ kind: 'pong' });
+  }
+  assert.equal(workers.length, 1);
+  assert.equal(supervisor.trouble, 'not started yet: gateway');
+});
+
+test('a writer that stands by has started, and is missed by nobody', (t) => {
+  const { clock, supervisor, workers } = start(t, 'writer');
+  workers[0]?.says({ kind: 'writer', status: { kind: 'standby', holder: 'another node' } });
+  clock.advance(60_000);
+  assert.equal(supervisor.trouble, undefined);
+  assert.equal(workers.length, 1);
+});
+
+test('a worker that answers no more is replaced within seconds of its last word', (t) => {
+  const { clock, workers } = start(t, 'gateway');
+  workers[0]?.says({ kind: 'ready' });
+  clock.advance(5_000);
+  assert.equal(workers.length, 1);
+  clock.advance(2_000);
+  assert.equal(workers.length, 2);
+});
