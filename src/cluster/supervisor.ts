@@ -120,12 +120,12 @@ export class Supervisor {
 
   /** What is wrong with the node's workers; undefined if nothing is. */
   get trouble(): string | undefined {
+    const absent = [...this.#slots.values()].filter(({ life }) => life?.worker.process.pid === undefined);
+    if (absent.length > 0) return `no process for: ${absent.map(({ name }) => name).join(', ')}`;
     const looping = [...this.#slots.values()]
       .filter((slot) => slot.looping)
       .map(({ name, life }) => `${name}${life?.failure ? ` (${life.failure})` : ''}`);
     if (looping.length > 0) return `crash loop: ${looping.join(', ')}`;
-    const absent = [...this.#slots.values()].filter(({ life }) => life?.worker.process.pid === undefined);
-    if (absent.length > 0) return `no process for: ${absent.map(({ name }) => name).join(', ')}`;
     const now = this.#clock.steady();
     const late = [...this.#slots.values()].filter(
       ({ life }) =>

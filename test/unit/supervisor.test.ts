@@ -100,3 +100,13 @@ test('a worker that answers no more is replaced within seconds of its last word'
   clock.advance(2_000);
   assert.equal(workers.length, 2);
 });
+
+test('a worker for which no process can be made is told as that, however often it was tried: no worker has crashed', (t) => {
+  const { clock, supervisor, workers } = start(t, 'gateway');
+  mock.method(cluster, 'fork', () => {
+    throw new Error('spawn ENOMEM');
+  });
+  workers[0]?.process.kill();
+  clock.advance(30_000);
+  assert.equal(supervisor.trouble, 'no process for: gateway');
+});
