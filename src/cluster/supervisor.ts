@@ -22,8 +22,8 @@ type Life = {
   readonly worker: Worker;
   readonly startedAt: number;
   readyAt: number | undefined;
-  /** Whether it does its work, or is a writer that has said why not. */
-  begun: boolean;
+  /** Since when it does its work, or is a writer that has said why it has none. */
+  begunAt: number | undefined;
   heardAt: number;
   /** Set if the worker said why it can't work. */
   failure: string | undefined;
@@ -129,7 +129,10 @@ export class Supervisor {
     const now = this.#clock.steady();
     const late = [...this.#slots.values()].filter(
       ({ life }) =>
-        life !== undefined && !life.worker.isDead() && !life.begun && now - life.startedAt > START_MS,
+        life !== undefined &&
+        !life.worker.isDead() &&
+        life.begunAt === undefined &&
+        now - life.startedAt > START_MS,
     );
     return late.length === 0 ? undefined : `not started yet: ${late.map(({ name }) => name).join(', ')}`;
   }
@@ -221,7 +224,7 @@ export class Supervisor {
       worker,
       startedAt,
       readyAt: undefined,
-      begun: false,
+      begunAt: undefined,
       heardAt: startedAt,
       failure: undefined,
     };
@@ -244,13 +247,13 @@ export class Supervisor {
           });
         case 'ready':
           life.readyAt = this.#clock.steady();
-          life.begun = true;
+          life.begunAt ??= life.readyAt;
           return this.#events.ready(slot.name, message.address);
         case 'failed':
           life.failure = message.reason;
           return this.#events.failed(slot.name, message.reason);
         case 'writer':
-          life.begun = true;
+          life.begunAt ??= this.#clock.steady();
           return this.#events.writer(message.status);
         case 'pong':
           return;
@@ -310,7 +313,7 @@ export class Supervisor {
           send(life.worker, { kind: 'ping' });
         }
         // Back for good: the loop is over.
-        if (looping && life.readyAt !== undefined && now - life.readyAt > SILENCE_MS) {
+        if (looping && life.begunAt !== undefined && now - life.begunAt > SILENCE_MS) {
           const slot = this.#slots.get(name);
           if (slot) slot.looping = false;
         }

@@ -92,6 +92,26 @@ test('a writer that stands by has started, and is missed by nobody', (t) => {
   assert.equal(workers.length, 1);
 });
 
+test('a crash loop is over once its worker works, or stands by, for some seconds', (t) => {
+  for (const said of [
+    { kind: 'ready' },
+    { kind: 'writer', status: { kind: 'standby', holder: 'another node' } },
+  ] as const) {
+    const { clock, supervisor, workers } = start(t, 'writer');
+    for (let end = 0; end < 5; end++) {
+      workers.at(-1)?.process.kill();
+      clock.advance(1_000);
+    }
+    assert.equal(supervisor.trouble, 'crash loop: writer');
+    workers.at(-1)?.says(said);
+    for (let s = 0; s < 7; s++) {
+      clock.advance(1_000);
+      workers.at(-1)?.says({ kind: 'pong' });
+    }
+    assert.equal(supervisor.trouble, undefined, said.kind);
+  }
+});
+
 test('a worker that answers no more is replaced within seconds of its last word', (t) => {
   const { clock, workers } = start(t, 'gateway');
   workers[0]?.says({ kind: 'ready' });
