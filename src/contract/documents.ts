@@ -75,7 +75,13 @@ export function openApiDocument(): Json {
     info: { title: 'Parley', version: API_VERSION, license: { name: 'MIT', identifier: 'MIT' } },
     paths,
     components: {
-      securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
+      securitySchemes: {
+        bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'Token from /login. In AUTH=open there is none, and `user_id` is needed instead',
+        },
+      },
       responses: { Error: { description: 'Error', content: jsonBody(errorAnswer, 'output') } },
     },
   };

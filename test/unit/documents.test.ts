@@ -7,6 +7,7 @@ import { CLOSE, ERRORS } from '../../src/contract/errors.ts';
 import * as frames from '../../src/contract/frames.ts';
 import { ROUTES } from '../../src/contract/http.ts';
 import { LIMITS } from '../../src/contract/limits.ts';
+import { docsPage } from '../../src/gateway/http/pages.ts';
 
 type Json = { readonly [key: string]: Json } & { readonly $ref?: string; readonly enum?: readonly string[] };
 const openApi = openApiDocument() as Json;
@@ -86,6 +87,21 @@ test('documents: OpenAPI names the errors that the rules give every route of a k
       route.path,
     );
   }
+});
+
+test('documents: /docs says where the token goes, and what AUTH=open wants; its frames are such as are taken', () => {
+  const page = docsPage();
+  for (const said of ['Authorization: Bearer', 'AUTH=open', 'user_id'])
+    assert.ok(page.includes(said), `/docs does not say ${said}`);
+  const shown = [...page.matchAll(/<code>(\{"type".*?\})<\/code>/g)].map(([, frame]) =>
+    JSON.parse(String(frame)),
+  );
+  assert.deepEqual(
+    shown.map((frame) => frames.clientFrame.parse(frame).type),
+    ['connect', 'message'],
+  );
+  const bearer = at(openApi, 'components', 'securitySchemes', 'bearer');
+  assert.match(String(bearer?.['description']), /AUTH=open/);
 });
 
 test('documents: two routes of one path, if there ever are, are both in OpenAPI', () => {
