@@ -47,7 +47,7 @@ test('the cluster page of any node shows every node, who writes, and that a dead
   );
 });
 
-test('the admin port: ready when the node is, a strict policy, nothing done for pages of other sites', async (t) => {
+test('the admin port: ready when the node is, a strict policy, HEAD as GET, nothing done for pages of other sites', async (t) => {
   const port = await freePort();
   await startNode(t, { DATABASE_PATH: `${folder}/alone.db`, WORKERS: '1', ADMIN_PORT: String(port) });
   const url = `http://127.0.0.1:${port}`;
@@ -55,6 +55,7 @@ test('the admin port: ready when the node is, a strict policy, nothing done for 
   await waitReady(url);
   const ready = await fetch(`${url}/readyz`);
   assert.match(String(ready.headers.get('content-security-policy')), /default-src 'none'; script-src 'self'/);
+  assert.equal((await fetch(`${url}/readyz`, { method: 'HEAD' })).status, 200);
   const foreign = await fetch(`${url}/backup?file=${folder}/stolen.db`, {
     method: 'POST',
     headers: { Origin: 'https://elsewhere.example' },
