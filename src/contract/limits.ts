@@ -28,7 +28,7 @@ export const LIMITS = {
   requestsWaiting: 60,
   /** Time from the upgrade to the `connect` frame, in milliseconds. */
   connectMs: 5_000,
-  /** Time between the server's WebSocket pings, in milliseconds. A socket that misses one whole interval is ended. */
+  /** Time between the server's WebSocket pings, in milliseconds. A socket that sends nothing for two of them is ended at the next. */
   heartbeatMs: 25_000,
   /** Unsent bytes a slow socket may have pending before it is closed. */
   unsentBytes: 1024 * 1024,
