@@ -13,7 +13,10 @@ const text = z.string().trim().min(1);
 export const envSchema = z.object({
   PORT: port.default(8888),
   HOST: text.optional(),
-  DATABASE_PATH: text.default('./chat.db'),
+  // Both would be taken for the name of a file in the working folder.
+  DATABASE_PATH: text
+    .regex(/^(?!:memory:|file:)/, 'must be the path of a file: databases in memory and URLs are not known')
+    .default('./chat.db'),
   REDIS_URL: z
     .string()
     .trim()

@@ -79,6 +79,8 @@ const bad: readonly (readonly [name: string, environment: Record<string, string>
   ['ADMIN_PORT', { ADMIN_PORT: 'x' }],
   ['PORT and ADMIN_PORT', { PORT: '9464' }],
   ['WORKERS', { WORKERS: '0' }],
+  ['DATABASE_PATH', { DATABASE_PATH: ':memory:' }],
+  ['DATABASE_PATH', { DATABASE_PATH: 'file:///var/lib/chat.db' }],
   ['ROLE', { ROLE: 'writer' }],
   ['ROLE', { ROLE: 'gateway' }],
   ['ROLE', { ROLE: 'store' }],
