@@ -90,9 +90,9 @@ export class Supervisor {
     this.#ping();
   }
 
-  /** Fills a slot, and keeps it filled. */
+  /** Fills a slot, and keeps it filled. A node that drains starts nobody. */
   run(role: WorkerRole, name: string): void {
-    if (this.#slots.has(name)) return;
+    if (this.#draining || this.#slots.has(name)) return;
     const slot: Slot = {
       role,
       name,

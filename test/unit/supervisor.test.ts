@@ -112,6 +112,13 @@ test('a crash loop is over once its worker works, or stands by, for some seconds
   }
 });
 
+test('G8 drain: a node that is told to end while it starts forks no more workers: a reader, once the writer leads', (t) => {
+  const { supervisor, workers } = start(t, 'writer');
+  supervisor.beginDrain();
+  supervisor.run('reader', 'reader');
+  assert.equal(workers.length, 1);
+});
+
 test('a worker that answers no more is replaced within seconds of its last word', (t) => {
   const { clock, workers } = start(t, 'gateway');
   workers[0]?.says({ kind: 'ready' });
