@@ -67,7 +67,10 @@ class ProcessMetrics {
 
 export class GatewayMetrics extends ProcessMetrics {
   readonly accepted = this.counter('parley_messages_accepted_total', 'Sends taken in from sockets');
-  readonly delivered = this.counter('parley_messages_delivered_total', 'Messages written to sockets');
+  readonly delivered = this.counter(
+    'parley_messages_delivered_total',
+    'Messages written to sockets as they came, without those of catch-up pages',
+  );
   readonly refused = this.counter(
     'parley_refusals_total',
     'Requests and frames answered with an error, by its code',
