@@ -188,6 +188,25 @@ test('part L: the figures of the rules are those of limits.ts', () => {
   }
 });
 
+test('H6, H8 to H10: the sizes of pages in the rules are those of limits.ts', () => {
+  const rule = (id: string): string =>
+    spec.match(new RegExp(`\\*\\*${id}\\*\\*[\\s\\S]*?(?=\n- \\*\\*)`))?.[0] ?? '';
+  for (const [id, figures, ...limits] of [
+    ['H6', 'newest 10,000 messages', LIMITS.recentMessages],
+    ['H8', '50 without `limit`, 200 at most', LIMITS.historyPage, LIMITS.historyPageMax],
+    ['H9', '50, 200 at most', LIMITS.conversationsPage, LIMITS.conversationsPageMax],
+    ['H9', 'counted to 1,000', LIMITS.unreadCounted],
+    ['H10', '20, 100 at most', LIMITS.usersPage, LIMITS.usersPageMax],
+  ] as const) {
+    assert.ok(rule(id).replace(/\s+/g, ' ').includes(figures), `${id} does not say '${figures}'`);
+    assert.deepEqual(
+      [...figures.matchAll(/[\d,]*\d/g)].map(([n]) => Number(n.replace(',', ''))),
+      limits,
+      id,
+    );
+  }
+});
+
 test('SPEC: rule numbers are unique and, within a part, without gaps', () => {
   const rules = [...spec.matchAll(/^- \*\*([A-Z])(\d+)\*\*/gm)].map(
     ([, part, number]) => [part, Number(number)] as const,
