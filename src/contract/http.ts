@@ -68,11 +68,17 @@ const queryInt = (minimum: number, maximum: number) =>
     .pipe(z.int().min(minimum).max(maximum))
     .meta({ type: 'integer', minimum, maximum });
 
+/** How long a page is to be. zod leaves the default of what is transformed out of the documents: the description has it. */
+const pageLimit = (standard: number, most: number) =>
+  queryInt(1, most)
+    .default(standard)
+    .meta({ description: `${standard} without it` });
+
 export const historyQuery = z.object({
   ...asUser,
   with: userId,
   before: queryInt(0, Number.MAX_SAFE_INTEGER).optional(),
-  limit: queryInt(1, LIMITS.historyPageMax).default(LIMITS.historyPage),
+  limit: pageLimit(LIMITS.historyPage, LIMITS.historyPageMax),
 });
 export const historyAnswer = z.object({
   messages: z.array(messageFrame).meta({ description: 'Oldest first' }),
@@ -84,7 +90,7 @@ export const historyAnswer = z.object({
 export const conversationsQuery = z.object({
   ...asUser,
   before: queryInt(0, Number.MAX_SAFE_INTEGER).optional(),
-  limit: queryInt(1, LIMITS.conversationsPageMax).default(LIMITS.conversationsPage),
+  limit: pageLimit(LIMITS.conversationsPage, LIMITS.conversationsPageMax),
 });
 export const conversationSummary = z.object({
   user: userId,
@@ -101,7 +107,7 @@ export const conversationsAnswer = z.object({
 export const usersQuery = z.object({
   ...asUser,
   prefix: z.string().max(LIMITS.userIdLookupUnits).default(''),
-  limit: queryInt(1, LIMITS.usersPageMax).default(LIMITS.usersPage),
+  limit: pageLimit(LIMITS.usersPage, LIMITS.usersPageMax),
 });
 export const usersAnswer = z.object({ users: z.array(userId) });
 

@@ -53,6 +53,15 @@ test('documents: OpenAPI states the bounds that are held to, what may be left ou
     query.map(({ name, schema }) => [name, [schema?.['type'], schema?.['minimum'], schema?.['maximum']]]),
   );
   assert.deepEqual(bounds['limit'], ['integer', 1, LIMITS.historyPageMax]);
+  for (const [route, standard] of [
+    ['/history', LIMITS.historyPage],
+    ['/conversations', LIMITS.conversationsPage],
+    ['/users', LIMITS.usersPage],
+  ] as const) {
+    const parameters = schema(route, 'get', 'parameters') as unknown as readonly Json[];
+    const limit = parameters.find(({ name }) => String(name) === 'limit');
+    assert.equal(limit?.['schema']?.['description'], `${standard} without it`, route);
+  }
   assert.deepEqual(bounds['before'], ['integer', 0, Number.MAX_SAFE_INTEGER]);
   const body = ['post', 'requestBody', 'content', 'application/json', 'schema'] as const;
   const id = String(schema('/register', ...body, 'properties', 'user_id', 'pattern'));
