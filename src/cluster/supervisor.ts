@@ -179,15 +179,16 @@ export class Supervisor {
       if (worker.isDead()) return Promise.resolve();
       return new Promise<void>((resolve) => {
         const cancel = this.#clock.after(timeoutMs, () => {
-          killed++;
           this.#log.warn(
             { event: 'worker_killed', role, pid: worker.process.pid },
             'worker did not finish in time: killed',
           );
           worker.process.kill('SIGKILL');
         });
-        worker.once('exit', () => {
+        worker.once('exit', (_code, signal) => {
           cancel();
+          // By the deadline, or before it, since it did not answer.
+          if (signal !== null) killed++;
           resolve();
         });
         send(worker, { kind: 'drain' });

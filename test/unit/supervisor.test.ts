@@ -137,3 +137,13 @@ test('a worker for which no process can be made is told as that, however often i
   clock.advance(30_000);
   assert.equal(supervisor.trouble, 'no process for: gateway');
 });
+
+test('G8 drain: a worker that is killed before the deadline, since it answers no more, counts as killed too', async (t) => {
+  const { clock, supervisor, workers } = start(t, 'gateway');
+  workers[0]?.says({ kind: 'ready' });
+  supervisor.beginDrain();
+  const killed = supervisor.drain('gateway', 60_000);
+  clock.advance(7_000);
+  assert.equal(workers[0]?.isDead(), true);
+  assert.equal(await killed, 1);
+});
