@@ -69,3 +69,12 @@ test('the README’s line for a frontend of the old chat app gets its messages, 
 test('the README names every setting', () => {
   for (const name of Object.keys(envSchema.shape)) assert.ok(README.includes(`| \`${name}\` |`), name);
 });
+
+test('the README says of every alert what to do', () => {
+  const alerts = readFileSync(path.join(ROOT, '.compose/alerts.yml'), 'utf8').matchAll(/- alert: (\w+)/g);
+  const rows = README.split('\n').filter((line) => line.startsWith('| '));
+  for (const [, alert] of alerts) {
+    const row = rows.find((line) => line.includes(`\`${alert}\``));
+    assert.equal(row?.split(' | ').length, 3, alert);
+  }
+});
