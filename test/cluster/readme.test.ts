@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { envSchema } from '../../src/config/env.ts';
@@ -77,4 +77,18 @@ test('the README says of every alert what to do', () => {
     const row = rows.find((line) => line.includes(`\`${alert}\``));
     assert.equal(row?.split(' | ').length, 3, alert);
   }
+});
+
+test('the README quotes what the program says, to the letter: an operator searches for it', () => {
+  const src = path.join(ROOT, 'src');
+  const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => /\.ts$/.test(file));
+  const program = files.map((file) => readFileSync(path.join(src, file), 'utf8')).join('\n');
+  const [, table = ''] = README.match(/### When something is wrong\n(.*?)\n### /s) ?? [];
+  const seen = table.split('\n').map((line) => line.split(' | ')[0] ?? '');
+  const quotes = seen.flatMap((cell) => [...cell.matchAll(/"([^"]+)"/g)].map(([, quote]) => String(quote)));
+  const said = quotes.filter((quote) => quote !== 'OOM command not allowed'); // Redis says this.
+  assert.ok(said.length >= 6, said.join('; '));
+  for (const quote of said)
+    for (const part of quote.split(/…|: /).map((it) => it.replace(/^[: )]+|[: ]+$/g, '')))
+      assert.ok(program.includes(part), `'${part}' of '${quote}' is nowhere in the program`);
 });
