@@ -42,7 +42,8 @@ USER node
 RUN NODE_COMPILE_CACHE=node_modules/.cache/compile node -e \
   "require('node:fs').globSync('src/{app,bus}/**/*.ts').forEach((file) => import('/app/' + file))"
 EXPOSE 8888 9464
-# The node's own state: whether a send would go through is for the load balancer to ask, at /readyz of PORT.
+# Whether the node does all it is meant to, its gateways' /readyz and Redis included. Docker restarts nothing for that; an
+# orchestrator that does should ask /livez, or it replaces every gateway while the store is away.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=2 \
   CMD ["node", "-e", "require('node:http').get({ port: process.env.ADMIN_PORT || 9464, path: '/readyz', timeout: 2000 }, ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1)).on('timeout', () => process.exit(1))"]
 CMD ["node", "--max-semi-space-size=4", "--single-threaded-gc", "src/main.ts"]
