@@ -16,13 +16,21 @@ export function readConfigOrFail(environment: Readonly<Record<string, string | u
   }
 }
 
-/** Why a node or a worker can't start, in words that say what to do. */
-export function startFailure(error: unknown, { host, port }: { host: string; port: number }): string {
+/**
+ * Why a node or a worker can't listen where it is to, in words that say what to do.
+ * @param settings what the names of the address's settings begin with
+ */
+export function startFailure(
+  error: unknown,
+  { host, port }: { host: string; port: number },
+  settings: '' | 'ADMIN_' = '',
+): string {
   const { code } = error as { code?: string };
   if (code === 'EADDRINUSE')
-    return `port ${port} on ${host} is in use: stop what listens there, or set PORT.`;
-  if (code === 'EACCES') return `port ${port} on ${host} may not be used by this user: set PORT above 1023.`;
+    return `port ${port} on ${host} is in use: stop what listens there, or set ${settings}PORT.`;
+  if (code === 'EACCES')
+    return `port ${port} on ${host} may not be used by this user: set ${settings}PORT above 1023.`;
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
-    return `HOST=${host} is not an address of this machine.`;
+    return `${settings}HOST=${host} is not an address of this machine.`;
   return error instanceof Error ? error.message : String(error);
 }

@@ -277,13 +277,10 @@ class Node {
       const listening = await server.listen(host, port);
       this.#log.debug({ event: 'admin', host, port: listening }, 'metrics are served');
     } catch (error) {
-      const why = `ADMIN_PORT ${port} on ${host} can't be used (${(error as Error).message})`;
-      if (chosen) this.#giveUp(`${why}.`);
+      const why = startFailure(error, { host, port }, 'ADMIN_');
+      if (chosen) this.#giveUp(why);
       // Several nodes on one machine are common; only the first can have the default.
-      this.#log.warn(
-        { event: 'no_admin' },
-        `${why}: this node serves no metrics and takes no back-ups; set ADMIN_PORT`,
-      );
+      this.#log.warn({ event: 'no_admin' }, `this node serves no metrics and takes no back-ups: ${why}`);
     }
   }
 
@@ -347,7 +344,7 @@ class Node {
   /** The start line, once all that the node is meant to have is there. */
   #sayStarted(): void {
     const { role, bus, database, auth, gateways } = this.#config;
-    if (this.#started || this.#supervisor.ready('gateway') < gateways) return;
+    if (this.#started || this.#draining || this.#supervisor.ready('gateway') < gateways) return;
     if (role !== 'gateway' && this.#writer === undefined) return;
     if (
       this.#writer &&
