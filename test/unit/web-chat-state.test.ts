@@ -180,6 +180,32 @@ describe('the state of the web app', () => {
     assert.equal(row.delivery.status, 'sent');
   });
 
+  test('what history knows to be stored is not shown again as waiting', () => {
+    const entries = ['c1', 'c2'].map(
+      (client_id): OutboxEntry => ({
+        client_id,
+        to: 'bob',
+        message: client_id,
+        created_at: START,
+        status: 'queued',
+      }),
+    );
+    const waiting = withOutbox(receive(empty(), message(1, 'bob', 'me')), entries);
+    const loaded = update(waiting, 'bob', (known) => ({
+      ...known,
+      messages: merge(known.messages, [{ ...message(2, 'me', 'bob'), client_id: 'c1' }]),
+    }));
+    const rows = timeline(conversation(loaded, 'bob'), 'me');
+    assert.deepEqual(
+      rows.map(({ key, delivery }) => [key, delivery.status]),
+      [
+        ['id:1', 'received'],
+        ['own:c1', 'sent'],
+        ['own:c2', 'sending'],
+      ],
+    );
+  });
+
   test('the latest conversation comes first, and one that waits to be sent is the latest', () => {
     const state = receive(
       empty(),

@@ -1,4 +1,4 @@
-import type { OutboxEntry } from '../../client/index.ts';
+import type { Message, OutboxEntry } from '../../client/index.ts';
 import type { Conversation } from './chat-state.ts';
 import { dayOf, timeOf } from './format.ts';
 
@@ -42,7 +42,7 @@ export function timeline(conversation: Conversation, me: string): readonly Row[]
     const newMark = !marked && !own && message.id > newAfter!;
     if (newMark) marked = true;
     add(rows, {
-      key: own && message.client_id !== undefined ? `own:${message.client_id}` : `id:${message.id}`,
+      key: keyOf(message, me),
       id: message.id,
       own,
       text: message.message,
@@ -53,7 +53,10 @@ export function timeline(conversation: Conversation, me: string): readonly Row[]
         : { status: 'received' },
     });
   }
+  // A page of history may tell of a message before the stream, or the server's answer, takes it out of the outbox.
+  const stored = new Set(pending.length === 0 ? [] : messages.map((message) => keyOf(message, me)));
   for (const entry of pending) {
+    if (stored.has(`own:${entry.client_id}`)) continue;
     add(rows, {
       key: `own:${entry.client_id}`,
       id: null,
@@ -66,6 +69,9 @@ export function timeline(conversation: Conversation, me: string): readonly Row[]
   }
   return rows;
 }
+
+const keyOf = ({ from, client_id, id }: Message, me: string): string =>
+  from === me && client_id !== undefined ? `own:${client_id}` : `id:${id}`;
 
 function deliveryOf(entry: OutboxEntry): Delivery {
   if (entry.status !== 'failed') return { status: 'sending' };
