@@ -3,6 +3,7 @@ import { inOrder } from '../model/chat-state.ts';
 import type { ChatStore } from '../model/chat-store.ts';
 import { plural } from '../model/format.ts';
 import { go } from '../model/route.ts';
+import { usePart } from './hooks.ts';
 import { PersonList } from './person-list.tsx';
 
 /** Long enough for the next key stroke, short enough to seem at once. */
@@ -25,8 +26,13 @@ type SearchResultsProps = {
 /** Conversations whose name has the words in it, then everybody whose name begins with them. */
 export function SearchResults({ store, query, open, eager, onChosen }: SearchResultsProps) {
   const [found, setFound] = useState<Found>({ status: 'searching' });
+  const settled = found.status === 'found' && found.query === query;
+  const online = usePart(store.state, ({ connection }) => connection.name === 'online');
+  const isSettled = useEffectEvent(() => settled);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what failed is tried again when the connection is back.
   useEffect(() => {
+    if (isSettled()) return;
     let current = true;
     const timer = setTimeout(() => {
       store.searchUsers(query).then(
@@ -38,7 +44,7 @@ export function SearchResults({ store, query, open, eager, onChosen }: SearchRes
       current = false;
       clearTimeout(timer);
     };
-  }, [store, query]);
+  }, [store, query, online]);
 
   const { me } = store.state.value;
   const needle = query.toLowerCase();
@@ -53,7 +59,6 @@ export function SearchResults({ store, query, open, eager, onChosen }: SearchRes
       : [];
   if (me.toLowerCase() === needle && !known.includes(me)) others.push(me);
   const total = known.length + others.length;
-  const settled = found.status === 'found' && found.query === query;
 
   const first = known[0] ?? others[0];
   const choose = useEffectEvent((person: string) => {

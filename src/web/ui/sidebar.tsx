@@ -1,4 +1,5 @@
 import { type KeyboardEvent, type RefObject, useState } from 'react';
+import { LIMITS } from '../../contract/limits.ts';
 import type { ChatStore } from '../model/chat-store.ts';
 import { Avatar } from './avatar.tsx';
 import { useConnectionTrouble } from './connection-status.tsx';
@@ -61,6 +62,7 @@ export function Sidebar({ store, open, search, onSettings }: SidebarProps) {
           autoComplete="off"
           autoCapitalize="none"
           spellCheck={false}
+          maxLength={LIMITS.userIdLookupUnits}
           placeholder="Find people"
           aria-label="Find people and conversations"
           aria-keyshortcuts="Control+K"
