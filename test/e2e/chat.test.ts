@@ -272,6 +272,33 @@ describe('chatting in the browser', () => {
     await kim.page.context().close();
   });
 
+  test('who can’t be found without a connection is found when it is back; no name is too long to be looked for', async () => {
+    const { page } = await openTab(browser, site.url, { user: 'kim' });
+    await page.getByText('Online', { exact: true }).first().waitFor();
+    await page.context().setOffline(true);
+    await search(page).fill('jud');
+    await page.getByText('People can only be searched while connected.').waitFor();
+    await page.context().setOffline(false);
+    await entry(page, 'judy').waitFor();
+    await search(page).fill('y'.repeat(LIMITS.userIdLookupUnits + 1));
+    await page.getByText('Nobody’s name begins with').waitFor();
+    await page.context().close();
+  });
+
+  test('a clock that is set right makes the days right', async () => {
+    const { page } = await openTab(browser, site.url, { user: 'grace' });
+    await page.clock.install({ time: Date.now() + 24 * 3_600_000 });
+    await page.reload();
+    await find(page, 'judy');
+    await say(page, 'judy', 'what day is it?');
+    const day = page.locator('.row-day');
+    await day.getByText('Yesterday').waitFor();
+    await page.clock.setSystemTime(Date.now());
+    await page.clock.runFor(60_000);
+    await day.getByText('Today').waitFor();
+    await page.context().close();
+  });
+
   test('names of full length fit a phone', async () => {
     const [writes, silent] = ['W'.repeat(LIMITS.userIdChars), 'M'.repeat(LIMITS.userIdChars)] as const;
     const token = await newUser(site.url, writes);

@@ -1,4 +1,5 @@
 import { useEffect, useEffectEvent, useState, useSyncExternalStore } from 'react';
+import { dayOf } from '../model/format.ts';
 import type { Listenable } from '../model/listenable.ts';
 
 export const useListenable = <T>(listenable: Listenable<T>): T =>
@@ -8,15 +9,13 @@ export const useListenable = <T>(listenable: Listenable<T>): T =>
 export const usePart = <T, P>(listenable: Listenable<T>, select: (value: T) => P): P =>
   useSyncExternalStore(listenable.subscribe, () => select(listenable.value));
 
-/** Now, in milliseconds since 1970, renewed when a new day begins. */
+/** Now, in milliseconds since 1970, renewed when the day is another. */
 export function useToday(): number {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {
-    const midnight = new Date(now);
-    midnight.setHours(24, 0, 0, 0);
-    // Timers stand still while the machine sleeps: looking again each minute is simpler than trusting one.
+    // Timers stand still while the machine sleeps, and clocks are set: looking again each minute is simpler than trusting one.
     const timer = setInterval(() => {
-      if (Date.now() >= midnight.getTime()) setNow(Date.now());
+      if (dayOf(Date.now()) !== dayOf(now)) setNow(Date.now());
     }, 60_000);
     return () => clearInterval(timer);
   }, [now]);
