@@ -39,6 +39,9 @@ describe('accounts in the browser', () => {
     await page.getByRole('button', { name: 'Create account' }).click();
     await page.getByRole('alert').getByText('This name is taken.').waitFor();
     assert.equal(await page.evaluate(() => document.activeElement?.getAttribute('name')), 'username');
+    await page.getByLabel('User name').fill('one\u200dtwo');
+    await page.getByRole('button', { name: 'Create account' }).click();
+    await page.getByRole('alert').getByText('none of them invisible').waitFor();
     await page.context().close();
   });
 
@@ -80,6 +83,28 @@ describe('accounts in the browser', () => {
     await page.reload();
     await composer(page, 'ben').waitFor();
     assert.equal(await composer(page, 'ben').inputValue(), 'half a thou');
+    await page.context().close();
+  });
+
+  test('a browser that keeps nothing for the page chats as well, and says why the session ended', async () => {
+    const { page } = await openTab(browser, site.url);
+    await page.addInitScript(() => {
+      for (const name of ['localStorage', 'sessionStorage']) {
+        Object.defineProperty(window, name, {
+          get: () => {
+            throw new DOMException('Access is denied for this document.', 'SecurityError');
+          },
+        });
+      }
+    });
+    await page.reload();
+    await logIn(page, 'gina');
+    await find(page, 'ben');
+    await say(page, 'ben', 'from a private window');
+    await bubble(page, 'from a private window').getByText('Sent').waitFor();
+    const token = await logInByHttp(site.url, 'gina');
+    await call(site.url, 'POST', '/logout', { token, body: { everywhere: true } });
+    await page.getByText('The token is no longer valid: log in again.').waitFor();
     await page.context().close();
   });
 

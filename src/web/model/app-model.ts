@@ -102,7 +102,8 @@ export class AppModel {
     if (stored !== null && !same(stored, this.#session)) this.#show(this.#chat(stored));
     else {
       write(ownTab, ENDED, this.#session?.token ?? null);
-      this.#show({ name: 'welcome', notice: stored === null ? LOGGED_OUT_ELSEWHERE : because.message });
+      // A logout in another tab is told by what happens to the shared storage, if there is one.
+      this.#show({ name: 'welcome', notice: because.message });
     }
   }
 

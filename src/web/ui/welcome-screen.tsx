@@ -167,7 +167,7 @@ const FIELD_OF: { readonly [code in ClientErrorCode]?: Problem['field'] } = {
 /** In the words of this form, where those of the contract are for programmers. */
 const TEXT_OF: { readonly [code in ClientErrorCode]?: string } = {
   user_exists: 'This name is taken.',
-  invalid_user_id: '1 to 64 characters, and no space at either end.',
+  invalid_user_id: '1 to 64 characters, none of them invisible, and no space at either end.',
   invalid_credentials: 'The user name or the password is wrong.',
   network: 'The server could not be reached.',
   bad_answer: 'What answered is not a Parley server.',
