@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import type { Message, OutboxEntry } from '../../src/client/index.ts';
 import {
   type ChatState,
+  type Conversation,
   initialState,
   inOrder,
   merge,
@@ -12,8 +13,10 @@ import {
   withMessage,
   withOpen,
   withOutbox,
+  withPresence,
   withRead,
   withSummaries,
+  withTyping,
 } from '../../src/web/model/chat-state.ts';
 import { timeline } from '../../src/web/model/timeline.ts';
 
@@ -65,6 +68,8 @@ describe('the state of the web app', () => {
       conversation(live, 'bob').messages.map(({ id }) => id),
       [9],
     );
+    const partly = update(live, 'bob', (known) => ({ ...known, history: 'ready', nextBefore: 9 }));
+    assert.equal(receive(partly, repeat), partly);
     const loaded = update(live, 'bob', (known) => ({ ...known, history: 'ready', nextBefore: null }));
     assert.deepEqual(
       conversation(receive(loaded, repeat), 'bob').messages.map(({ id }) => id),
@@ -150,6 +155,8 @@ describe('the state of the web app', () => {
   });
 
   test('merging pages in any order gives each message once, in order', () => {
+    const [one, two, three] = [message(1, 'bob', 'me'), message(2, 'bob', 'me'), message(3, 'bob', 'me')];
+    assert.deepEqual(merge([one, two], [two, three]), [one, two, three]);
     const ids = fc.uniqueArray(fc.integer({ min: 1, max: 60 })).map((all) => all.toSorted((a, b) => a - b));
     fc.assert(
       fc.property(ids, ids, (a, b) => {
@@ -259,5 +266,217 @@ describe('the state of the web app', () => {
         [true, true, true],
       ],
     );
+  });
+
+  test('what the user looks at, and what was read elsewhere before it came, puts no line', () => {
+    const looking = withMessage(empty(), message(3, 'bob', 'me'), true);
+    assert.deepEqual([conversation(looking, 'bob').unread, conversation(looking, 'bob').newAfter], [1, null]);
+    const told = withSummaries(empty(), [summary('bob', message(7, 'bob', 'me'), 0, 7)]);
+    const ahead = receive(withRead(told, { user: 'me', with: 'bob', id: 9 })!, message(8, 'bob', 'me'));
+    assert.deepEqual([conversation(ahead, 'bob').unread, conversation(ahead, 'bob').newAfter], [0, null]);
+  });
+
+  test('the line stands while there is something left to read, and until an answer or the next visit', () => {
+    const away = receive(withOpen(empty(), 'bob'), message(1, 'bob', 'me'), message(2, 'bob', 'me'));
+    assert.equal(conversation(receive(away, message(3, 'me', 'bob')), 'bob').newAfter, 0);
+    assert.equal(conversation(withOpen(away, null), 'bob').newAfter, 0);
+    const back = withRead(away, { user: 'me', with: 'bob', id: 2 })!;
+    const more = withMessage(back, message(3, 'bob', 'me'), true);
+    assert.equal(conversation(more, 'bob').newAfter, 0);
+    const seen = withRead(more, { user: 'me', with: 'bob', id: 3 })!;
+    assert.equal(conversation(receive(seen, message(4, 'me', 'bob')), 'bob').newAfter, null);
+    assert.equal(conversation(withOpen(seen, 'carol'), 'bob').newAfter, null);
+  });
+
+  test('a list that is older than what is known takes nothing back', () => {
+    const before = receive(
+      empty(),
+      message(1, 'me', 'bob'),
+      message(2, 'bob', 'me'),
+      message(3, 'bob', 'me'),
+    );
+    const read = withRead(before, { user: 'me', with: 'bob', id: 2 })!;
+    const known = withRead(read, { user: 'bob', with: 'me', id: 1 })!;
+    const late = { ...summary('bob', message(3, 'bob', 'me'), 2, 0), peer_read: 0 };
+    const { unread, read: mine, peerRead, newAfter } = conversation(withSummaries(known, [late]), 'bob');
+    assert.deepEqual({ unread, mine, peerRead, newAfter }, { unread: 1, mine: 2, peerRead: 1, newAfter: 1 });
+  });
+
+  test('the list tells what the other has read, and where the line stands, if anything is new', () => {
+    const state = withSummaries(empty(), [
+      { ...summary('bob', message(7, 'me', 'bob'), 0, 7), peer_read: 6 },
+      summary('carol', message(9, 'carol', 'me'), 2, 5),
+    ]);
+    assert.equal(conversation(state, 'bob').peerRead, 6);
+    assert.equal(conversation(state, 'bob').newAfter, null);
+    assert.equal(conversation(state, 'carol').newAfter, 5);
+  });
+
+  test('a read marker is counted wherever all that follows it is at hand', () => {
+    const told = withSummaries(empty(), [summary('bob', message(50, 'bob', 'me'), 20, 10)]);
+    const all = withRead(told, { user: 'me', with: 'bob', id: 50 });
+    assert.equal(conversation(all!, 'bob').unread, 0);
+    const live = receive(empty(), message(5, 'bob', 'me'), message(6, 'bob', 'me'), message(7, 'bob', 'me'));
+    assert.equal(conversation(withRead(live, { user: 'me', with: 'bob', id: 5 })!, 'bob').unread, 2);
+    const mark = { user: 'me', with: 'bob', id: 3 } as const;
+    const loaded = (nextBefore: number | null) =>
+      update(live, 'bob', (known) => ({ ...known, history: 'ready', nextBefore }));
+    assert.equal(withRead(loaded(5), mark), null);
+    assert.equal(conversation(withRead(loaded(null), mark)!, 'bob').unread, 3);
+  });
+
+  test('read markers only advance, and those of others with others say nothing', () => {
+    const before = receive(
+      empty(),
+      message(1, 'me', 'bob'),
+      message(2, 'bob', 'me'),
+      message(3, 'bob', 'me'),
+    );
+    const mine = withRead(before, { user: 'me', with: 'bob', id: 3 })!;
+    assert.equal(withRead(mine, { user: 'me', with: 'bob', id: 2 }), mine);
+    const theirs = withRead(before, { user: 'bob', with: 'me', id: 1 })!;
+    assert.equal(withRead(theirs, { user: 'bob', with: 'me', id: 0 }), theirs);
+    assert.equal(withRead(before, { user: 'bob', with: 'carol', id: 1 }), before);
+    assert.equal(withRead(before, { user: 'carol', with: 'me', id: 1 }), before);
+  });
+
+  test('what waits is shown as it stands now, and whatever did not change stays the same object', () => {
+    const queued = ['c1', 'c2'].map(
+      (client_id): OutboxEntry => ({
+        client_id,
+        to: 'new',
+        message: client_id,
+        created_at: START,
+        status: 'queued',
+      }),
+    );
+    const pending = (state: ChatState) => conversation(state, 'new').pending.map(({ status }) => status);
+    const waiting = withOutbox({ ...receive(empty(), message(1, 'bob', 'me')), unkept: true }, queued);
+    assert.deepEqual(pending(waiting), ['queued', 'queued']);
+    assert.equal(waiting.unkept, true);
+    assert.equal(withOutbox(waiting, queued), waiting);
+    const [first, second] = queued as [OutboxEntry, OutboxEntry];
+    const refused: OutboxEntry = {
+      ...second,
+      status: 'failed',
+      code: 'unknown_user',
+      error: 'No such user.',
+    };
+    const failed = withOutbox(waiting, [first, refused]);
+    const rows = timeline(conversation(failed, 'new'), 'me');
+    assert.deepEqual(rows[1]?.delivery, { status: 'failed', error: 'No such user.', clientId: 'c2' });
+    assert.deepEqual(pending(withOutbox(failed, [first])), ['queued']);
+    const sent = withOutbox(waiting, []);
+    assert.deepEqual(pending(sent), []);
+    assert.equal(sent.unkept, false);
+  });
+
+  test('of a conversation that is left nothing new is dropped unless it is loaded again', () => {
+    const many = Array.from({ length: 150 }, (_, i) => message(i + 1, 'bob', 'me'));
+    const left = (read: number) => {
+      const open = update(withOpen(empty(), 'bob'), 'bob', (known) => ({
+        ...known,
+        messages: many,
+        last: many.at(-1)!,
+        read,
+        unread: 150 - read,
+        history: 'ready',
+      }));
+      return conversation(withOpen(open, 'carol'), 'bob');
+    };
+    assert.deepEqual([left(50).messages[0]?.id, left(50).history, left(50).nextBefore], [51, 'ready', 51]);
+    assert.equal(left(49).history, 'none');
+  });
+
+  test('an opened conversation is there at once; opened again, nothing changes', () => {
+    const open = withOpen(empty(), 'bob');
+    assert.equal(conversation(open, 'bob').history, 'none');
+    assert.equal(withOpen(open, 'bob'), open);
+    assert.deepEqual(inOrder(open), []);
+  });
+
+  test('presence and typing follow what is told of them', () => {
+    const both = withPresence(empty(), { online: ['bob', 'carol'], offline: [] });
+    assert.deepEqual([...withPresence(both, { online: [], offline: ['bob'] }).online], ['carol']);
+    const typing = withTyping(empty(), 'bob', true);
+    assert.deepEqual([...typing.typing], ['bob']);
+    assert.deepEqual([...withTyping(typing, 'bob', false).typing], []);
+    assert.equal(withTyping(typing, 'bob', true), typing);
+  });
+
+  test('conversations of one second stand in the order of their messages, those without any last or not at all', () => {
+    const state = receive(
+      withOpen(empty(), 'nobody'),
+      message(1, 'bob', 'me', 0),
+      message(2, 'carol', 'me', 0),
+      message(3, 'dave', 'me', 0),
+    );
+    const entry = {
+      client_id: 'c',
+      to: 'erin',
+      message: 'x',
+      created_at: START - 1,
+      status: 'queued',
+    } as const;
+    assert.deepEqual(
+      inOrder(withOutbox(state, [entry])).map(({ peer }) => peer),
+      ['dave', 'carol', 'bob', 'erin'],
+    );
+    const later = { ...entry, client_id: 'd', created_at: START + 1 };
+    assert.equal(inOrder(withOutbox(state, [entry, later]))[0]?.peer, 'erin');
+  });
+
+  test('notes to oneself have no line and are not read by another', () => {
+    const state = receive(empty(), message(1, 'me', 'me'), message(2, 'me', 'me'));
+    const rows = timeline({ ...conversation(state, 'me'), newAfter: 0, peerRead: 2 }, 'me');
+    assert.deepEqual(
+      rows.map(({ newMark, delivery }) => [newMark, delivery.status]),
+      [
+        [false, 'sent'],
+        [false, 'sent'],
+      ],
+    );
+  });
+
+  test('the line stands above a message of the other, whose client_id is no key of an own row', () => {
+    const state = receive(
+      empty(),
+      message(1, 'bob', 'me'),
+      message(2, 'me', 'bob'),
+      { ...message(3, 'bob', 'me', 2), client_id: 'c1' },
+      message(4, 'bob', 'me', 3),
+    );
+    const rows = timeline({ ...conversation(state, 'bob'), newAfter: 1 }, 'me');
+    assert.deepEqual(
+      rows.map(({ key, newMark }) => [key, newMark]),
+      [
+        ['id:1', false],
+        ['id:2', false],
+        ['id:3', true],
+        ['id:4', false],
+      ],
+    );
+  });
+
+  test('the line, midnight, a failed message and a clock that was set back end a group', () => {
+    const starts = (known: Conversation) => timeline(known, 'me').map(({ groupStart }) => groupStart);
+    const close = receive(empty(), message(1, 'bob', 'me', 0), message(2, 'bob', 'me', 1));
+    assert.deepEqual(starts({ ...conversation(close, 'bob'), newAfter: null }), [true, false]);
+    assert.deepEqual(starts({ ...conversation(close, 'bob'), newAfter: 1 }), [true, true]);
+
+    const midnight = (new Date(2026, 0, 6).getTime() - START) / 60_000;
+    const night = receive(empty(), message(1, 'bob', 'me', midnight - 1), message(2, 'bob', 'me', midnight));
+    assert.deepEqual(starts({ ...conversation(night, 'bob'), newAfter: null }), [true, true]);
+
+    const back = receive(empty(), message(1, 'bob', 'me', 60), message(2, 'bob', 'me', 0));
+    assert.deepEqual(starts({ ...conversation(back, 'bob'), newAfter: null }), [true, true]);
+
+    const base = { to: 'bob', message: 'x', created_at: START } as const;
+    const outbox: OutboxEntry[] = [
+      { ...base, client_id: 'c1', status: 'failed', code: 'unknown_user', error: 'No such user.' },
+      { ...base, client_id: 'c2', status: 'queued' },
+      { ...base, client_id: 'c3', status: 'queued' },
+    ];
+    assert.deepEqual(starts(conversation(withOutbox(empty(), outbox), 'bob')), [true, true, false]);
   });
 });
