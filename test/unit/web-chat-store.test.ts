@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { ClientFrame, ServerFrame } from '../../src/client/wire.ts';
+import { totalUnread } from '../../src/web/model/chat-state.ts';
 import { ChatStore } from '../../src/web/model/chat-store.ts';
 import { connected, stored } from '../support/server-frames.ts';
 
@@ -219,6 +220,27 @@ describe('what the web app asks for', () => {
     t.mock.timers.tick(500);
     await settled();
     assert.equal(asked.length, 0);
+  });
+
+  test('what another device read while there was no connection is read here, wherever in the list it stands', async (t) => {
+    const store = start(t);
+    welcome();
+    await (await request('conversations')).answer({ ...list(summary(9, 8)), next_before: 9 });
+    assert.equal(asked.length, 0);
+    void store.loadMoreConversations();
+    await (await request('conversations')).answer({ ...list(summary(5, 1, 'carol')), next_before: 5 });
+    void store.loadMoreConversations();
+    await (await request('conversations')).answer({ ...list(summary(3, 3, 'dave')), next_before: 3 });
+    socket.onclose({ code: 1006, reason: '' });
+    store.client.connect();
+    welcome();
+    socket.says({ type: 'page', messages: [], upto: 9, more: false });
+    await (await request('conversations')).answer({ ...list(summary(9)), next_before: 9 });
+    const beyond = await request('conversations');
+    assert.deepEqual(beyond.query, { before: '9', limit: '200' });
+    await beyond.answer({ ...list(summary(5, 5, 'carol')), next_before: 5 });
+    assert.equal(totalUnread(store.state.value), 0);
+    assert.deepEqual([store.state.value.list, store.state.value.listBefore, asked.length], ['ready', 3, 0]);
   });
 
   test('a page of the list that could not be had is asked for again', async (t) => {

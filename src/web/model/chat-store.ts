@@ -297,8 +297,22 @@ export class ChatStore {
         listBefore: wasLoaded ? this.#now.listBefore : page.next_before,
       });
       this.#watch();
+      if (first) await this.#recountBeyond(page.next_before);
     } catch {
       if (era === this.#now.era && this.#now.list !== 'ready') this.#set({ ...this.#now, list: 'failed' });
+    }
+  }
+
+  /** What counts as unread here and is beyond the first page may have been read elsewhere, too. */
+  async #recountBeyond(first: number | null): Promise<void> {
+    const { era } = this.#now;
+    const unreadBefore = (id: number) =>
+      inOrder(this.#now).some(({ last, unread }) => unread > 0 && last !== null && last.id < id);
+    for (let before = first; before !== null && unreadBefore(before); ) {
+      const page = await this.client.conversations({ before, limit: LIMITS.conversationsPageMax });
+      if (era !== this.#now.era) return;
+      this.#set(withSummaries(this.#now, page.conversations));
+      before = page.next_before;
     }
   }
 
