@@ -337,6 +337,15 @@ test('L9: a socket that sends bad frames for ever is closed with 4400', async ()
   await assertWell();
 });
 
+test('L9: so is one that sends frames for ever and does not connect', async () => {
+  const socket = new TestSocket(url);
+  await socket.opened;
+  for (let i = 0; i < 200; i++) socket.send(message());
+  assert.equal((await socket.closed).code, 4400);
+  assert.equal(socket.frames.filter(({ code }) => code === 'not_connected').length, LIMITS.invalidFrames + 1);
+  await assertWell();
+});
+
 test('B3: no connect within 5 s → error connect_timeout, close 4408; K3: clients are told to come back at different times', async () => {
   const closes = await Promise.all(silentClosed);
   for (const { after: ms } of closes) assert.ok(ms > 4_500 && ms < 9_000, `${ms} ms`);

@@ -34,6 +34,7 @@ class FakeWebSocket extends EventEmitter {
     write: (chunk, _encoding, done) => this.#received.write(chunk, done),
   });
   closed: number | undefined;
+  paused = false;
 
   get readyState(): number {
     return this.closed === undefined ? this.OPEN : 3;
@@ -44,6 +45,9 @@ class FakeWebSocket extends EventEmitter {
     if (done) setImmediate(done);
   }
   ping(): void {}
+  pause(): void {
+    this.paused = true;
+  }
   close(code: number): void {
     this.closed ??= code;
     setImmediate(() => this.emit('close'));

@@ -23,6 +23,7 @@ const PAGE: CatchUpPage = {
   more: false,
 };
 
+const NO_DATA = Buffer.alloc(0);
 const REPEAT = '{"type":"message","id":1,"repeat":true}';
 
 /** A session of ann's, and what is left of it elsewhere. Its token lives for `tokenS` seconds. */
@@ -35,7 +36,7 @@ async function bench({
   since?: number;
   page?: CatchUpPage;
   tokenS?: number;
-  /** Sent before the connect. */
+  /** Pings of WebSocket's own, sent before the connect. */
   frames?: number;
 } = {}) {
   const clock = new ManualClock();
@@ -80,7 +81,7 @@ async function bench({
   const session = new Session(client.ws as unknown as WebSocket, client.ws._socket, true, claims, context);
   let pings = 0;
   client.ws.ping = () => pings++;
-  for (let i = 0; i < frames; i++) client.send({ type: 'ping' });
+  for (let i = 0; i < frames; i++) client.ws.emit('ping', NO_DATA);
   client.connect();
   await settle();
   /** A heartbeat interval passes. */
@@ -118,7 +119,8 @@ test('K1: a socket whose peer is silent is pinged at 25 and 50 s, ended at 75, a
 });
 
 for (const [what, live] of [
-  ['answers pings', (client: FakeClient) => client.ws.emit('pong')],
+  ['answers pings', (client: FakeClient) => client.ws.emit('pong', NO_DATA)],
+  ["sends pings of WebSocket's own", (client: FakeClient) => client.ws.emit('ping', NO_DATA)],
   ['sends frames', (client: FakeClient) => client.send({ type: 'ping' })],
 ] as const) {
   test(`K1: a socket whose peer ${what} stays`, async () => {
@@ -204,4 +206,33 @@ test('B4, K3: a connect beyond the rate is refused for that: 4429, and the clien
   assert.equal(client.ws.closed, CLOSE.rateLimited.code);
   const closing = client.ws.frames.at(-1);
   assert.deepEqual([closing?.type, typeof closing?.['reconnect_after_ms']], ['closing', 'number']);
+});
+
+for (const kind of ['ping', 'pong']) {
+  test(`L5: WebSocket ${kind}s count as frames: who sends too many is closed with 4429 and not read any more`, async () => {
+    const { client, clock, errors } = await bench();
+    let dropped = 0;
+    client.ws.terminate = () => dropped++;
+    client.ws.close = (code) => {
+      client.ws.closed ??= code;
+    };
+    const send = (times: number): void => {
+      for (let i = 0; i < times; i++) client.ws.emit(kind, NO_DATA);
+    };
+    send(LIMITS.framesBurst);
+    assert.equal(client.open, true);
+    send(LIMITS.framesBurst);
+    assert.deepEqual(errors(), ['rate_limited']);
+    assert.deepEqual([client.ws.closed, client.ws.paused], [CLOSE.rateLimited.code, true]);
+    clock.advance(1_000);
+    assert.equal(dropped, 1, 'its answer to the close may be among what is not read');
+  });
+}
+
+test('G6, L5: a socket that is being closed for something else is not read for ever, either', async () => {
+  const { client, session } = await bench();
+  client.ws.close = () => {};
+  session.revoked();
+  for (let i = 0; i < 2 * LIMITS.framesBurst; i++) client.send({ type: 'ping' });
+  assert.equal(client.ws.paused, true);
 });

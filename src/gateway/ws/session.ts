@@ -88,9 +88,8 @@ export class Session implements FeedMember, Watcher {
     });
     this.#state = { name: 'waiting', cancelTimeout };
     ws.on('message', (data: Buffer, isBinary: boolean) => this.#receive(data, isBinary));
-    ws.on('pong', () => {
-      this.#heardAt = context.clock.steady();
-    });
+    ws.on('ping', (data: Buffer) => this.#hear(data));
+    ws.on('pong', (data: Buffer) => this.#hear(data));
     ws.on('close', () => this.#closed());
     ws.on('error', () => {}); // 'close' follows.
   }
@@ -105,13 +104,25 @@ export class Session implements FeedMember, Watcher {
 
   // ---- from the client -----------------------------------------------------------------------------------------
 
-  #receive(data: Buffer, isBinary: boolean): void {
-    if (this.closed) return;
+  /**
+   * A frame came, be it a ping or a pong of WebSocket's own: each takes time.
+   * @returns undefined if there is nothing to be done about it
+   */
+  #hear(data: Buffer): 'ok' | 'over' | 'over-unread' | undefined {
     const now = this.#context.clock.steady();
     this.#heardAt = now;
-    if (isBinary) return this.close('unsupported', new ParleyError('invalid_frame', 'Frames are text.'));
     const budget = this.#budget?.spend(now, data.length) ?? 'ok';
-    if (budget === 'exhausted') return this.#refuseAndClose(new ParleyError('rate_limited'), 'rateLimited');
+    if (budget !== 'exhausted') return this.closed ? undefined : budget;
+    this.#refuseAndClose(new ParleyError('rate_limited'), 'rateLimited');
+    // Who goes on all the same is not even read.
+    this.#ws.pause();
+    return undefined;
+  }
+
+  #receive(data: Buffer, isBinary: boolean): void {
+    const budget = this.#hear(data);
+    if (budget === undefined) return;
+    if (isBinary) return this.close('unsupported', new ParleyError('invalid_frame', 'Frames are text.'));
     if (budget === 'over-unread') return this.#refuse(new ParleyError('rate_limited'));
     let frame: ClientFrame;
     try {
@@ -121,12 +132,17 @@ export class Session implements FeedMember, Watcher {
       const refused = error as FrameError;
       if (refused.type === 'connect' && this.#state.name === 'waiting')
         return this.#refuseAndClose(refused, CONNECT_CLOSES[refused.code] ?? 'badRequest');
-      this.#refuse(refused, refused.clientId);
-      if (refused.code !== 'rate_limited' && ++this.#invalid > LIMITS.invalidFrames)
-        this.close('badRequest', new ParleyError('invalid_frame', 'Too many bad frames.'));
+      if (refused.code === 'rate_limited') this.#refuse(refused, refused.clientId);
+      else this.#refuseBad(refused, refused.clientId);
       return;
     }
     this.#accept(frame);
+  }
+
+  #refuseBad(error: ParleyError, clientId: string | undefined): void {
+    this.#refuse(error, clientId);
+    if (++this.#invalid > LIMITS.invalidFrames)
+      this.close('badRequest', new ParleyError('invalid_frame', 'Too many bad frames.'));
   }
 
   #accept(frame: ClientFrame): void {
@@ -134,7 +150,7 @@ export class Session implements FeedMember, Watcher {
     switch (state.name) {
       case 'waiting':
         if (frame.type !== 'connect')
-          return this.#refuse(new ParleyError('not_connected'), clientIdOf(frame));
+          return this.#refuseBad(new ParleyError('not_connected'), clientIdOf(frame));
         state.cancelTimeout();
         this.#state = { name: 'connecting', queue: [] };
         void this.#connect(frame);
@@ -396,8 +412,9 @@ export class Session implements FeedMember, Watcher {
     }
     this.#closed();
     this.#ws.close(code, ERRORS[error.code].text.slice(0, 120));
-    // A peer that does not read would keep its backlog for ever.
-    const patience = this.#context.clock.after(slow ? 1_000 : 5_000, () => this.#ws.terminate());
+    // A peer that does not read would keep its backlog for ever; of one that sends too much, the answer may not be read.
+    const patienceMs = slow || reason === 'rateLimited' ? 1_000 : 5_000;
+    const patience = this.#context.clock.after(patienceMs, () => this.#ws.terminate());
     this.#ws.once('close', patience);
   }
 
