@@ -56,7 +56,7 @@ export async function startNode(environment: Readonly<Record<string, string | un
     const { redis } = config.bus;
     const { probeRedis } = await import('../bus/redis-probe.ts');
     await probeRedis(redis).catch((error: Error) =>
-      fail(`Redis at ${redactedUrl(redis)} can't be reached: ${error.message}.`),
+      fail(`Redis at ${redactedUrl(redis)} can't be used: ${error.message}.`),
     );
   }
   const node = `${os.hostname().slice(0, 32)}-${randomUUID().slice(0, 4)}`;

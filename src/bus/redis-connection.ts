@@ -53,7 +53,8 @@ export class RedisConnections {
   readonly #target: RedisTarget;
   readonly #name: string;
   readonly #open = new Map<RedisClient, Kept>();
-  readonly #refusals = new RedisRefusals();
+  /** Of those that were opened for commands and subscriptions; others who ask Redis themselves tell it, too. */
+  readonly refusals = new RedisRefusals();
   #unwatchMaster: (() => void) | undefined;
 
   /** @param name what Redis lists the connections as */
@@ -107,7 +108,7 @@ export class RedisConnections {
   get trouble(): string | undefined {
     for (const [client, { error }] of this.#open)
       if (client.status !== 'ready') return error ?? 'the connection is lost';
-    return this.#refusals.trouble;
+    return this.refusals.trouble;
   }
 
   #keep<Client extends RedisClient>(client: Client, unwatch: () => void): Client {
@@ -122,7 +123,7 @@ export class RedisConnections {
     client.on('ready', () => {
       kept.error = undefined;
     });
-    forgetAnswered(client, this.#refusals);
+    forgetAnswered(client, this.refusals);
     this.#open.set(client, kept);
     return client;
   }

@@ -1,7 +1,8 @@
-import type { Cluster, Redis } from 'ioredis';
+import { type Cluster, type Redis, ReplyError } from 'ioredis';
 import { sleep } from '../base/clock.ts';
 import type { Publication } from '../core/bus.ts';
 import { PUBLISH_MAX } from './redis-pubsub.ts';
+import type { RedisRefusals } from './redis-refusals.ts';
 import { type NodeKey, ownerOf, slotOf } from './redis-slots.ts';
 
 /**
@@ -31,14 +32,16 @@ type Call = { readonly publications: readonly Publication[]; resolve(): void; re
  */
 export class ShardedPublisher {
   readonly #cluster: Cluster;
+  readonly #refusals: RedisRefusals;
   #calls: Call[] = [];
   #running = false;
   #closed = false;
   /** When publications first failed, since the last round that did not. */
   #failingSince: number | undefined;
 
-  constructor(cluster: Cluster) {
+  constructor(cluster: Cluster, refusals: RedisRefusals) {
     this.#cluster = cluster;
+    this.#refusals = refusals;
   }
 
   publish(publications: readonly Publication[]): Promise<void> {
@@ -78,12 +81,16 @@ export class ShardedPublisher {
       const error = parts.find((part) => part.error !== undefined)?.error;
       if (error === undefined) {
         this.#failingSince = undefined;
+        this.#refusals.taken('publish');
         return { left: [] };
       }
       left = parts.flatMap((part) => part.left);
       this.#failingSince ??= performance.now();
       this.#cluster.refreshSlotsCache();
-      if (this.#closed || performance.now() - this.#failingSince > PATIENCE_MS) return { left, error };
+      if (this.#closed || performance.now() - this.#failingSince > PATIENCE_MS) {
+        this.#refusals.refused('publish', error);
+        return { left, error };
+      }
       await sleep(RETRY_AFTER_MS);
     }
   }
@@ -109,7 +116,7 @@ export class ShardedPublisher {
       try {
         const answer = await node.parleyPublish?.(...args);
         if (answer?.[1] !== undefined)
-          return { left: publications.slice(start + answer[0]), error: new Error(answer[1]) };
+          return { left: publications.slice(start + answer[0]), error: new ReplyError(answer[1]) };
       } catch (error) {
         return { left: publications.slice(start), error: error as Error };
       }

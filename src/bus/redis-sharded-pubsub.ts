@@ -57,7 +57,7 @@ export class ShardedPubSub implements RedisPubSub {
     this.#connections = connections;
     this.#cluster = cluster;
     this.#listener = listener;
-    this.#publisher = new ShardedPublisher(cluster);
+    this.#publisher = new ShardedPublisher(cluster, connections.refusals);
     cluster.on('refresh', () => this.#follow());
   }
 

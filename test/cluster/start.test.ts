@@ -122,7 +122,7 @@ test('Redis out of reach: one clear line, without the password', async () => {
   assert.equal(lines.length, 1);
   assert.match(
     String(lines[0]),
-    /Redis at redis:\/\/user:\*\*\*@127\.0\.0\.1:\d+ can't be reached: connect ECONNREFUSED/,
+    /Redis at redis:\/\/user:\*\*\*@127\.0\.0\.1:\d+ can't be used: connect ECONNREFUSED/,
   );
 });
 

@@ -132,6 +132,22 @@ export function redisBusSuite(
     await until(() => heard.includes('again'), 'heard again');
   });
 
+  test(`G10 ${name}: publications that this user may not make are trouble, in Redis's words, until they are taken`, async () => {
+    const { member } = await bench();
+    const home = homeOf();
+    const { bus } = await member();
+    const publish = (): Promise<void> => bus.publish([{ channel: 'a', payload: '' }]);
+    await publish();
+    await until(() => bus.trouble === undefined, 'all connections are ready');
+    const user = home.target.credentials.username ?? 'default';
+    await home.command('ACL', 'SETUSER', user, '-publish', '-spublish');
+    await assert.rejects(publish);
+    assert.match(bus.trouble ?? '', /NOPERM|can't run this command/);
+    await home.command('ACL', 'SETUSER', user, '+publish', '+spublish');
+    await publish();
+    assert.equal(bus.trouble, undefined);
+  });
+
   test(`G6 ${name}: while Redis does not answer, publications beyond a bound are rejected, and requests that were given up are not sent`, async () => {
     const { member } = await bench();
     const home = homeOf();
