@@ -114,15 +114,10 @@ export class RedisBus implements Bus {
   #flushSubscribes(): void {
     const wanted = this.#wanted.splice(0);
     // One that left again in the same turn leaves no subscription behind.
-    const channels = wanted.map(({ channel }) => channel).filter((channel) => this.#listeners.has(channel));
-    this.#pubSub.subscribe(channels.map((channel) => this.#key(channel))).then(
-      () => {
-        for (const { resolve } of wanted) resolve();
-      },
-      (error: Error) => {
-        for (const { reject } of wanted) reject(error);
-      },
-    );
+    const kept = wanted.filter(({ channel }) => this.#listeners.has(channel));
+    const inForce = this.#pubSub.subscribe(kept.map(({ channel }) => this.#key(channel)));
+    for (const [i, { resolve, reject }] of kept.entries()) inForce[i]?.then(resolve, reject);
+    for (const { channel, resolve } of wanted) if (!this.#listeners.has(channel)) resolve();
   }
 
   unsubscribe(channel: string): void {

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { chunks } from '../base/chunks.ts';
 import type { Publication } from '../core/bus.ts';
 import type { RedisClient, RedisConnections } from './redis-connection.ts';
-import { PUBLISH_MAX, type PubSubListener, type RedisPubSub } from './redis-pubsub.ts';
+import { PUBLISH_MAX, type PubSubListener, type RedisPubSub, type Waiter } from './redis-pubsub.ts';
 
 const SUBSCRIBE_MAX = 1_000;
 /** Subscriptions that were refused are asked for again after this, in milliseconds: somebody may mend what this user may do. */
@@ -15,16 +15,14 @@ const PUBLISH_SCRIPT = `#!lua flags=allow-oom
 for i = 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[i], ARGV[i + 1]) end`;
 
 type PublishCommand = { parleyPublish(...args: string[]): Promise<unknown> };
-type Waiter = { resolve(): void; reject(error: Error): void };
 
 /** Pub/sub of one server: one connection that subscribes. */
 export class PlainPubSub implements RedisPubSub {
   readonly #publisher: Redis & PublishCommand;
   readonly #subscriber: RedisClient;
   readonly #listener: PubSubListener;
-  readonly #channels = new Set<string>();
-  /** Those who subscribe, until they are answered: perhaps by the next connection. */
-  readonly #waiting = new Set<Waiter>();
+  /** What is wanted, and who waits for it. */
+  readonly #channels = new Map<string, Waiter[]>();
   #lost = false;
   #retry: NodeJS.Timeout | undefined;
 
@@ -49,35 +47,32 @@ export class PlainPubSub implements RedisPubSub {
     );
   }
 
-  subscribe(channels: readonly string[]): Promise<void> {
-    for (const channel of channels) this.#channels.add(channel);
-    const { promise, ...waiter } = Promise.withResolvers<void>();
-    this.#waiting.add(waiter);
-    if (this.#subscriber.status === 'ready') {
-      this.#ask(channels).then(
-        () => this.#settle([waiter]),
-        (error: Error) => this.#settle([waiter], error),
-      );
-    }
-    return promise;
+  subscribe(channels: readonly string[]): readonly Promise<void>[] {
+    const inForce = channels.map((channel) => {
+      const { promise, ...waiter } = Promise.withResolvers<void>();
+      const waiters = this.#channels.get(channel) ?? [];
+      waiters.push(waiter);
+      this.#channels.set(channel, waiters);
+      return promise;
+    });
+    if (this.#subscriber.status === 'ready') this.#ask(channels).catch(() => {}); // Those who wait are told.
+    return inForce;
   }
 
   unsubscribe(channel: string): void {
+    for (const { resolve } of this.#channels.get(channel)?.splice(0) ?? []) resolve();
     this.#channels.delete(channel);
     if (this.#subscriber.status === 'ready') this.#subscriber.unsubscribe(channel).catch(() => {});
   }
 
   #subscribeAll(): void {
     clearTimeout(this.#retry);
-    const waiting = [...this.#waiting];
-    this.#ask([...this.#channels]).then(
+    this.#ask([...this.#channels.keys()]).then(
       () => {
-        this.#settle(waiting);
         if (this.#lost) this.#listener.gap();
         this.#lost = false;
       },
-      (error: Error) => {
-        this.#settle(waiting, error);
+      () => {
         this.#lost = true;
         if (this.#subscriber.status === 'ready')
           this.#retry = setTimeout(() => this.#subscribeAll(), RETRY_AFTER_MS).unref();
@@ -85,22 +80,26 @@ export class PlainPubSub implements RedisPubSub {
     );
   }
 
-  /** Never settles if the connection is lost before the answer. */
+  /** Answers those who wait. Never settles if the connection is lost before the answer. */
   async #ask(channels: readonly string[]): Promise<void> {
-    await Promise.all(chunks(channels, SUBSCRIBE_MAX).map((some) => this.#subscriber.subscribe(...some)));
+    await Promise.all(chunks(channels, SUBSCRIBE_MAX).map((some) => this.#askForSome(some)));
   }
 
-  #settle(waiters: readonly Waiter[], error?: Error): void {
-    for (const waiter of waiters) {
-      this.#waiting.delete(waiter);
-      if (error === undefined) waiter.resolve();
-      else waiter.reject(error);
+  async #askForSome(channels: readonly string[]): Promise<void> {
+    // Looked up now: for a channel that is left and wanted again meanwhile, it is not the answer.
+    const waiting = channels.map((channel) => this.#channels.get(channel) ?? []);
+    try {
+      await this.#subscriber.subscribe(...channels);
+      for (const { resolve } of waiting.flatMap((waiters) => waiters.splice(0))) resolve();
+    } catch (error) {
+      for (const { reject } of waiting.flatMap((waiters) => waiters.splice(0))) reject(error as Error);
+      throw error;
     }
   }
 
   close(): void {
     clearTimeout(this.#retry);
+    for (const { reject } of [...this.#channels.values()].flat()) reject(new Error('The bus is closed.'));
     this.#channels.clear();
-    this.#settle([...this.#waiting], new Error('The bus is closed.'));
   }
 }

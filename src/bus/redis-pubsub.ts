@@ -11,11 +11,17 @@ export interface PubSubListener {
 export interface RedisPubSub {
   /** In order per channel. Rejects when it is not known whether all were handed over. */
   publish(publications: readonly Publication[]): Promise<void>;
-  /** Resolves when the subscriptions are in force; they are made again, by themselves, when they were lost. */
-  subscribe(channels: readonly string[]): Promise<void>;
+  /**
+   * Each resolves when its subscription is in force, or is not wanted any more. Subscriptions are made again, by themselves,
+   * when they were lost.
+   */
+  subscribe(channels: readonly string[]): readonly Promise<void>[];
   unsubscribe(channel: string): void;
   close(): void;
 }
 
 /** Publications in one call of a script: Redis serves nobody else meanwhile. */
 export const PUBLISH_MAX = 500;
+
+/** Somebody who subscribes, until they are answered: perhaps by the next connection. */
+export type Waiter = { resolve(): void; reject(error: Error): void };

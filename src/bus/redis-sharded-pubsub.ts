@@ -2,7 +2,7 @@ import type { Cluster, Redis } from 'ioredis';
 import { chunks } from '../base/chunks.ts';
 import type { Publication } from '../core/bus.ts';
 import type { RedisConnections } from './redis-connection.ts';
-import type { PubSubListener, RedisPubSub } from './redis-pubsub.ts';
+import type { PubSubListener, RedisPubSub, Waiter } from './redis-pubsub.ts';
 import { ShardedPublisher } from './redis-sharded-publisher.ts';
 import { addressOf, type NodeKey, ownerOf, slotOf } from './redis-slots.ts';
 
@@ -15,7 +15,6 @@ const GAP_EVERY_MS = 1_000;
 /** What passes when the slots are looked up again. Other answers, such as NOPERM, are for whoever subscribes. */
 const PASSING = /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN)\b|connection|timed out/i;
 
-type Waiter = { resolve(): void; reject(error: Error): void };
 type Subscription = {
   readonly channel: string;
   readonly slot: number;
@@ -65,7 +64,7 @@ export class ShardedPubSub implements RedisPubSub {
     return this.#publisher.publish(publications);
   }
 
-  async subscribe(channels: readonly string[]): Promise<void> {
+  subscribe(channels: readonly string[]): readonly Promise<void>[] {
     const inForce = channels.map((channel) => {
       const known = this.#subscriptions.get(channel);
       if (known?.state === 'in force') return Promise.resolve();
@@ -87,7 +86,7 @@ export class ShardedPubSub implements RedisPubSub {
       return promise;
     });
     for (const shard of this.#shards.values()) this.#ask(shard);
-    await Promise.all(inForce);
+    return inForce;
   }
 
   unsubscribe(channel: string): void {

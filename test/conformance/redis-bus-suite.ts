@@ -239,6 +239,25 @@ export function redisBusSuite(
     assert.deepEqual(await channels('goes'), []);
   });
 
+  test(`G6 ${name}: who leaves while Redis does not answer is not kept until it does`, async () => {
+    const { member } = await bench();
+    const { bus } = await member();
+    await bus.subscribe('stays', () => {});
+    const masters = await homeOf().masters();
+    for (const redis of masters) redis.signal('SIGSTOP');
+    try {
+      const joined = bus.subscribe('goes', () => {});
+      // It has been asked for.
+      await new Promise((asked) => setTimeout(asked, 50));
+      bus.unsubscribe('goes');
+      await joined;
+    } finally {
+      for (const redis of masters) redis.signal('SIGCONT');
+    }
+    await bus.subscribe('mark', () => {});
+    await until(async () => (await channels('goes')).length === 0, 'no subscription is left behind');
+  });
+
   test(`G5 ${name}: killed and started again, everything works again, and what was appended meanwhile is in the log`, {
     timeout: 30_000,
   }, async () => {

@@ -66,6 +66,27 @@ test('Redis Cluster: one batch reaches channels at all masters, in order, and no
   }
 });
 
+test('G5 Redis Cluster: who subscribes at a master that lives does not wait for one that is dead', async (t) => {
+  const { home, member } = await stage(t, (options) => startCluster(options));
+  const { bus } = await member();
+  const [[dead, there], [, here]] = [...(await channelsAtAll(home))] as [
+    [RedisServer, string],
+    [RedisServer, string],
+  ];
+  await bus.subscribe('u:first', () => {});
+  dead.signal('SIGSTOP');
+  const subscribed: string[] = [];
+  for (const channel of [there, here])
+    void bus
+      .subscribe(channel, () => {})
+      .then(
+        () => subscribed.push(channel),
+        () => {},
+      );
+  await until(() => subscribed.length > 0, 'one is in force');
+  assert.deepEqual(subscribed, [here]);
+});
+
 test('G5 Redis Cluster: a slot moves to another master while it is subscribed: heard again, after onGap', async (t) => {
   const { home, member } = await stage(t, (options) => startCluster(options));
   const [one, two] = [await member(), await member()];

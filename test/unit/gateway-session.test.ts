@@ -32,17 +32,28 @@ async function bench({
   page = PAGE,
   tokenS = 3_600,
   frames = 0,
+  subscribed = Promise.resolve(),
 }: {
   since?: number;
   page?: CatchUpPage;
   tokenS?: number;
   /** Pings of WebSocket's own, sent before the connect. */
   frames?: number;
+  /** When subscriptions are in force. */
+  subscribed?: Promise<void>;
 } = {}) {
   const clock = new ManualClock();
   const port = new ScriptedBus().port();
+  const { subscribe } = port;
+  port.subscribe = (...args) => subscribe.apply(port, args).then(() => subscribed);
   let sockets = 0;
-  const queries: QueryPort = { ask: (async () => page) as QueryPort['ask'] };
+  let asked = 0;
+  const queries: QueryPort = {
+    ask: (async () => {
+      asked++;
+      return page;
+    }) as QueryPort['ask'],
+  };
   const feeds = new Feeds(port, queries, { event() {}, repaired() {} });
   const claims: TokenClaims = {
     user: 'ann',
@@ -100,6 +111,7 @@ async function bench({
     errors,
     overflows,
     pings: () => pings,
+    asked: () => asked,
     /** What other parts of the gateway still know of the socket. */
     left: () => ({ sockets, members: feeds.sockets('ann'), channels: port.channels }),
   };
@@ -235,4 +247,25 @@ test('G6, L5: a socket that is being closed for something else is not read for e
   session.revoked();
   for (let i = 0; i < 2 * LIMITS.framesBurst; i++) client.send({ type: 'ping' });
   assert.equal(client.ws.paused, true);
+});
+
+test('B4, G6: a connect whose subscription does not come into force is refused after 8 s, and nothing is left of it', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { client, clock, errors, asked, left } = await bench({ subscribed: promise });
+  clock.advance(7_900);
+  assert.equal(client.open, true);
+  clock.advance(200);
+  assert.deepEqual(errors(), ['unavailable']);
+  assert.equal(client.ws.closed, CLOSE.tryLater.code);
+  assert.deepEqual(left(), NOTHING);
+  resolve();
+  await settle();
+  assert.equal(asked(), 0);
+});
+
+test('B4: a connect that was answered is not refused later', async () => {
+  const { client, clock, errors } = await bench();
+  clock.advance(10_000);
+  assert.deepEqual(errors(), []);
+  assert.equal(client.open, true);
 });

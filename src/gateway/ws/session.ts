@@ -26,7 +26,7 @@ import { textFrames } from './text-frames.ts';
  */
 type State =
   | { readonly name: 'waiting'; readonly cancelTimeout: () => void }
-  | { readonly name: 'connecting'; readonly queue: ClientFrame[] }
+  | { readonly name: 'connecting'; readonly cancelTimeout: () => void; readonly queue: ClientFrame[] }
   | { readonly name: 'catching-up'; readonly user: string; cursor: number }
   | { readonly name: 'live'; readonly user: string; cursor: number }
   | { readonly name: 'closed' };
@@ -45,6 +45,9 @@ const CONNECT_CLOSES: Partial<Record<ErrorCode, CloseReason>> = {
   internal: 'tryLater',
   shutting_down: 'restart',
 };
+
+/** A connect that can't be answered within this is refused, in milliseconds: before clients give up, after 10 s. */
+const ADMIT_MS = 8_000;
 
 /** What may be written to one socket within one turn of the event loop. */
 const UNSENT_IN_TURN_BYTES = 16 * LIMITS.unsentBytes;
@@ -152,7 +155,14 @@ export class Session implements FeedMember, Watcher {
         if (frame.type !== 'connect')
           return this.#refuseBad(new ParleyError('not_connected'), clientIdOf(frame));
         state.cancelTimeout();
-        this.#state = { name: 'connecting', queue: [] };
+        this.#state = {
+          name: 'connecting',
+          // The store's answers are waited for so long; a subscription is not in force as long as Redis is away.
+          cancelTimeout: this.#context.clock.after(ADMIT_MS, () => {
+            this.#refuseAndClose(new ParleyError('unavailable'), 'tryLater');
+          }),
+          queue: [],
+        };
         void this.#connect(frame);
         return;
       case 'connecting':
@@ -219,7 +229,8 @@ export class Session implements FeedMember, Watcher {
     try {
       const { feed, page, resync } = await this.#admit(frame);
       if (this.#state.name !== 'connecting') return;
-      const { queue } = this.#state;
+      const { queue, cancelTimeout } = this.#state;
+      cancelTimeout();
       const user = feed.user;
       const resumes = this.#full && frame.since !== undefined && !resync;
       if (this.#full) this.#greet(user, page, resync, resumes ? page.head : feed.cursor);
@@ -248,6 +259,8 @@ export class Session implements FeedMember, Watcher {
       throw new ParleyError('too_many_sockets');
     this.#joined = user;
     const feed = await feeds.join(user, this);
+    // The subscription is not waited for any more.
+    if (this.closed) throw new ParleyError('not_connected');
     // Asked after the subscription is in force: what is committed later comes as an event.
     const page = await queries.ask('catchUp', {
       user,
@@ -421,7 +434,7 @@ export class Session implements FeedMember, Watcher {
   #closed(): void {
     const state = this.#state;
     if (state.name === 'closed') return;
-    if (state.name === 'waiting') state.cancelTimeout();
+    if (state.name === 'waiting' || state.name === 'connecting') state.cancelTimeout();
     this.#state = { name: 'closed' };
     this.#cancelExpiry?.();
     if (state.name === 'live' || state.name === 'catching-up') this.#context.presence.change(state.user, -1);
