@@ -75,7 +75,7 @@ async function ask(redis: Redis | Cluster, target: RedisTarget): Promise<void> {
   }
 }
 
-/** What the bus and the lease ask for. */
+/** What the bus, the lease and the limits of logins ask for. */
 const COMMANDS: readonly (readonly [string, ...string[]])[] = [
   ['XADD', 'KEY', '*', 'b', ''],
   ['XREAD', 'STREAMS', 'KEY', '0'],
@@ -92,6 +92,13 @@ const COMMANDS: readonly (readonly [string, ...string[]])[] = [
   ['HMGET', 'KEY', ''],
   ['HSET', 'KEY', '', ''],
   ['PUBLISH', 'KEY', ''],
+  ['UNSUBSCRIBE', 'KEY'],
+  ['SUNSUBSCRIBE', 'KEY'],
+  ['TIME'],
+  ['INCR', 'KEY'],
+  ['DECR', 'KEY'],
+  ['PEXPIRE', 'KEY', '1'],
+  ['PTTL', 'KEY'],
 ];
 
 /**

@@ -63,7 +63,18 @@ test('what this user may not do, and Redis does not know, is told at the start; 
   const redis = await startRedis({ after: (task) => t.after(task) });
   await redis.command('ACL', 'SETUSER', 'some', 'on', '>pw', '~parley:*', '~{parley:*', '&parley:*', '+@all');
   const target = parseRedisUrl(redis.url.replace('//', '//some:pw@'));
-  for (const command of ['xadd', 'blmpop', 'evalsha', 'hset', 'publish', 'subscribe']) {
+  for (const command of [
+    'xadd',
+    'blmpop',
+    'evalsha',
+    'hset',
+    'publish',
+    'subscribe',
+    'unsubscribe',
+    'time',
+    'incr',
+    'pttl',
+  ]) {
     await redis.command('ACL', 'SETUSER', 'some', `-${command}`);
     await assert.rejects(probeRedis(target), new RegExp(`NOPERM.* '${command}'`));
     await redis.command('ACL', 'SETUSER', 'some', `+${command}`);
