@@ -17,7 +17,10 @@ for i = 1, #ARGV, 2 do
 end
 return {#ARGV / 2}
 `;
-/** Publications wait this long for a slot to have a master again, in milliseconds; then they are given up. */
+/**
+ * Publications wait this long for a slot to have a master again, in milliseconds; then they are given up, and those that follow
+ * at their first failure, so that the other masters' don't wait each time.
+ */
 const PATIENCE_MS = 3_000;
 const RETRY_AFTER_MS = 100;
 
@@ -36,8 +39,8 @@ export class ShardedPublisher {
   #calls: Call[] = [];
   #running = false;
   #closed = false;
-  /** When publications first failed, since the last round that did not. */
-  #failingSince: number | undefined;
+  /** When publications to a node first failed, since it last took one. */
+  readonly #failingSince = new Map<NodeKey | undefined, number>();
 
   constructor(cluster: Cluster, refusals: RedisRefusals) {
     this.#cluster = cluster;
@@ -74,25 +77,38 @@ export class ShardedPublisher {
   async #round(
     publications: readonly Publication[],
   ): Promise<{ left: readonly Publication[]; error?: Error }> {
+    const failed = new Set<NodeKey | undefined>();
     for (let left = publications; ; ) {
       const parts = await Promise.all(
-        [...this.#byNode(left)].map(([key, part]) => this.#publishTo(key, part)),
+        [...this.#byNode(left)].map(async ([key, part]) => ({ key, ...(await this.#publishTo(key, part)) })),
       );
-      const error = parts.find((part) => part.error !== undefined)?.error;
-      if (error === undefined) {
-        this.#failingSince = undefined;
-        this.#refusals.taken('publish');
+      const now = performance.now();
+      for (const { key, error } of parts) {
+        if (error === undefined) this.#taken(key);
+        else if (failed.add(key) && !this.#failingSince.has(key)) this.#failingSince.set(key, now);
+      }
+      const failing = parts.filter(({ error }) => error !== undefined);
+      const [first] = failing;
+      if (first?.error === undefined) {
+        // What failed at one node was taken by another.
+        for (const key of failed) this.#taken(key);
         return { left: [] };
       }
-      left = parts.flatMap((part) => part.left);
-      this.#failingSince ??= performance.now();
+      left = failing.flatMap((part) => part.left);
       this.#cluster.refreshSlotsCache();
-      if (this.#closed || performance.now() - this.#failingSince > PATIENCE_MS) {
-        this.#refusals.refused('publish', error);
-        return { left, error };
+      const isOver = ({ key }: { key: NodeKey | undefined }): boolean =>
+        now - (this.#failingSince.get(key) ?? now) > PATIENCE_MS;
+      if (this.#closed || failing.every(isOver)) {
+        for (const { key, error } of failing) if (error) this.#refusals.refused(`publish ${key}`, error);
+        return { left, error: first.error };
       }
       await sleep(RETRY_AFTER_MS);
     }
+  }
+
+  #taken(key: NodeKey | undefined): void {
+    this.#failingSince.delete(key);
+    this.#refusals.taken(`publish ${key}`);
   }
 
   #byNode(publications: readonly Publication[]): Map<NodeKey | undefined, Publication[]> {
