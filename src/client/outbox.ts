@@ -2,6 +2,7 @@ import { backoffMs } from './backoff.ts';
 import { type Clock, elapsedMs } from './clock.ts';
 import { ClientError } from './errors.ts';
 import type { OutboxStore } from './outbox-store.ts';
+import { countOf, Pace } from './pace.ts';
 import type { OutboxChange, OutboxEntry } from './types.ts';
 import type { ErrorNotice, Message, SendRequest } from './wire.ts';
 
@@ -12,7 +13,7 @@ export type OutboxOptions = {
   readonly changed: (change: OutboxChange) => void;
   /** Puts a frame on the socket; false if there is none that takes it. */
   readonly transmit: (frame: SendRequest) => boolean;
-  /** How many sends may be unanswered on the socket. */
+  /** How many sends may be unanswered on the socket. Long ones count for more. */
   readonly window: () => number;
 };
 
@@ -21,8 +22,11 @@ type Deferred = {
   readonly resolve: (message: Message) => void;
   readonly reject: (error: ClientError) => void;
 };
-/** `waiter` is missing where nobody asked: an entry taken over from an earlier page, or another tab. */
-type Item = { entry: OutboxEntry; waiter?: Deferred };
+/**
+ * `waiter` is missing where nobody asked: an entry taken over from an earlier page, or another tab. `count` is what it takes
+ * of window and rate, once that has been reckoned.
+ */
+type Item = { entry: OutboxEntry; waiter?: Deferred; count?: number };
 
 /** After a refusal that is worth a retry. Shorter than the reconnect's: the server is there and answers. */
 const RETRY = { baseMs: 500, capMs: 10_000 } as const;
@@ -43,17 +47,20 @@ export class Outbox {
   readonly #store: OutboxStore | null;
   /** In the order of sending. */
   readonly #items = new Map<string, Item>();
+  readonly #pace: Pace;
   #queued: string[] = [];
   #inFlight = 0;
   #pauses = 0;
   #lastCreated = 0;
   #cancelPause: (() => void) | null = null;
+  #cancelPace: () => void = () => {};
   #loaded = false;
   #closed = false;
 
   constructor(store: OutboxStore | null, options: OutboxOptions) {
     this.#store = store;
     this.#options = options;
+    this.#pace = new Pace(options.clock);
   }
 
   /** Reads what earlier clients of this user have left. Nothing is sent before that. */
@@ -100,16 +107,27 @@ export class Outbox {
   /** Sends what the socket takes. */
   flush(): void {
     if (!this.#loaded || this.#closed || this.#cancelPause !== null) return;
-    while (this.#queued.length > 0 && this.#inFlight < this.#options.window()) {
+    while (this.#queued.length > 0) {
       const item = this.#items.get(this.#queued[0]!);
       if (item?.entry.status !== 'queued') {
         this.#queued.shift();
         continue;
       }
       const { client_id, to, message } = item.entry;
-      if (!this.#options.transmit({ type: 'message', to, message, client_id })) return;
+      const frame: SendRequest = { type: 'message', to, message, client_id };
+      item.count ??= countOf(frame);
+      // One that is longer than the window goes alone.
+      if (this.#inFlight > 0 && this.#inFlight + item.count > this.#options.window()) return;
+      const ms = this.#pace.wait(item.count);
+      if (ms > 0) {
+        this.#cancelPace();
+        this.#cancelPace = this.#options.clock.after(ms, () => this.flush());
+        return;
+      }
+      if (!this.#options.transmit(frame)) return;
+      this.#pace.spend(item.count);
       this.#queued.shift();
-      this.#inFlight += 1;
+      this.#inFlight += item.count;
       this.#update(item, { ...item.entry, status: 'sent' });
     }
   }
@@ -136,7 +154,7 @@ export class Outbox {
     }
     const item = this.#items.get(client_id);
     if (item === undefined) return false;
-    if (item.entry.status === 'sent') this.#inFlight -= 1;
+    this.#landed(item);
     if (retryable) {
       this.#update(item, { ...item.entry, status: 'queued' });
       this.#pause();
@@ -154,6 +172,8 @@ export class Outbox {
 
   /** The socket is gone: what it had not answered is to be sent again. */
   lost(): void {
+    this.#cancelPace();
+    this.#pace.reset();
     this.#requeue();
   }
 
@@ -192,6 +212,7 @@ export class Outbox {
     this.#closed = true;
     this.#cancelPause?.();
     this.#cancelPause = null;
+    this.#cancelPace();
     if (forget) for (const clientId of this.#items.keys()) this.#store?.remove(clientId);
     const atRest = forget ? this.#store?.clear() : this.#store?.idle();
     const items = [...this.#items.values()];
@@ -244,10 +265,14 @@ export class Outbox {
     return this.#lastCreated;
   }
 
-  #drop({ entry }: Item): void {
-    if (entry.status === 'sent') this.#inFlight -= 1;
-    this.#items.delete(entry.client_id);
-    this.#store?.remove(entry.client_id);
+  #drop(item: Item): void {
+    this.#landed(item);
+    this.#items.delete(item.entry.client_id);
+    this.#store?.remove(item.entry.client_id);
+  }
+
+  #landed({ entry, count = 0 }: Item): void {
+    if (entry.status === 'sent') this.#inFlight -= count;
   }
 
   #update(item: Item, entry: OutboxEntry): void {
