@@ -136,6 +136,8 @@ export class Outbox {
   settle(message: Message): void {
     const item = message.client_id === undefined ? undefined : this.#items.get(message.client_id);
     if (item === undefined) return;
+    // Another device has used the id for something else. What the server makes of ours, it says when it is sent.
+    if (message.to !== item.entry.to || message.message !== item.entry.message) return;
     this.#drop(item);
     this.#pauses = 0;
     this.#options.changed({ kind: 'settled', entry: item.entry, message });

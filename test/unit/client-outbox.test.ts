@@ -179,7 +179,7 @@ test('M5: a refusal for good rejects, and the entry stays until it is retried or
 
   const again = client.retry('c1');
   assert.deepEqual(sends(socket), [['c1', 'hi']]);
-  socket.says(stored(4, { from: 'alice', to: 'nobody', client_id: 'c1' }));
+  socket.says(stored(4, { from: 'alice', to: 'nobody', message: 'hi', client_id: 'c1' }));
   assert.equal((await again).id, 4);
 
   const conflicting = client.send('bob', 'other', { clientId: 'c1' });
@@ -233,6 +233,27 @@ test('what the server would refuse anyway is refused at once', async () => {
   await assert.rejects(send(5, 'x'), { code: 'unknown_user' });
   await assert.rejects(send('bob', 'x', { clientId: 5 }), { code: 'invalid_frame' });
   assert.deepEqual(client.outbox, []);
+});
+
+test('M3: what another device has sent under the same clientId settles nothing of this one', async () => {
+  const { client, online } = start();
+  const kinds: string[] = [];
+  client.on('outbox', ({ kind }) => kinds.push(kind));
+  const sending = client.send('bob', 'mine', { clientId: 'c1' });
+  const elsewhere = client.send('carol', 'hi', { clientId: 'c2' });
+  const socket = online();
+  socket.says(echo(1, 'c1', 'of the other device'), echo(2, 'c2'));
+  socket.says(refusal('client_id_conflict', false, 'c1'), refusal('client_id_conflict', false, 'c2'));
+  await assert.rejects(sending, { code: 'client_id_conflict' });
+  await assert.rejects(elsewhere, { code: 'client_id_conflict' });
+  assert.ok(!kinds.includes('settled'));
+  assert.deepEqual(
+    client.outbox.map(({ message, status }) => [message, status]),
+    [
+      ['mine', 'failed'],
+      ['hi', 'failed'],
+    ],
+  );
 });
 
 test('one clientId is one message, however often it is sent', async () => {
