@@ -67,12 +67,10 @@ export class OutboxStore {
       end([]);
     };
     const read = (keys: Iterable<string>) => {
-      const mine = [...keys].filter(
-        (key) =>
-          key.startsWith(this.#prefix) &&
-          !this.#writes.removes(key) &&
-          wanted(key.slice(this.#prefix.length)),
-      );
+      const all = [...keys].filter((key) => key.startsWith(this.#prefix));
+      const mine = all.filter((key) => !this.#writes.removes(key) && wanted(key.slice(this.#prefix.length)));
+      // Where it failed, it may do better now.
+      for (const key of all) if (this.#writes.removes(key)) this.#writes.remove(key);
       for (const key of mine) this.#writes.known(key);
       whenAll(
         mine.map((key) => this.#storage.getItem(key)),

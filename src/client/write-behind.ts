@@ -12,6 +12,8 @@ export class WriteBehind {
   readonly #wishes = new Map<string, string | null>();
   /** Keys that may be in the storage: removing another needs no write. */
   readonly #present = new Set<string>();
+  /** Keys whose removal failed. */
+  readonly #unremoved = new Set<string>();
   #writing = false;
   readonly #whenIdle: (() => void)[] = [];
 
@@ -30,13 +32,13 @@ export class WriteBehind {
   }
 
   remove(key: string): void {
-    if (this.#present.has(key)) this.#wish(key, null);
+    if (this.#present.has(key) || this.#unremoved.has(key)) this.#wish(key, null);
     else this.#wishes.delete(key);
   }
 
-  /** Whether a removal of `key` is on its way: what is read of it meanwhile counts no more. */
+  /** Whether a removal of `key` is on its way, or has failed: what is read of it counts no more. */
   removes(key: string): boolean {
-    return this.#wishes.get(key) === null;
+    return this.#wishes.get(key) === null || this.#unremoved.has(key);
   }
 
   /** Resolves when nothing waits to be written. */
@@ -50,6 +52,7 @@ export class WriteBehind {
   #wish(key: string, value: string | null): void {
     this.#wishes.delete(key);
     this.#wishes.set(key, value);
+    this.#unremoved.delete(key);
     if (!this.#writing) this.#write();
   }
 
@@ -60,17 +63,21 @@ export class WriteBehind {
         if (value === null) this.#present.delete(key);
         if (this.#wishes.get(key) === value) this.#wishes.delete(key);
       };
+      const failed = (error: unknown) => {
+        if (value === null && this.#wishes.get(key) === null) this.#unremoved.add(key);
+        this.#failed(error);
+      };
       try {
         const done = this.#store(key, value);
         if (isPending(done)) {
-          done.then(undefined, this.#failed).then(() => {
+          done.then(undefined, failed).then(() => {
             written();
             this.#write();
           });
           return;
         }
       } catch (error) {
-        this.#failed(error);
+        failed(error);
       }
       written();
     }

@@ -324,6 +324,42 @@ for (const end of ['discarded', 'settled'] as const) {
   });
 }
 
+for (const kind of ['synchronous', 'asynchronous'] as const) {
+  test(`what was discarded is not sent though a ${kind} storage could not forget it, and is forgotten later`, async () => {
+    const entries = new Map<string, string>();
+    let fails = true;
+    const { removeItem, ...memory } = memoryStorage(entries);
+    const remove = (key: string) => {
+      if (fails) throw new Error('busy');
+      return removeItem(key);
+    };
+    const storage = {
+      ...memory,
+      removeItem: kind === 'synchronous' ? remove : async (key: string) => remove(key),
+    };
+    const { client, online, reconnect } = start({ storage });
+    const problems: string[] = [];
+    client.on('problem', ({ during }) => problems.push(during));
+    void client.send('bob', 'hi', { clientId: 'c1' });
+    await tick();
+    client.discard('c1');
+    await tick();
+    assert.deepEqual(problems, ['the storage']);
+    assert.deepEqual(sends(online()), []);
+    await tick();
+    assert.deepEqual(problems, ['the storage', 'the storage']);
+    fails = false;
+    assert.deepEqual(sends(reconnect()), []);
+    await tick();
+    assert.equal(entries.size, 0);
+    assert.equal(problems.length, 2);
+    // The id is free again.
+    void client.send('bob', 'hi', { clientId: 'c1' });
+    await tick();
+    assert.deepEqual([...entries.keys()], [`${PREFIX}c1`]);
+  });
+}
+
 test('G2: an entry that settles while it is read once more is not taken over again', async () => {
   const entries = new Map<string, string>();
   const { storage, hold } = slowStorage(entries);
