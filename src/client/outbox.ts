@@ -230,13 +230,14 @@ export class Outbox {
 
   /** What was stored goes before what has been added while it was being read. */
   #begin(entries: readonly OutboxEntry[]): void {
-    this.#loaded = true;
-    if (this.#closed) return;
     const early = [...this.#items];
-    this.#items.clear();
-    this.#take(entries.filter(({ client_id }) => !early.some(([id]) => id === client_id)));
+    this.#take(entries);
+    this.#loaded = true;
     let newest = entries.at(-1)?.created_at ?? 0;
     for (const [id, item] of early) {
+      // A listener that was told of the others may have ended it.
+      if (this.#items.get(id) !== item) continue;
+      this.#items.delete(id);
       this.#items.set(id, item);
       // The clock was set back since: with that stamp it would come first after the next reload.
       if (item.entry.created_at > newest) continue;

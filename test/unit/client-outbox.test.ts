@@ -407,6 +407,24 @@ test('what a slow storage has still to forget after a logout is not sent after t
   assert.deepEqual([...entries.keys()], [`${PREFIX}c3`]);
 });
 
+for (const end of ['close', 'logout', 'discard'] as const) {
+  test(`what was sent while a slow storage was read ends by ${end}() in a listener that is told what it holds`, async () => {
+    const entries = new Map([[`${PREFIX}c1`, JSON.stringify({ to: 'bob', message: 'hi', at: 2 ** 50 })]]);
+    const { storage } = slowStorage(entries);
+    const { client } = start({ storage, session: { user_id: 'alice' } });
+    const ended = assert.rejects(client.send('bob', 'early', { clientId: 'c2' }), {
+      code: { close: 'closed', logout: 'logged_out', discard: 'discarded' }[end],
+    });
+    client.on('outbox', ({ entry }) => entry.client_id === 'c1' && client[end]('c2' as never));
+    await ended;
+    await tick();
+    assert.deepEqual(
+      [...entries.keys()],
+      { close: [`${PREFIX}c1`, `${PREFIX}c2`], logout: [], discard: [`${PREFIX}c1`] }[end],
+    );
+  });
+}
+
 test('what is sent while a slow storage is read stays behind what it holds, though the clock was set back', async () => {
   const entries = new Map([[`${PREFIX}c1`, JSON.stringify({ to: 'bob', message: 'first', at: 3_600_000 })]]);
   const { client } = start({ storage: slowStorage(entries).storage, clock: new ManualClock(0) });
