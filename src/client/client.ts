@@ -144,14 +144,15 @@ class ParleyClient implements Client {
   }
 
   async logout({ everywhere = false }: { readonly everywhere?: boolean } = {}): Promise<void> {
+    // The server may have ended the session already: then there is still what the user has not sent.
+    if (this.#user === null) return;
     const session = this.#session;
-    if (session === null) return;
     this.disconnect();
     this.#session = null;
     this.#letGo(new ClientError('logged_out'), true);
     this.#emitter.emit('session', { session: null });
     // An open server has no sessions to end.
-    if (session.token !== undefined) await this.#http.logout(session, everywhere);
+    if (session?.token !== undefined) await this.#http.logout(session, everywhere);
     await this.#leaving;
   }
 
@@ -270,15 +271,15 @@ class ParleyClient implements Client {
   }
 
   markRead(user: string, id: number): void {
-    this.#signals.markRead(user, id);
+    if (this.#hasUser('markRead')) this.#signals.markRead(user, id);
   }
 
   typing(to: string): void {
-    this.#signals.typing(to);
+    if (this.#hasUser('typing')) this.#signals.typing(to);
   }
 
   watch(users: readonly string[]): void {
-    this.#signals.watch(users);
+    if (this.#hasUser('watch')) this.#signals.watch(users);
   }
 
   // ---- inside ----------------------------------------------------------------------------------------------------
@@ -286,6 +287,13 @@ class ParleyClient implements Client {
   #needSession(): Session {
     if (this.#session === null) throw new ClientError('no_session');
     return this.#session;
+  }
+
+  /** What is told without a user would be nobody's, or the next one's: it is passed over. */
+  #hasUser(during: string): boolean {
+    if (this.#user !== null) return true;
+    this.#problem(new ClientError(this.#closed ? 'closed' : 'no_session'), during);
+    return false;
   }
 
   #begin(session: Session, cursor: Cursor | null): void {

@@ -36,7 +36,7 @@ export type ClientOptions = {
    * too. Two clients that run at once must not share a name.
    */
   readonly cursorName?: string | undefined;
-  /** Prefix of the keys in `storage`; `parley:<host>` by default. */
+  /** Prefix of the keys in `storage`; `parley:<host><path>` by default. */
   readonly storagePrefix?: string | undefined;
   /** Most entries in the outbox, failed ones included; 1,000 by default. `send` rejects with `outbox_full` beyond it. */
   readonly outboxLimit?: number | undefined;
@@ -132,8 +132,8 @@ export interface Client {
   register(userId: string, password: string): Promise<void>;
   login(userId: string, password: string): Promise<Session>;
   /**
-   * Ends the session here, or everywhere, and forgets this user's unsent messages on this device; resolves when both are
-   * done. The session is over locally even when the request fails (then it rejects, and the token lives on until it
+   * Ends the session here, or everywhere, and forgets this user's unsent messages on this device, also when the server has
+   * ended the session before; resolves when both are done. The session is over locally even when the request fails (then it rejects, and the token lives on until it
    * expires).
    */
   logout(options?: { readonly everywhere?: boolean }): Promise<void>;
@@ -167,7 +167,7 @@ export interface Client {
   /** Forgets an entry. One that is not failed may have been stored already, or may be yet. */
   discard(clientId: string): void;
 
-  // `markRead`, `typing` and `watch` pass over what can't be an id, and a `problem` tells.
+  // `markRead`, `typing` and `watch` pass over what can't be an id, and everything before a login; a `problem` tells.
 
   /**
    * Everything of the conversation with `user` up to `id` has been read. Kept and repeated until the server confirms it.

@@ -557,6 +557,27 @@ test('logout forgets what was not sent', async () => {
   await assert.rejects(client.send('bob', 'x'), { code: 'no_session' });
 });
 
+test('logout forgets what was not sent when the server has ended the session before, too', async () => {
+  const entries = new Map<string, string>();
+  const { client, transport } = start({ storage: memoryStorage(entries) });
+  const ends: unknown[] = [];
+  client.on('session', ({ session, because }) => ends.push([session, because?.code]));
+  const rejected = assert.rejects(client.send('bob', 'secret'), { code: 'logged_out' });
+  client.connect();
+  transport.last.events.closed(4401, '');
+  assert.equal(entries.size, 1);
+  await client.logout();
+  await rejected;
+  assert.equal(entries.size, 0);
+  assert.equal(client.state.name, 'idle');
+  assert.deepEqual(ends, [
+    [null, 'unauthorized'],
+    [null, undefined],
+  ]);
+  await client.logout();
+  assert.equal(ends.length, 2);
+});
+
 test('L5: a lost socket takes with it the room that its unanswered sends had taken', () => {
   const { client, clock, transport, online } = start();
   const limits = { message_units: 8_000, frame_bytes: 65_536, unanswered: 2 };

@@ -149,6 +149,28 @@ test("what can't be an id is passed over, not sent at every reconnect, and a pro
   ]);
 });
 
+test('what is told before a login, or after the end, is passed over, and a problem tells', async () => {
+  const { client, transport } = startClient({ session: undefined });
+  const problems: string[] = [];
+  client.on('problem', ({ error, during }) => problems.push(`${during}: ${(error as ClientError).code}`));
+  const tell = () => {
+    client.watch(['bob']);
+    client.markRead('bob', 5);
+    client.typing('bob');
+  };
+  tell();
+  transport.fetch = async () => Response.json({});
+  await client.login('alice', 'pw');
+  client.connect();
+  assert.deepEqual(transport.welcome({ head: 9 }).take(), []);
+  await client.logout();
+  tell();
+  client.close();
+  tell();
+  const each = (code: string) => [`watch: ${code}`, `markRead: ${code}`, `typing: ${code}`];
+  assert.deepEqual(problems, [...each('no_session'), ...each('no_session'), ...each('closed')]);
+});
+
 test('S1: read markers of every side are events', () => {
   const { client, socket } = start();
   const seen: unknown[] = [];
