@@ -115,6 +115,86 @@ test('each failure doubles the ceiling of the back-off; a connection that lasted
   assert.deepEqual(delays, [500]);
 });
 
+test('who disconnects begins the back-off anew, and a network that goes does not', () => {
+  const { client, clock, transport } = start();
+  const delays: number[] = [];
+  client.on('state', (state) => {
+    if (state.name === 'waiting') delays.push(state.retryAt - clock.now());
+  });
+  client.connect();
+  transport.last.events.closed(1006, '');
+  clock.advance(500);
+  transport.network(false);
+  client.disconnect();
+  client.connect();
+  transport.last.events.closed(1006, '');
+  assert.deepEqual(delays, [500, 1_000, 500]);
+});
+
+test('a socket that opened late has 10 s from then to be answered', () => {
+  const { client, clock, transport } = start();
+  client.connect();
+  clock.advance(9_000);
+  transport.last.events.opened();
+  clock.advance(9_999);
+  assert.equal(client.state.name, 'greeting');
+  clock.advance(1);
+  assert.equal(client.state.name, 'waiting');
+});
+
+test('a socket that cannot even be made is told, and tried again', () => {
+  const { client, clock, transport } = start();
+  const problems: string[] = [];
+  client.on('problem', ({ error, during }) => problems.push(`${during}: ${(error as Error).message}`));
+  const open = transport.open.bind(transport);
+  transport.open = () => {
+    throw new Error('not allowed here');
+  };
+  client.connect();
+  assert.equal(client.state.name, 'connecting');
+  clock.advance(0);
+  assert.equal(client.state.name === 'waiting' && client.state.because.code, 'network');
+  assert.deepEqual(problems, ['the connection: not allowed here']);
+  transport.open = open;
+  clock.advance(500);
+  transport.welcome();
+  assert.equal(client.state.name, 'online');
+});
+
+test('why a connection was lost is what was said on it, not on the one before', () => {
+  const { client, clock, transport } = start();
+  const because: string[] = [];
+  client.on('state', (state) => {
+    if (state.name === 'waiting') because.push(`${state.because.code}: ${state.because.message}`);
+  });
+  client.connect();
+  transport.last.events.opened();
+  transport.last.says({ type: 'error', code: 'unavailable', error: 'not now', retryable: true });
+  transport.last.events.closed(CLOSE.tryLater.code, 'try later');
+  clock.advance(500);
+  transport.last.events.closed(1001, 'proxy restarts');
+  assert.deepEqual(because, ['unavailable: not now', 'connection_lost: proxy restarts']);
+});
+
+test('what is not JSON is told as a problem', () => {
+  const { client, transport } = start();
+  const problems: string[] = [];
+  client.on('problem', ({ error, during }) => problems.push(`${during}: ${(error as Error).name}`));
+  client.connect();
+  transport.welcome().events.frame('{');
+  assert.deepEqual(problems, ['the connection: SyntaxError']);
+});
+
+test('A3: an HTTP answer that the session is over ends the socket, too', async () => {
+  const { client, transport } = start();
+  client.connect();
+  const socket = transport.welcome();
+  transport.fetch = async () => Response.json({ code: 'token_revoked' }, { status: 401 });
+  await assert.rejects(client.conversations(), { code: 'token_revoked' });
+  assert.equal(client.state.name === 'stopped' && client.state.because.code, 'token_revoked');
+  assert.ok(socket.closedByClient);
+});
+
 test('K3: the notice says when to come back, and no frame goes out after it', () => {
   const { client, clock, transport } = start();
   client.connect();
@@ -141,8 +221,11 @@ test('K3: the notice says when to come back, and no frame goes out after it', ()
 test('K3: a server that announces its end and then hangs is left after 5 s', () => {
   const { client, clock, transport } = start();
   client.connect();
-  transport.welcome().says({ type: 'closing', code: 'shutting_down', error: 'bye', reconnect_after_ms: 100 });
-  clock.advance(5_000);
+  const socket = transport.welcome();
+  socket.says({ type: 'closing', code: 'shutting_down', error: 'bye', reconnect_after_ms: 100 });
+  clock.advance(4_000);
+  socket.says(stored(1));
+  clock.advance(1_000);
   assert.equal(client.state.name, 'waiting');
 });
 
@@ -269,9 +352,11 @@ test('what a dropped socket still says is not heard', () => {
   old.says(stored(1));
   old.events.closed(4401, '');
   assert.equal(client.state.name, 'connecting');
-  transport.welcome();
-  assert.deepEqual(messages, []);
+  const socket = transport.welcome();
   assert.ok(clock.timers > 0);
+  client.disconnect();
+  socket.says(stored(1));
+  assert.deepEqual(messages, []);
 });
 
 test('online() follows the connection to where it ends', async () => {

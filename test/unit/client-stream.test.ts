@@ -33,6 +33,14 @@ test('G3, G4: pages, then live messages; each once, in order, across a reconnect
   assert.deepEqual(reconnect(), { type: 'connect', user_id: 'alice', token: 't1', since: 21, epoch: 'e1' });
 });
 
+test('G3: a page that ends below what has been delivered brings nothing back', () => {
+  const { client, transport, seen } = start({ cursor: { epoch: 'e1', since: 10 } });
+  client.connect();
+  const socket = transport.welcome({ head: 11 });
+  socket.says({ type: 'page', messages: [stored(11)], upto: 9, more: false }, stored(11), stored(12));
+  assert.deepEqual(seen, [11, 'online', 12]);
+});
+
 test('R2: a client without a cursor begins at head, and resumes from there', () => {
   const { client, transport, seen, reconnect } = start();
   client.connect();
