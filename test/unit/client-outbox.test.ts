@@ -256,6 +256,17 @@ test('M3: what another device has sent under the same clientId settles nothing o
   );
 });
 
+test('G2: retry() of an entry that is on its way sends nothing more, and settles with it', async () => {
+  const { client, online } = start();
+  const socket = online();
+  const sending = client.send('bob', 'hi', { clientId: 'c1' });
+  const again = client.retry('c1');
+  assert.deepEqual(sends(socket), [['c1', 'hi']]);
+  socket.says(echo(1, 'c1'));
+  assert.deepEqual([(await sending).id, (await again).id], [1, 1]);
+  await assert.rejects(client.retry('c1'), { code: 'not_found' });
+});
+
 test('one clientId is one message, however often it is sent', async () => {
   const { client, online } = start();
   const socket = online();

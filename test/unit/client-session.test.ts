@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { memoryStorage } from '../../src/client/index.ts';
+import { startClient } from '../support/fake-transport.ts';
+import { stored } from '../support/server-frames.ts';
+
+test('a server with a path is found there by HTTP and by socket, and with TLS by both', async () => {
+  const asked: string[] = [];
+  const { client, transport } = startClient({ url: 'https://chat.test/base//' });
+  const open = transport.open.bind(transport);
+  transport.open = (url, events) => {
+    asked.push(url);
+    return open(url, events);
+  };
+  transport.fetch = async (...[url]: unknown[]) => {
+    asked.push(String(url));
+    return Response.json({});
+  };
+  client.connect();
+  await client.register('alice', 'pw');
+  assert.deepEqual(asked, ['wss://chat.test/base/ws', 'https://chat.test/base/register']);
+});
+
+test('a login that is answered after close() begins no session', async () => {
+  const { client, transport } = startClient({ session: undefined });
+  const sessions: unknown[] = [];
+  client.on('session', ({ session }) => sessions.push(session));
+  transport.fetch = async () => Response.json({ token: 't2' });
+  const login = client.login('alice', 'pw');
+  client.close();
+  await assert.rejects(login, { code: 'closed' });
+  assert.equal(client.session, null);
+  assert.deepEqual(sessions, []);
+});
+
+test('A5: a new password tells the new session, but not to who has logged out meanwhile', async () => {
+  const { client, transport } = startClient();
+  const tokens: unknown[] = [];
+  client.on('session', ({ session }) => tokens.push(session?.token));
+  transport.fetch = async () => Response.json({ token: 't2' });
+  await client.changePassword('old', 'new');
+  assert.equal(client.state.name, 'idle');
+  const changing = client.changePassword('new', 'newer');
+  await Promise.all([client.logout(), changing]);
+  assert.equal(client.session, null);
+  assert.deepEqual(tokens, ['t2', undefined]);
+});
+
+test('A3: an answer that an earlier session is over does not end the next one', async () => {
+  const { client, transport } = startClient();
+  const { promise, resolve } = Promise.withResolvers<Response>();
+  transport.fetch = () => promise;
+  const asked = client.conversations();
+  transport.fetch = async () => Response.json({ token: 't2' });
+  await client.login('alice', 'pw');
+  resolve(Response.json({ code: 'token_expired' }, { status: 401 }));
+  await assert.rejects(asked, { code: 'token_expired' });
+  assert.equal(client.session?.token, 't2');
+});
+
+test('G9: the login of another user ends the connection, and what the first has watched and read is not theirs', async () => {
+  const { client, transport } = startClient();
+  client.connect();
+  const socket = transport.welcome({ head: 9 });
+  client.watch(['bob']);
+  client.markRead('bob', 5);
+  transport.fetch = async () => Response.json({ token: 't2' });
+  await client.login('carol', 'pw');
+  assert.ok(socket.closedByClient);
+  assert.equal(client.state.name, 'idle');
+  client.connect();
+  transport.last.events.opened();
+  assert.deepEqual(transport.last.take(), [{ type: 'connect', user_id: 'carol', token: 't2' }]);
+  assert.deepEqual(transport.welcome({ head: 9 }).take(), []);
+});
+
+test('a second connect() while the cursor is read makes no second read', async () => {
+  let reads = 0;
+  const getItem = async () => {
+    reads++;
+    return null;
+  };
+  const { client, transport } = startClient({ storage: { ...memoryStorage(), getItem }, cursorName: 'here' });
+  client.connect();
+  client.connect();
+  await new Promise(setImmediate);
+  assert.equal(reads, 1);
+  assert.equal(transport.sockets.length, 1);
+});
+
+test('close() a second time does nothing, and the network is watched no more', () => {
+  const { client, transport } = startClient();
+  client.connect();
+  transport.welcome().says(stored(1));
+  const watching = transport.network;
+  client.close();
+  assert.notEqual(transport.network, watching);
+  assert.equal(client.session, null);
+  client.close();
+});
