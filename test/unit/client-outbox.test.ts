@@ -556,6 +556,12 @@ test('G9: the outbox of one user is not sent by another', () => {
   assert.deepEqual(sends(bob.online({ user_id: 'bob' })), []);
 });
 
+test('G9: a user whose id looks like the keys of another has an outbox of their own', () => {
+  const storage = memoryStorage();
+  void start({ storage, session: { user_id: 'alice:outbox:x' } }).client.send('bob', 'theirs');
+  assert.deepEqual(start({ storage }).client.outbox, []);
+});
+
 test('logout forgets what was not sent', async () => {
   const entries = new Map<string, string>();
   const { client } = start({ storage: memoryStorage(entries), session: { user_id: 'alice' } });

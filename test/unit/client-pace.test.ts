@@ -7,10 +7,12 @@ import { stored } from '../support/server-frames.ts';
 const LONG = '€'.repeat(8_000);
 
 test('L5: sends keep below the rate at which the server refuses, be they long, or held up and late', () => {
-  const { client, clock, transport } = startClient({ outboxLimit: 2_000 });
-  for (let i = 0; i < 2_000; i++) void client.send('bob', i % 4 === 0 ? LONG : `${i}`, { clientId: `c${i}` });
+  const { client, clock, transport } = startClient({ outboxLimit: 3_000 });
+  for (let i = 0; i < 3_000; i++) void client.send('bob', i % 4 === 0 ? LONG : `${i}`, { clientId: `c${i}` });
   client.connect();
-  const socket = transport.welcome();
+  const socket = transport.welcome({
+    limits: { message_units: 8_000, frame_bytes: 65_536, unanswered: 100_000 },
+  });
   const budget = new FrameBudget(clock.now());
   let id = 0;
   // The network holds everything up in the first second, and for three seconds later on.
