@@ -1,7 +1,8 @@
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { hashPassword } from '../auth/passwords.ts';
 import { FileLeaser } from '../db/file-lock.ts';
 import {
+  behindLinks,
   closeToOthers,
   createPrivate,
   moveDatabase,
@@ -31,8 +32,7 @@ export async function restore(
     const lease = new FileLeaser(database.path);
     const answer = await lease.acquire();
     if (answer.kind === 'taken') fail(`the database ${database.path} is in use: stop Parley first.`);
-    // As SQLite does: behind a link, a database's log is beside the file itself.
-    const target = existsSync(database.path) ? realpathSync(database.path) : database.path;
+    const target = behindLinks(database.path);
     let epoch: string;
     let kept: string;
     try {

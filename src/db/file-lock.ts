@@ -1,5 +1,6 @@
 import Database from 'better-sqlite3';
 import type { LeaseAnswer, Leaser } from '../core/lease.ts';
+import { behindLinks } from './files.ts';
 import { cannotOpen } from './open.ts';
 
 /**
@@ -14,7 +15,8 @@ export class FileLock {
 
   constructor(databasePath: string, mode: 'shared' | 'exclusive') {
     this.#databasePath = databasePath;
-    this.#path = `${databasePath}.lock`;
+    // One lock for one file, by whatever name somebody knows it.
+    this.#path = `${behindLinks(databasePath)}.lock`;
     this.#mode = mode;
   }
 

@@ -5,6 +5,16 @@ import path from 'node:path';
 /** What SQLite keeps beside a database file. It belongs to that file: beside another one, it is replayed onto that. */
 const COMPANIONS = ['-wal', '-shm', '-journal'] as const;
 
+/**
+ * Where a database is, behind all links. What lies beside it lies beside the file itself, as SQLite has it. One that is yet to
+ * be made is in the folder where it will be.
+ */
+export function behindLinks(database: string): string {
+  if (existsSync(database)) return realpathSync(database);
+  const folder = path.dirname(database);
+  return existsSync(folder) ? path.join(realpathSync(folder), path.basename(database)) : database;
+}
+
 /** Whether two paths lead to the same file, through links, too; false if one leads to none. */
 export function sameFile(one: string, other: string): boolean {
   const [a, b] = [one, other].map((file) => statSync(file, { throwIfNoEntry: false }));
@@ -50,9 +60,7 @@ const modeOf = (file: string): number => (statSync(file, { throwIfNoEntry: false
  * @returns the files that stay open to others: this user may not change them, or their file system knows no modes
  */
 export function closeToOthers(database: string): string[] {
-  // As SQLite does: behind a link, a database's log is beside the file itself.
-  const target = existsSync(database) ? realpathSync(database) : database;
-  const files = [...['', ...COMPANIONS].map((suffix) => target + suffix), `${database}.lock`];
+  const files = ['', ...COMPANIONS, '.lock'].map((suffix) => behindLinks(database) + suffix);
   const isOpen = (file: string): boolean => modeOf(file) !== privateMode(modeOf(file));
   for (const file of files.filter(isOpen)) {
     try {

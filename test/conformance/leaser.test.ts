@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -48,6 +49,20 @@ test('file: a holder that was killed holds no more', async () => {
     () => 'never held',
   );
   await leaser.release();
+});
+
+test('G7 file: a database has one lock by all its names, before it is made, too', async () => {
+  mkdirSync(`${folder}/home`);
+  symlinkSync(`${folder}/home`, `${folder}/way`);
+  const [one, byFolder] = [`${folder}/home/chat.db`, `${folder}/way/chat.db`].map(
+    (file) => new FileLeaser(file),
+  );
+  assert.equal(await kindOf((one as FileLeaser).acquire()), 'held');
+  assert.equal(await kindOf((byFolder as FileLeaser).acquire()), 'taken');
+  writeFileSync(`${folder}/home/chat.db`, '');
+  symlinkSync(`${folder}/home/chat.db`, `${folder}/link.db`);
+  assert.equal(await kindOf(new FileLeaser(`${folder}/link.db`).acquire()), 'taken');
+  await (one as FileLeaser).release();
 });
 
 const LEASE = '{parley:writer}';

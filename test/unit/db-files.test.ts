@@ -35,7 +35,7 @@ test('G9 files: what lies beside a database is closed with it, behind a link too
   const file = leave(`${folder}/companions.db`, 0o644);
   const link = `${folder}/link.db`;
   symlinkSync(file, link);
-  const beside = [`${file}-wal`, `${file}-shm`, `${link}.lock`].map((name) => leave(name, 0o644));
+  const beside = [`${file}-wal`, `${file}-shm`, `${file}.lock`].map((name) => leave(name, 0o644));
   assert.deepEqual(closeToOthers(link), []);
   for (const name of [file, ...beside]) assert.equal(modeOf(name), '600', name);
   assert.deepEqual(closeToOthers(`${folder}/none.db`), []);

@@ -6,7 +6,7 @@ import type { WriterStatus } from '../../cluster/messages.ts';
 import type { Bus } from '../../core/bus.ts';
 import type { DatabaseIdentity, LeaseAnswer, Leaser } from '../../core/lease.ts';
 import type { FileLock } from '../../db/file-lock.ts';
-import { closeToOthers, createPrivate, putInPlace, removeDatabase } from '../../db/files.ts';
+import { behindLinks, closeToOthers, createPrivate, putInPlace, removeDatabase } from '../../db/files.ts';
 import { isOurs, migrate, refuseForeign } from '../../db/migrate.ts';
 import { DatabaseError, openForReading, openForWriting, reason } from '../../db/open.ts';
 import { readIdentity } from '../../db/store-row.ts';
@@ -49,7 +49,7 @@ export class StoreWriter implements Service {
   readonly metrics = new WriterMetrics({
     // Of a store that stands by, the file is another's.
     walBytes: () =>
-      this.#ledger ? (statSync(`${this.#path}-wal`, { throwIfNoEntry: false })?.size ?? 0) : 0,
+      this.#ledger ? (statSync(`${behindLinks(this.#path)}-wal`, { throwIfNoEntry: false })?.size ?? 0) : 0,
   });
   #ledger: Ledger | undefined;
   #checkpointer: Checkpointer | undefined;
