@@ -16,7 +16,8 @@ const QUIET_MS = 1_200;
  * KEYS: lease, database.  ARGV: holder, lease ms, 'acquire' | 'begin' | 'renew', database id, epoch, generation, transactions ('' ×4: no
  * file yet).
  * The database key remembers, for good, which database the cluster has and how far its writers have got: a store with
- * another one, or with an old copy, is refused. Taking the lease needs no memory to speak of, and who has it trims the log:
+ * another one, or with an old copy, is refused. So is one of an epoch that a restore has ended, or of another than is being
+ * written: two histories would take turns, and answer in turn. Taking the lease needs no memory to speak of, and who has it trims the log:
  * a Redis that is full must not keep every writer away (allow-oom; it has to be the script's very beginning).
  */
 const LEASE_SCRIPT = `#!lua flags=allow-oom
@@ -25,6 +26,8 @@ local known = redis.call('HMGET', KEYS[2], 'id', 'epoch', 'generation', 'transac
 if known[1] then
   if ARGV[4] == '' then return {'absent'} end
   if known[1] ~= ARGV[4] then return {'other', known[1]} end
+  local written = holder and holder ~= ARGV[1] and known[2] ~= ARGV[5]
+  if written or redis.call('HEXISTS', KEYS[2], 'ended:' .. ARGV[5]) == 1 then return {'epoch', known[2]} end
   local ahead = known[2] == ARGV[5] and tonumber(known[3]) - tonumber(ARGV[6]) or -1
   if ahead > 0 or ahead == 0 and tonumber(known[4] or 0) > tonumber(ARGV[7]) then
     return {'older', known[3], known[4] or '0'}
@@ -35,6 +38,7 @@ end
 if holder and holder ~= ARGV[1] then return {'taken', holder} end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 if ARGV[3] == 'renew' then
+  if known[2] and known[2] ~= ARGV[5] then redis.call('HSET', KEYS[2], 'ended:' .. known[2], 1) end
   redis.call('HSET', KEYS[2], 'id', ARGV[4], 'epoch', ARGV[5], 'generation', ARGV[6], 'transactions', ARGV[7])
 end
 return {'held'}
@@ -116,7 +120,9 @@ export class RedisLeaser implements Leaser {
         const answer = refused(
           kind === 'absent'
             ? 'the cluster has a database already, and this node has none'
-            : `the cluster's database is ${detail}, this node's is ${identity?.databaseId}`,
+            : kind === 'epoch'
+              ? `the cluster's database is of epoch ${detail}, this node's of ${identity?.epoch}: a restore is between them`
+              : `the cluster's database is ${detail}, this node's is ${identity?.databaseId}`,
         );
         this.#refused = { databaseId: identity?.databaseId, answer };
         return answer;

@@ -222,6 +222,26 @@ for (const { name, start } of REDIS_FORMS) {
       assert.equal(await kindOf(two.renew(restored)), 'held');
     });
 
+    test(`G4, G7 ${name}: what a restore has ended never writes again, though the lease is free, and does not stand by to answer`, async () => {
+      const { redis, flush, leaser } = await bench();
+      const [old, restored] = [leaser('old'), leaser('restored')];
+      const [before, after] = [identity({ generation: 50 }), identity({ epoch: 'f', generation: 3 })];
+      await old.renew(before);
+      assert.equal(await kindOf(restored.acquire(after)), 'refused', 'while the old one writes');
+      await old.release();
+      assert.equal(await kindOf(restored.acquire(after)), 'held');
+      await restored.renew(after);
+      assert.equal(await kindOf(old.acquire(before)), 'refused');
+      await restored.release();
+      assert.equal(await kindOf(old.acquire(before)), 'refused');
+      assert.equal(await kindOf(old.renew(before)), 'refused', 'one that stood still');
+      assert.equal(await redis.get(LEASE), null);
+      assert.equal(await kindOf(restored.acquire(after)), 'held');
+      await flush();
+      await restored.renew(after);
+      assert.equal(await kindOf(leaser('old again').acquire(before)), 'refused');
+    });
+
     test(`G7 ${name}: after a FLUSHALL the leader goes on, and the cluster knows its database again`, async () => {
       const { flush, leaser } = await bench();
       const [one, two] = [leaser('one'), leaser('two')];
