@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import { behindLinks } from './files.ts';
 
 export type Db = Database.Database;
 
@@ -48,6 +49,21 @@ export function openForWriting(path: string, refuse: (db: Db) => void = () => {}
     }
     return db;
   });
+}
+
+/**
+ * Rolls back the commit in whose middle the old chat app was killed: its journal is still there, and who only reads can't. A
+ * database of ours has a log instead.
+ * @throws DatabaseError
+ */
+export function rollBackOthers(path: string): void {
+  if (!statSync(`${behindLinks(path)}-journal`, { throwIfNoEntry: false })?.size) return;
+  opening(path, () => {
+    const db = new Database(path, { timeout: BUSY_MS });
+    // The first look does it.
+    db.pragma('user_version');
+    return db;
+  }).close();
 }
 
 /**

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { copyFileSync, existsSync, writeFileSync } from 'node:fs';
+import { after, type TestContext, test } from 'node:test';
+import Database from 'better-sqlite3';
 import { StoreWriter } from '../../src/app/workers/store-writer.ts';
 import type { WriterStatus } from '../../src/cluster/messages.ts';
 import type { LeaseAnswer } from '../../src/core/lease.ts';
@@ -36,4 +38,75 @@ test('G5: a store that Redis refuses to answer asks again, says so once, and lea
     warn.mock.calls.map(({ arguments: [fields] }) => fields),
     [{ event: 'lease_failed', why: 'OOM command not allowed' }],
   );
+});
+
+const HELD: LeaseAnswer = { kind: 'held' };
+
+/** A store that may write what is at a path, with what it says. */
+function storeAt(t: TestContext, path: string): { store: StoreWriter; said: WriterStatus[] } {
+  const leaser = { acquire: async () => HELD, renew: async () => HELD, release: async () => {} };
+  const said: WriterStatus[] = [];
+  const store = new StoreWriter(
+    path,
+    new ScriptedBus().port(),
+    leaser,
+    undefined,
+    createLogger('silent', {}),
+    {
+      status: (status) => said.push(status),
+      leading: () => {},
+      lost: assert.fail,
+    },
+  );
+  t.after(() => store.stop());
+  return { store, said };
+}
+
+test('migration: the file of a chat app that was killed in the middle of a commit is taken over as it was before that', async (t) => {
+  const [live, file] = [`${folder}/live.db`, `${folder}/killed.db`];
+  const db = new Database(live);
+  db.exec(`
+    CREATE TABLE users (user_id TEXT PRIMARY KEY, password TEXT);
+    CREATE TABLE messages (sender TEXT, receiver TEXT, message TEXT, timestamp DATETIME DEFAULT CURRENT_TIMESTAMP);`);
+  const insert = db.prepare("INSERT INTO messages (sender, receiver, message) VALUES ('ann', 'ann', ?)");
+  db.transaction(() => {
+    for (let i = 0; i < 2_000; i++) insert.run('x'.repeat(500));
+  })();
+  // Pages of a commit that is under way are in the file already.
+  db.pragma('cache_size = 5');
+  db.exec("BEGIN; UPDATE messages SET message = 'y' || message");
+  for (const end of ['', '-journal']) copyFileSync(live + end, file + end);
+  db.close();
+  const { store, said } = storeAt(t, file);
+  await store.start();
+  await store.stop();
+  assert.deepEqual(said, [{ kind: 'leader', generation: 1, lapsed: false }]);
+  const taken = new Database(file, { readonly: true });
+  assert.equal(
+    taken.prepare('SELECT count(*) FROM messages WHERE message = ?').pluck().get('x'.repeat(500)),
+    2_000,
+  );
+  taken.close();
+});
+
+test('restore: a server does not begin anew where a restore was broken off between the old database and the new', async (t) => {
+  const file = `${folder}/broken-off.db`;
+  writeFileSync(`${file}.restoring`, '');
+  await assert.rejects(storeAt(t, file).store.start(), {
+    name: 'DatabaseError',
+    message: /a restore of it was broken off: restore again/,
+  });
+  assert.equal(existsSync(file), false);
+});
+
+test('a database that can not be migrated is named, with what to do', async (t) => {
+  const file = `${folder}/half-ours.db`;
+  const db = new Database(file);
+  db.exec('CREATE TABLE users (user_id TEXT PRIMARY KEY, password TEXT); CREATE TABLE store (x)');
+  db.close();
+  const { store } = storeAt(t, file);
+  await assert.rejects(store.start(), {
+    name: 'DatabaseError',
+    message: `The database ${file} can't be opened: table store already exists.`,
+  });
 });

@@ -8,7 +8,14 @@ import type { DatabaseIdentity, LeaseAnswer, Leaser } from '../../core/lease.ts'
 import type { FileLock } from '../../db/file-lock.ts';
 import { behindLinks, closeToOthers, createPrivate, putInPlace, removeDatabase } from '../../db/files.ts';
 import { isOurs, migrate, refuseForeign } from '../../db/migrate.ts';
-import { DatabaseError, openForReading, openForWriting, reason } from '../../db/open.ts';
+import {
+  cannotOpen,
+  DatabaseError,
+  openForReading,
+  openForWriting,
+  reason,
+  rollBackOthers,
+} from '../../db/open.ts';
 import { readIdentity } from '../../db/store-row.ts';
 import type { Logger } from '../../ops/logger.ts';
 import { WriterMetrics } from '../../ops/metrics.ts';
@@ -88,7 +95,10 @@ export class StoreWriter implements Service {
     while (!this.#stopping.signal.aborted) {
       this.#identity = this.#peek();
       const answer = await this.#ask(this.#identity);
-      if (answer.kind === 'held') return this.#lead();
+      if (answer.kind === 'held')
+        return this.#lead().catch((error) => {
+          throw cannotOpen(this.#path, error);
+        });
       if (answer.kind !== 'undecided') this.#say(answer);
       await sleep(ASK_EVERY_MS, this.#stopping.signal);
     }
@@ -217,7 +227,14 @@ export class StoreWriter implements Service {
 
   /** What the file says it is, also where it is yet to be migrated; undefined while there is none of ours. */
   #peek(): DatabaseIdentity | undefined {
-    if (!existsSync(this.#path)) return undefined;
+    if (!existsSync(this.#path)) {
+      const left = `${behindLinks(this.#path)}.restoring`;
+      if (!existsSync(left)) return undefined;
+      throw new DatabaseError(
+        `The database ${this.#path} is not there, and a restore of it was broken off: restore again. For a new one, remove ${left}.`,
+      );
+    }
+    rollBackOthers(this.#path);
     const db = openForReading(this.#path);
     try {
       refuseForeign(db);
