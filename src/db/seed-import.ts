@@ -11,7 +11,7 @@ export type SeedUsers = ReadonlyMap<string, string>;
 
 export type Imported = {
   readonly users: number;
-  /** Rows with no user id, which nobody could log in with: left out. */
+  /** Rows with no user id, or with bytes that read as another's, which nobody could log in with: left out. */
   readonly usersWithoutId: number;
   readonly messages: number;
 };
@@ -23,6 +23,12 @@ const MESSAGE_COLUMNS = ['sender', 'receiver', 'message', 'timestamp'];
 
 /** What stands for a timestamp that is absent, or no time: rule M2 promises one. */
 const NO_TIME = '1970-01-01 00:00:00';
+
+/** Where two rows read as one user: who could log in comes first. */
+const TEXT_FIRST = "typeof(user_id) = 'blob', rowid";
+
+/** Ids from here on leave no room for new ones among the integers that JavaScript knows; those below 1 are before every `since`. */
+const IDS_END = 2 ** 52;
 
 /** Passwords hashed at once: as many as the thread pool takes. */
 const HASHES_AT_ONCE = 4;
@@ -66,13 +72,18 @@ export async function readSeedUsers(db: Db, hash: (password: string) => Promise<
   if (columnsOf(db, 'users').length === 0) return hashes;
   const rows = db
     .prepare(
-      'SELECT CAST(user_id AS TEXT) AS user, CAST(password AS TEXT) AS password FROM users WHERE user_id IS NOT NULL',
+      'SELECT CAST(user_id AS TEXT) AS user, CAST(password AS TEXT) AS password FROM users WHERE user_id IS NOT NULL ORDER BY ' +
+        TEXT_FIRST,
     )
     .all() as { user: string; password: string | null }[];
   const queue = rows.values();
   const worker = async () => {
-    // An absent password never let anybody in; an empty hash keeps it so.
-    for (const { user, password } of queue) hashes.set(user, password ? await hash(password) : '');
+    for (const { user, password } of queue) {
+      if (hashes.has(user)) continue;
+      // An absent password never let anybody in; an empty hash keeps it so.
+      hashes.set(user, '');
+      if (password) hashes.set(user, await hash(password));
+    }
   };
   await Promise.all(Array.from({ length: HASHES_AT_ONCE }, worker));
   return hashes;
@@ -82,9 +93,11 @@ export async function readSeedUsers(db: Db, hash: (password: string) => Promise<
 export function importSeedTables(db: Db, moved: MovedTables, hashes: SeedUsers): Imported {
   const counts = { users: 0, usersWithoutId: 0, messages: 0 };
   if (moved.users) {
-    const insert = db.prepare('INSERT INTO users (user_id, password) VALUES (?, ?)');
+    const insert = db.prepare('INSERT INTO users (user_id, password) VALUES (?, ?) ON CONFLICT DO NOTHING');
     const ids = db
-      .prepare('SELECT CAST(user_id AS TEXT) FROM seed_users WHERE user_id IS NOT NULL ORDER BY rowid')
+      .prepare(
+        `SELECT CAST(user_id AS TEXT) FROM seed_users WHERE user_id IS NOT NULL ORDER BY ${TEXT_FIRST}`,
+      )
       .pluck();
     for (const user of ids.all() as string[]) {
       const hashed = hashes.get(user);
@@ -93,30 +106,31 @@ export function importSeedTables(db: Db, moved: MovedTables, hashes: SeedUsers):
           `The database ${db.name} is being written by another program: stop it first. Nothing was changed.`,
         );
       }
-      insert.run(user, hashed);
-      counts.users++;
+      counts.users += insert.run(user, hashed).changes;
     }
-    counts.usersWithoutId = db
-      .prepare('SELECT count(*) FROM seed_users WHERE user_id IS NULL')
-      .pluck()
-      .get() as number;
+    const rows = db.prepare('SELECT count(*) FROM seed_users').pluck().get() as number;
+    counts.usersWithoutId = rows - counts.users;
     db.exec('DROP TABLE seed_users');
   }
   if (moved.messages) {
     const order = moved.hasId ? 'id' : 'rowid';
+    const odd = db.prepare(
+      `SELECT 1 FROM seed_messages WHERE ${order} < 1 OR ${order} >= ${IDS_END} LIMIT 1`,
+    );
+    const id = odd.get() === undefined ? `s.${order}` : `row_number() OVER (ORDER BY s.${order})`;
     db.exec(`
       CREATE TEMP TABLE seed_pairs AS
-        SELECT s.${order} AS id, COALESCE(CAST(s.sender AS TEXT), '') AS sender, COALESCE(CAST(s.receiver AS TEXT), '') AS receiver
+        SELECT s.${order} AS seed_id, ${id} AS id, COALESCE(CAST(s.sender AS TEXT), '') AS sender, COALESCE(CAST(s.receiver AS TEXT), '') AS receiver
         FROM seed_messages s;
       INSERT INTO conversations (user_a, user_b)
         SELECT min(sender, receiver), max(sender, receiver) FROM seed_pairs GROUP BY 1, 2 ORDER BY min(id);
       INSERT INTO members (user_id, conversation_id, peer) SELECT user_a, id, user_b FROM conversations;
       INSERT INTO members (user_id, conversation_id, peer) SELECT user_b, id, user_a FROM conversations WHERE user_a <> user_b;
       INSERT INTO messages (id, conversation_id, sender, receiver, message, timestamp)
-        SELECT s.${order}, c.id, p.sender, p.receiver, COALESCE(CAST(s.message AS TEXT), ''), 
+        SELECT p.id, c.id, p.sender, p.receiver, COALESCE(CAST(s.message AS TEXT), ''), 
           COALESCE((SELECT t FROM (SELECT datetime(s.timestamp, 'auto') AS t) WHERE t GLOB '[0-9]*'), '${NO_TIME}')
         FROM seed_messages s
-        JOIN seed_pairs p ON p.id = s.${order}
+        JOIN seed_pairs p ON p.seed_id = s.${order}
         JOIN conversations c ON c.user_a = min(p.sender, p.receiver) AND c.user_b = max(p.sender, p.receiver)
         ORDER BY s.${order};
       -- Whoever wrote these saw them in an app without markers: they count as read.

@@ -202,6 +202,47 @@ test('migration: a user without an id, as the old table allows, is left out and 
   db.close();
 });
 
+test('migration: rows that read as a user there is, whom nobody could be, are left out and counted', async () => {
+  const path = seed(true, { users: 1, messages: 0 });
+  const old = new Database(path);
+  old.exec(`
+    INSERT INTO users VALUES (CAST('bob' AS BLOB), 'blob'), ('bob', 'text'), (CAST(x'61ff' AS TEXT), 'a');
+    INSERT INTO users VALUES (CAST(x'61fe' AS TEXT), 'other');`);
+  old.close();
+  const db = openForWriting(path);
+  const { imported } = await migrate(db, async (password) => `# ${password}`);
+  assert.deepEqual(imported, { users: 3, usersWithoutId: 2, messages: 0 });
+  const reader = new Reader(db);
+  assert.equal(reader.credentials({ user: 'bob' })?.passwordHash, '# text');
+  assert.equal(reader.credentials({ user: 'a\ufffd' })?.passwordHash, '# a');
+  db.close();
+});
+
+for (const [what, ids] of [
+  ['below 1', ['-5', '0', '7']],
+  ['that JavaScript can not tell apart', ['1', '9007199254740993', '9223372036854775807']],
+] as const) {
+  test(`R1, M2 migration: ids ${what} are numbered anew, in their order; all are caught up on`, async () => {
+    const path = seed(true, { users: 2, messages: 0 });
+    const old = new Database(path);
+    for (const id of ids)
+      old.exec(
+        `INSERT INTO messages (id, sender, receiver, message) VALUES (${id}, 'user0', 'user1', '${id}')`,
+      );
+    old.close();
+    const db = openForWriting(path);
+    await migrate(db, fakeHash);
+    const { frames, upto } = new Reader(db).catchUp({ user: 'user1', since: 0 });
+    assert.deepEqual(
+      frames.map((frame) => [JSON.parse(frame).id, JSON.parse(frame).message]),
+      ids.map((id, i) => [i + 1, id]),
+    );
+    assert.equal(upto, 3);
+    assert.equal(new Reader(db).conversations({ user: 'user1', limit: 1 }).conversations[0]?.read, 3);
+    db.close();
+  });
+}
+
 const strange: readonly (readonly [what: string, sql: string])[] = [
   [
     'a newer schema of ours',
