@@ -79,6 +79,22 @@ export function openForReading(path: string): Db {
   });
 }
 
+/**
+ * Says no as soon as the file that was opened is at its path no more: SQLite would go on in it, and at the next start nobody
+ * finds what was committed.
+ */
+export function placeCheck(db: Db): () => void {
+  if (db.memory) return () => {};
+  const { dev, ino } = statSync(db.name);
+  return () => {
+    const found = statSync(db.name, { throwIfNoEntry: false });
+    if (found?.ino !== ino || found.dev !== dev)
+      throw new DatabaseError(
+        'the file was moved, deleted or replaced under the server (take a back-up of what it has, stop, and restore that)',
+      );
+  };
+}
+
 function opening(path: string, open: () => Db): Db {
   try {
     return open();

@@ -5,7 +5,7 @@ import type { ChangePasswordCommand, Command, Outcome, SendCommand } from '../co
 import type { DatabaseIdentity } from '../core/lease.ts';
 import { asRepeat, messageFrameText } from '../core/message-frame.ts';
 import { mayPost } from '../core/rules.ts';
-import type { Db } from '../db/open.ts';
+import { type Db, placeCheck } from '../db/open.ts';
 import { claimGeneration, generationCheck } from '../db/store-row.ts';
 import type { Checkpointed } from './checkpointer.ts';
 import type { Group } from './group-commit.ts';
@@ -75,7 +75,11 @@ export class Ledger implements Checkpointed {
     this.#db = db;
     this.#onDefect = onDefect;
     this.#identity = claimGeneration(db);
-    this.#assertMine = generationCheck(db, this.#identity.generation);
+    const [assertThere, assertMine] = [placeCheck(db), generationCheck(db, this.#identity.generation)];
+    this.#assertMine = () => {
+      assertThere();
+      assertMine();
+    };
     this.#sql = prepareStatements(db);
     this.#head = (this.#sql.head.get() as number | null) ?? 0;
     this.#apply = db.transaction((group: Group) => this.#applyGroup(group)).immediate;
@@ -98,7 +102,7 @@ export class Ledger implements Checkpointed {
 
   /**
    * Applies a group and commits it, its log position included. After this returns it is on disk.
-   * @throws Fenced, SqliteError; then nothing of it was applied
+   * @throws Fenced, SqliteError, DatabaseError; then nothing of it was applied
    */
   commit(group: Group): Committed {
     const head = this.#head;

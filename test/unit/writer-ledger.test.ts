@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { renameSync, writeFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { openForReading } from '../../src/db/open.ts';
@@ -234,6 +235,22 @@ test('G7 fence: a writer of an earlier generation can neither commit nor prove t
   fresh.commitCanary();
   commit(fresh, [send('ann', 'bob', 'hi', 'c1')]);
   assert.deepEqual(idsOnDisk(path, 'ann'), [1]);
+});
+
+test('G1, G10: nothing is acknowledged into a file that was deleted or replaced, its back-up has all before; put back, commits go on', async () => {
+  const { ledger, path } = await bench();
+  commit(ledger, [send('ann', 'bob', 'before', 'c1')]);
+  renameSync(path, `${path}.away`);
+  const moved = { name: 'DatabaseError', message: /moved, deleted or replaced/ };
+  assert.throws(() => commit(ledger, [send('ann', 'bob', 'while', 'c2')]), moved);
+  assert.throws(() => ledger.commitCanary(), moved);
+  writeFileSync(path, 'another');
+  assert.throws(() => ledger.commitCanary(), moved);
+  await ledger.backUp(`${path}.saved`);
+  assert.deepEqual(idsOnDisk(`${path}.saved`, 'ann'), [1]);
+  renameSync(`${path}.away`, path);
+  commit(ledger, [send('ann', 'bob', 'after', 'c3')]);
+  assert.equal(ledger.head, 2);
 });
 
 test('G7: every transaction is counted, whatever it does, in the file as the writer says it; one that fails is not', async () => {
