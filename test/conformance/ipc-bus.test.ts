@@ -7,6 +7,7 @@ import { IpcBus } from '../../src/bus/ipc-bus.ts';
 import type { BrokerItem, BusItem, Link } from '../../src/bus/ipc-items.ts';
 import type { OnUnreadable } from '../../src/bus/listeners.ts';
 import { settle } from '../support/scripted-bus.ts';
+import { waitFor } from '../support/wait.ts';
 import { after, type BusBench, busSuite, type Member, numbers, payloads, readAll } from './bus-suite.ts';
 
 const closing: (() => void)[] = [];
@@ -118,4 +119,91 @@ test('IPC: a member that is gone is not published to, and its requests are forgo
   await two.die();
   await one.bus.publish([{ channel: 'a', payload: 'x' }]);
   await settle();
+});
+
+/** A worker that says what the test says, and whose payloads are not copied. */
+function bareMember(broker: IpcBroker) {
+  const got: BrokerItem[] = [];
+  let hear: (items: readonly BusItem[]) => void = () => {};
+  const die = broker.attach({
+    send: (items) => got.push(...items),
+    onItems: (listener) => {
+      hear = listener;
+    },
+  });
+  const requests = (): number[] => got.flatMap((item) => (item.on === 'request' ? [item.request] : []));
+  return { got, say: (...items: BusItem[]) => hear(items), die, requests };
+}
+
+test('G6 IPC: a log that is full of text refuses entries, and takes them again when it was trimmed', async () => {
+  const { got, say } = bareMember(new IpcBroker());
+  const payload = 'x'.repeat(64 * 1024 * 1024);
+  for (const ref of [1, 2, 3, 4]) say({ do: 'append', payload, ref });
+  say({ do: 'append', payload: 'x', ref: 5 });
+  say({ do: 'read', limit: 1, waitMs: 0, ref: 6 });
+  await settle();
+  const entries = got.find((item) => item.on === 'entries')?.entries;
+  say({ do: 'trim', position: entries?.[0]?.position as string });
+  say({ do: 'append', payload, ref: 7 }, { do: 'append', payload: 'x', ref: 8 });
+  await waitFor(
+    () => got.length === 8,
+    5_000,
+    () => `${got.length}`,
+  );
+  const refsOf = (on: 'done' | 'failed') => got.flatMap((item) => (item.on === on ? [item.ref] : []));
+  assert.deepEqual(
+    [refsOf('done'), refsOf('failed')],
+    [
+      [1, 2, 3, 4, 7],
+      [5, 8],
+    ],
+  );
+});
+
+test('G6 IPC: twenty thousand requests wait for somebody to serve; what is beyond is let go of', async () => {
+  const broker = new IpcBroker();
+  const [asker, server] = [bareMember(broker), bareMember(broker)];
+  for (let ref = 1; ref <= 20_005; ref++) asker.say({ do: 'request', payload: 'x', timeoutMs: 60_000, ref });
+  server.say({ do: 'serve', ref: 1 });
+  let answered = 0;
+  for (;;) {
+    await settle(1);
+    const given = server.requests();
+    if (given.length === 0) break;
+    server.got.length = 0;
+    server.say(...given.map((request): BusItem => ({ do: 'reply', request, payload: 'y' })));
+    answered += given.length;
+  }
+  assert.equal(answered, 20_000);
+});
+
+test('IPC: a request that two workers died of is given to no third; another one is', async () => {
+  const broker = new IpcBroker();
+  const asker = bareMember(broker);
+  const given: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    if (i < 2) asker.say({ do: 'request', payload: `${i}`, timeoutMs: 60_000, ref: i });
+    const server = bareMember(broker);
+    server.say({ do: 'serve', ref: 1 });
+    await settle();
+    given.push(...server.requests());
+    server.die();
+  }
+  assert.deepEqual(given, [1, 1, 2, 2].toSorted());
+});
+
+test('IPC: requests are shared among those who serve; those of a worker that is gone are nobody’s, and it is told nothing', async () => {
+  const broker = new IpcBroker();
+  const [asker, gone, one, two] = [1, 2, 3, 4].map(() => bareMember(broker));
+  for (const from of [gone, asker])
+    for (let ref = 1; ref <= 4; ref++) from?.say({ do: 'request', payload: 'x', timeoutMs: 60_000, ref });
+  gone?.say({ do: 'subscribe', channel: 'c', ref: 9 });
+  await settle();
+  gone?.die();
+  asker?.say({ do: 'publish', channels: ['c'], payloads: ['late'] });
+  for (const server of [one, two]) server?.say({ do: 'serve', ref: 1 });
+  asker?.say({ do: 'request', payload: 'x', timeoutMs: 60_000, ref: 5 });
+  await settle();
+  assert.ok(gone?.got.every(({ on }) => on === 'done'));
+  assert.deepEqual([one?.requests(), two?.requests()], [[5, 6, 7, 8], [9]]);
 });
