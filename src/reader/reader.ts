@@ -30,6 +30,11 @@ const NEAR_PER_CONVERSATION = 2;
 const NEAR_FROM = 50;
 /** Conversations that count for that: with 8 KB texts every row is one page of the file, and may have to be read from disk. */
 const NEAR_COUNTED = 4_000;
+/**
+ * Messages after the marker that are looked at for those of the peer. Sending moves no marker: one who sends a million and gets
+ * no answer would have all of them read, at 0.6 µs each, for every look at the list.
+ */
+const UNREAD_AMONG = 5 * LIMITS.unreadCounted;
 /** Rows a SQLite LIMIT may ask for when there is no bound of our own. */
 const ABOVE_ALL = Number.MAX_SAFE_INTEGER;
 
@@ -145,7 +150,7 @@ export class Reader implements QueryHandlers {
     return {
       user: peer,
       last_message: JSON.parse(frameOf(this.#sql.message.get(last) as MessageRow)),
-      unread: this.#sql.unread.get(conversation, read, user, LIMITS.unreadCounted) as number,
+      unread: this.#sql.unread.get(conversation, read, UNREAD_AMONG, user, LIMITS.unreadCounted) as number,
       read,
       peer_read: (this.#sql.readMarker.get(peer, conversation) as number | undefined) ?? 0,
     };

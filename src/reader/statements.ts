@@ -36,11 +36,12 @@ export function prepareStatements(db: Db) {
               (SELECT max(id) FROM messages m WHERE m.conversation_id = members.conversation_id) AS last
        FROM members WHERE user_id = ? AND last < ? ORDER BY last DESC LIMIT ?`,
     ),
-    /** Counts to a bound: messages to the user after the marker. */
+    /** Counts to a bound: messages to the user after the marker, among so many of both, the newest. */
     unread: db
       .prepare(
         `SELECT count(*) FROM (
-           SELECT 1 FROM messages WHERE conversation_id = ? AND id > ? AND sender <> ? LIMIT ?)`,
+           SELECT 1 FROM (SELECT sender FROM messages WHERE conversation_id = ? AND id > ? ORDER BY id DESC LIMIT ?)
+           WHERE sender <> ? LIMIT ?)`,
       )
       .pluck(),
     readMarker: db.prepare('SELECT read_id FROM members WHERE user_id = ? AND conversation_id = ?').pluck(),

@@ -237,6 +237,24 @@ test('G6 bounded: what is read for a page is as much as the page, not as the use
   ledger.close();
 });
 
+test('G6, H9 bounded: unread messages are counted among the 5,000 newest after the marker: one’s own, which move no marker, are not all read', async () => {
+  const { ledger, reader } = await bench(['bot', 'bob']);
+  const unread = (): number | undefined =>
+    reader.conversations({ user: 'bot', limit: 1 }).conversations[0]?.unread;
+  const sends = (count: number, name: string) =>
+    Array.from({ length: count }, (_, i) => send('bot', 'bob', 'x', `${name} ${i}`));
+  commit(ledger, [
+    send('bob', 'bot', 'one', 'c1'),
+    send('bob', 'bot', 'two', 'c2'),
+    ...sends(4_998, 'early'),
+  ]);
+  assert.equal(unread(), 2);
+  commit(ledger, sends(1, 'then'));
+  assert.equal(unread(), 1);
+  commit(ledger, sends(1, 'late'));
+  assert.equal(unread(), 0);
+});
+
 test('G4 catch-up: pages of 200 follow each other without gap or repeat, each with a valid since', async () => {
   const { ledger, reader, db } = await bench(USERS);
   const total = LIMITS.catchUpPage * 2 + 7;
