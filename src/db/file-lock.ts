@@ -26,8 +26,8 @@ export class FileLock {
     let lock: Database.Database | undefined;
     try {
       lock = new Database(this.#path, { timeout: 0 });
-      // Nothing is ever written: no journal is left behind.
-      lock.pragma('journal_mode = OFF');
+      // Nothing is ever written: no journal is left behind. OFF is not granted.
+      lock.pragma('journal_mode = MEMORY');
       if (this.#mode === 'exclusive') lock.exec('BEGIN EXCLUSIVE');
       else lock.exec('BEGIN; SELECT count(*) FROM sqlite_schema');
     } catch (error) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -58,6 +58,7 @@ test('G7 file: a database has one lock by all its names, before it is made, too'
     (file) => new FileLeaser(file),
   );
   assert.equal(await kindOf((one as FileLeaser).acquire()), 'held');
+  assert.deepEqual(readdirSync(`${folder}/home`), ['chat.db.lock'], 'and no journal');
   assert.equal(await kindOf((byFolder as FileLeaser).acquire()), 'taken');
   writeFileSync(`${folder}/home/chat.db`, '');
   symlinkSync(`${folder}/home/chat.db`, `${folder}/link.db`);
