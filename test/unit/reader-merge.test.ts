@@ -55,4 +55,16 @@ test('merge: ids that are not taken are not read, and no list before its first i
   for (let i = 1; i <= 10; i++) assert.equal(merged.next().value, i);
   assert.ok((read[0] ?? 0) <= 16, `${read[0]} ids were read for 10`);
   assert.equal(read[1], undefined);
+  for (let i = 11; i < 1_000; i++) assert.equal(merged.next().value, i);
+  assert.ok((read[0] ?? 0) <= 999 + 256, `${read[0]} ids were read for 999`);
+});
+
+test('merge: a list that gave less than it was asked for is not read again', () => {
+  const asked: number[] = [];
+  const read = (_: number, after: number, most: number): number[] => {
+    asked.push(most);
+    return [after + 1, after + 2].slice(0, most);
+  };
+  assert.deepEqual([...mergeSorted([[0, 1]], read, 1)], [1, 2, 3]);
+  assert.equal(asked.length, 1);
 });

@@ -68,6 +68,19 @@ test('G6: one publication is under way at a time, and whoever announces the next
   assert.deepEqual(announced, [1, 2]);
 });
 
+test('G8: a writer that ends waits for what it has announced', async () => {
+  const { announcer, take } = bench();
+  await announcer.announce(committed([message(1)]));
+  let settled = false;
+  void announcer.settled().then(() => {
+    settled = true;
+  });
+  await settle();
+  assert.equal(settled, false);
+  await take();
+  assert.equal(settled, true);
+});
+
 test('G6: one beat waits for a bus that is away; it is not followed by those that fell due meanwhile', async () => {
   const { announcer, published, take } = bench();
   for (let i = 0; i < 5; i++) announcer.beat({ ok: true });

@@ -30,7 +30,7 @@ test('group commit: what came in together goes into one transaction, with the po
   );
 });
 
-test('group commit: every entry is in one group, in order, none is split, and a group is over the bound only if one entry is', () => {
+test('group commit: every entry is in one group, in order, none is split, and a group is as full as the bound lets it, over it only if one entry is', () => {
   fc.assert(
     fc.property(fc.array(fc.nat(12), { maxLength: 40 }), fc.integer({ min: 1, max: 20 }), (sizes, max) => {
       const groups = groupEntries(
@@ -42,10 +42,12 @@ test('group commit: every entry is in one group, in order, none is split, and a 
         groups.flatMap(({ batches }) => batches.map(({ seq, commands }) => [seq, commands.length])),
         sizes.map((size, i) => [i + 1, size]),
       );
-      for (const { batches, position } of groups) {
+      for (const [i, { batches, position }] of groups.entries()) {
         assert.equal(position, String(batches.at(-1)?.seq));
         const commands = batches.reduce((sum, one) => sum + one.commands.length, 0);
         assert.ok(commands <= max || batches.filter((one) => one.commands.length > 0).length === 1);
+        const next = groups[i + 1]?.batches[0]?.commands.length ?? max + 1;
+        assert.ok(commands + next > max, 'what there was room for is in');
       }
     }),
   );
