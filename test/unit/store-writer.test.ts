@@ -5,9 +5,11 @@ import Database from 'better-sqlite3';
 import { StoreWriter } from '../../src/app/workers/store-writer.ts';
 import type { WriterStatus } from '../../src/cluster/messages.ts';
 import type { LeaseAnswer } from '../../src/core/lease.ts';
+import { FileLock } from '../../src/db/file-lock.ts';
 import { createLogger } from '../../src/ops/logger.ts';
 import { ScriptedBus } from '../support/scripted-bus.ts';
 import { temporaryFolder } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 
 const folder = temporaryFolder({ after });
 
@@ -38,6 +40,51 @@ test('G5: a store that Redis refuses to answer asks again, says so once, and lea
     warn.mock.calls.map(({ arguments: [fields] }) => fields),
     [{ event: 'lease_failed', why: 'OOM command not allowed' }],
   );
+});
+
+test('G3, G4: a store stands by, and is read, only once its file is seen to grow: a copy never does', async (t) => {
+  const path = `${folder}/grows.db`;
+  const { store: writer } = storeAt(t, path);
+  await writer.start();
+  await writer.stop();
+  const asked: string[] = [];
+  const leaser = {
+    acquire: async (): Promise<LeaseAnswer> => {
+      asked.push('');
+      return { kind: 'taken', holder: 'another node' };
+    },
+    renew: async () => HELD,
+    release: async () => {},
+  };
+  const said: WriterStatus[] = [];
+  const store = new StoreWriter(
+    path,
+    new ScriptedBus().port(),
+    leaser,
+    new FileLock(path, 'shared'),
+    createLogger('silent', {}),
+    { status: (status) => said.push(status), leading: assert.fail, lost: assert.fail },
+  );
+  const running = store.start();
+  const db = new Database(path);
+  t.after(async () => {
+    await store.stop();
+    await running;
+    db.close();
+  });
+  await waitFor(
+    () => asked.length > 2,
+    5_000,
+    () => 'never asked',
+  );
+  assert.deepEqual(said, []);
+  db.exec('UPDATE store SET canary = canary + 1');
+  await waitFor(
+    () => said.length > 0,
+    5_000,
+    () => 'never stands by',
+  );
+  assert.deepEqual(said, [{ kind: 'standby', holder: 'another node' }]);
 });
 
 const HELD: LeaseAnswer = { kind: 'held' };

@@ -63,6 +63,8 @@ export class StoreWriter implements Service {
   readonly #stopping = new AbortController();
   #writer: Writer | undefined;
   #identity: DatabaseIdentity | undefined;
+  /** What the file said when somebody else was first heard to write. */
+  #first: DatabaseIdentity | undefined;
   #renewal: NodeJS.Timeout | undefined;
   #renewedAt = 0;
   #lapsed = false;
@@ -99,9 +101,19 @@ export class StoreWriter implements Service {
         return this.#lead().catch((error) => {
           throw cannotOpen(this.#path, error);
         });
-      if (answer.kind !== 'undecided') this.#say(answer);
+      if (answer.kind === 'refused' || (answer.kind === 'taken' && this.#isWritten())) this.#say(answer);
       await sleep(ASK_EVERY_MS, this.#stopping.signal);
     }
+  }
+
+  /**
+   * Whether the file is the one that somebody else writes: it grows, each 2 s at least. A copy is as good for a moment, and would
+   * be read meanwhile. Without a coordinator there is but the one file.
+   */
+  #isWritten(): boolean {
+    if (this.#lock === undefined) return true;
+    this.#first ??= this.#identity;
+    return (this.#identity?.transactions ?? 0) > (this.#first?.transactions ?? 0);
   }
 
   /** Backs the database up to a file that does not exist yet; the number of its pages. */
