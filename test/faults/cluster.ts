@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { chunks } from '../../src/base/chunks.ts';
 import { freePort } from '../support/ports.ts';
 import type { RedisServer } from '../support/redis-server.ts';
 import { type RedisTopology, startCluster, startSentinel, startSingle } from '../support/redis-topologies.ts';
@@ -9,6 +10,9 @@ import type { Account } from './load.ts';
 import { ParleyNode } from './node.ts';
 import { Relay } from './relay.ts';
 import { Volume } from './volume.ts';
+
+/** Registrations at once. */
+const ACCOUNTS_AT_ONCE = 10;
 
 export type ClusterOptions = {
   embedded: boolean;
@@ -149,17 +153,23 @@ export class Cluster {
     return `redis://127.0.0.1:${relay.port}`;
   }
 
-  /** Registers the users and logs them in. */
+  /** Registers the users and logs them in: few at once, since all come from one address, which has its share of the line. */
   async accounts(count: number): Promise<Account[]> {
     const port = this.nodes[0]!.port;
-    return Promise.all(
-      Array.from({ length: count }, async (_, i) => {
-        const credentials = { user_id: `user-${i + 1}`, password: `password ${i + 1}` };
-        await post(port, '/register', credentials);
-        const { token } = (await post(port, '/login', credentials)) as { token: string };
-        return { user: credentials.user_id, token };
-      }),
-    );
+    const accounts: Account[] = [];
+    const numbers = Array.from({ length: count }, (_, i) => i + 1);
+    for (const some of chunks(numbers, ACCOUNTS_AT_ONCE))
+      accounts.push(
+        ...(await Promise.all(
+          some.map(async (number) => {
+            const credentials = { user_id: `user-${number}`, password: `password ${number}` };
+            await post(port, '/register', credentials);
+            const { token } = (await post(port, '/login', credentials)) as { token: string };
+            return { user: credentials.user_id, token };
+          }),
+        )),
+      );
+    return accounts;
   }
 
   /** Ends everything it started and removes everything it made; the database is gone after this. */
