@@ -17,7 +17,7 @@ const SUITES = [
   { name: 'model', seconds: 120, atOnce: 2 },
   { name: 'conformance', seconds: 180, atOnce: 3 },
   { name: 'cluster', seconds: 300, atOnce: 2 },
-  { name: 'e2e', seconds: 300, atOnce: 1 },
+  { name: 'e2e', seconds: 300, atOnce: 2 },
   { name: 'faults', seconds: 420, atOnce: 2 },
 ] as const;
 
