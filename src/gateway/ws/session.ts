@@ -26,7 +26,12 @@ import { textFrames } from './text-frames.ts';
  */
 type State =
   | { readonly name: 'waiting'; readonly cancelTimeout: () => void }
-  | { readonly name: 'connecting'; readonly cancelTimeout: () => void; readonly queue: ClientFrame[] }
+  | {
+      readonly name: 'connecting';
+      readonly since: number;
+      readonly cancelTimeout: () => void;
+      readonly queue: ClientFrame[];
+    }
   | { readonly name: 'catching-up'; readonly user: string; cursor: number }
   | { readonly name: 'live'; readonly user: string; cursor: number }
   | { readonly name: 'closed' };
@@ -86,13 +91,11 @@ export class Session implements FeedMember, Watcher {
     this.#context = context;
     this.#heardAt = context.clock.steady();
     this.#budget = context.rateLimits ? new FrameBudget(this.#heardAt) : undefined;
-    const cancelTimeout = context.clock.after(LIMITS.connectMs, () => {
-      this.#refuseAndClose(new ParleyError('connect_timeout'), 'connectTimeout');
-    });
-    this.#state = { name: 'waiting', cancelTimeout };
+    this.#state = { name: 'waiting', cancelTimeout: this.#later(LIMITS.connectMs) };
     ws.on('message', (data: Buffer, isBinary: boolean) => this.#receive(data, isBinary));
-    ws.on('ping', (data: Buffer) => this.#hear(data));
-    ws.on('pong', (data: Buffer) => this.#hear(data));
+    const hear = (data: Buffer): void => void this.#hear(data);
+    ws.on('ping', hear);
+    ws.on('pong', hear);
     ws.on('close', () => this.#closed());
     ws.on('error', () => {}); // 'close' follows.
   }
@@ -154,15 +157,7 @@ export class Session implements FeedMember, Watcher {
       case 'waiting':
         if (frame.type !== 'connect')
           return this.#refuseBad(new ParleyError('not_connected'), clientIdOf(frame));
-        state.cancelTimeout();
-        this.#state = {
-          name: 'connecting',
-          // The store's answers are waited for so long; a subscription is not in force as long as Redis is away.
-          cancelTimeout: this.#context.clock.after(ADMIT_MS, () => {
-            this.#refuseAndClose(new ParleyError('unavailable'), 'tryLater');
-          }),
-          queue: [],
-        };
+        this.#state = { ...state, name: 'connecting', since: this.#context.clock.steady(), queue: [] };
         void this.#connect(frame);
         return;
       case 'connecting':
@@ -224,6 +219,21 @@ export class Session implements FeedMember, Watcher {
   }
 
   // ---- connecting ------------------------------------------------------------------------------------------------
+
+  #later(ms: number): () => void {
+    return this.#context.clock.after(ms, () => this.#late());
+  }
+
+  /** One timer at a time serves both waits: there may be ten thousand of them. */
+  #late(): void {
+    const state = this.#state;
+    if (state.name === 'waiting')
+      return this.#refuseAndClose(new ParleyError('connect_timeout'), 'connectTimeout');
+    if (state.name !== 'connecting') return;
+    const left = ADMIT_MS - (this.#context.clock.steady() - state.since);
+    if (left > 0) this.#state = { ...state, cancelTimeout: this.#later(left) };
+    else this.#refuseAndClose(new ParleyError('unavailable'), 'tryLater');
+  }
 
   async #connect(frame: ConnectFrame): Promise<void> {
     try {
