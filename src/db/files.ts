@@ -60,7 +60,8 @@ const modeOf = (file: string): number => (statSync(file, { throwIfNoEntry: false
  * @returns the files that stay open to others: this user may not change them, or their file system knows no modes
  */
 export function closeToOthers(database: string): string[] {
-  const files = ['', ...COMPANIONS, '.lock'].map((suffix) => behindLinks(database) + suffix);
+  const target = behindLinks(database);
+  const files = ['', ...COMPANIONS, '.lock'].map((suffix) => target + suffix);
   const isOpen = (file: string): boolean => modeOf(file) !== privateMode(modeOf(file));
   for (const file of files.filter(isOpen)) {
     try {

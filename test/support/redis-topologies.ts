@@ -85,7 +85,7 @@ const theOnly = async (masters: RedisServer[]): Promise<RedisServer> => {
 
 export async function startSingle(options: TopologyOptions): Promise<RedisTopology> {
   const port = await freePort();
-  const redis = server(options, 'redis', port, { config: [...FULL_SYNC_AT_ONCE] });
+  const redis = server(options, 'redis', port, { config: FULL_SYNC_AT_ONCE });
   await redis.start();
   const front = (await options.front?.(port)) ?? port;
   return topology(`redis://127.0.0.1:${front}`, [redis], [], theOnly);

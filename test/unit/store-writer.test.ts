@@ -6,33 +6,54 @@ import { StoreWriter } from '../../src/app/workers/store-writer.ts';
 import type { WriterStatus } from '../../src/cluster/messages.ts';
 import type { LeaseAnswer } from '../../src/core/lease.ts';
 import { FileLock } from '../../src/db/file-lock.ts';
-import { createLogger } from '../../src/ops/logger.ts';
+import { createLogger, type Logger } from '../../src/ops/logger.ts';
 import { ScriptedBus } from '../support/scripted-bus.ts';
 import { temporaryFolder } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
 const folder = temporaryFolder({ after });
 
+const HELD: LeaseAnswer = { kind: 'held' };
+
+type Surroundings = {
+  readonly acquire: () => Promise<LeaseAnswer>;
+  readonly lock: FileLock;
+  readonly log: Logger;
+  readonly leading: () => void;
+};
+
+/** A store of what is at a path, which it may write unless `acquire` says otherwise, with what it says. */
+function storeAt(
+  t: TestContext,
+  path: string,
+  {
+    acquire = async () => HELD,
+    lock,
+    log = createLogger('silent', {}),
+    leading = () => {},
+  }: Partial<Surroundings> = {},
+): { store: StoreWriter; said: WriterStatus[] } {
+  const leaser = { acquire, renew: async () => HELD, release: async () => {} };
+  const said: WriterStatus[] = [];
+  const store = new StoreWriter(path, new ScriptedBus().port(), leaser, lock, log, {
+    status: (status) => said.push(status),
+    leading,
+    lost: assert.fail,
+  });
+  t.after(() => store.stop());
+  return { store, said };
+}
+
 test('G5: a store that Redis refuses to answer asks again, says so once, and leads when it may', async (t) => {
   const refusals = [new Error('OOM command not allowed'), new Error('OOM command not allowed')];
-  const held: LeaseAnswer = { kind: 'held' };
-  const leaser = {
-    acquire: async () => {
-      const refusal = refusals.shift();
-      if (refusal) throw refusal;
-      return held;
-    },
-    renew: async () => held,
-    release: async () => {},
+  const acquire = async (): Promise<LeaseAnswer> => {
+    const refusal = refusals.shift();
+    if (refusal) throw refusal;
+    return HELD;
   };
   const log = createLogger('silent', {});
   const warn = t.mock.method(log, 'warn');
-  const said: WriterStatus[] = [];
-  const store = new StoreWriter(`${folder}/store.db`, new ScriptedBus().port(), leaser, undefined, log, {
-    status: (status) => said.push(status),
-    leading: () => {},
-    lost: assert.fail,
-  });
+  const { store, said } = storeAt(t, `${folder}/store.db`, { acquire, log });
   await store.start();
   await store.stop();
   assert.deepEqual(said, [{ kind: 'leader', generation: 1, lapsed: false }]);
@@ -48,27 +69,15 @@ test('G3, G4: a store stands by, and is read, only once its file is seen to grow
   await writer.start();
   await writer.stop();
   const asked: string[] = [];
-  const leaser = {
-    acquire: async (): Promise<LeaseAnswer> => {
-      asked.push('');
-      return { kind: 'taken', holder: 'another node' };
-    },
-    renew: async () => HELD,
-    release: async () => {},
+  const acquire = async (): Promise<LeaseAnswer> => {
+    asked.push('');
+    return { kind: 'taken', holder: 'another node' };
   };
-  const said: WriterStatus[] = [];
-  const store = new StoreWriter(
-    path,
-    new ScriptedBus().port(),
-    leaser,
-    new FileLock(path, 'shared'),
-    createLogger('silent', {}),
-    { status: (status) => said.push(status), leading: assert.fail, lost: assert.fail },
-  );
+  const lock = new FileLock(path, 'shared');
+  const { store, said } = storeAt(t, path, { acquire, lock, leading: assert.fail });
   const running = store.start();
   const db = new Database(path);
   t.after(async () => {
-    await store.stop();
     await running;
     db.close();
   });
@@ -86,28 +95,6 @@ test('G3, G4: a store stands by, and is read, only once its file is seen to grow
   );
   assert.deepEqual(said, [{ kind: 'standby', holder: 'another node' }]);
 });
-
-const HELD: LeaseAnswer = { kind: 'held' };
-
-/** A store that may write what is at a path, with what it says. */
-function storeAt(t: TestContext, path: string): { store: StoreWriter; said: WriterStatus[] } {
-  const leaser = { acquire: async () => HELD, renew: async () => HELD, release: async () => {} };
-  const said: WriterStatus[] = [];
-  const store = new StoreWriter(
-    path,
-    new ScriptedBus().port(),
-    leaser,
-    undefined,
-    createLogger('silent', {}),
-    {
-      status: (status) => said.push(status),
-      leading: () => {},
-      lost: assert.fail,
-    },
-  );
-  t.after(() => store.stop());
-  return { store, said };
-}
 
 test('migration: the file of a chat app that was killed in the middle of a commit is taken over as it was before that', async (t) => {
   const [live, file] = [`${folder}/live.db`, `${folder}/killed.db`];
