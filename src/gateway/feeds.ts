@@ -151,6 +151,7 @@ export class Feeds {
   readonly #feeds = new Map<string, { readonly feed: Feed; readonly subscribed: Promise<void> }>();
   readonly #observer: FeedObserver;
   readonly #turns = new Semaphore(REPAIRS_MAX);
+  readonly #repair = (feed: Feed): Promise<void> => this.#repairFeed(feed);
 
   constructor(bus: Bus, queries: QueryPort, observer: FeedObserver) {
     this.#bus = bus;
@@ -162,7 +163,7 @@ export class Feeds {
   async join(user: string, member: FeedMember): Promise<Feed> {
     let entry = this.#feeds.get(user);
     if (entry === undefined) {
-      const feed = new Feed(user, (it) => this.#repairFeed(it));
+      const feed = new Feed(user, this.#repair);
       const subscribed = this.#bus.subscribe(CHANNELS.user(user), (payload) => {
         const event = decodeUserEvent(payload);
         // Of a later version, perhaps: whatever it tells, the store knows it.

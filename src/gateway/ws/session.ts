@@ -16,6 +16,7 @@ import type { Watcher } from '../presence.ts';
 import { FrameBudget } from './frame-budget.ts';
 import { FrameError, parseFrame } from './parse-frame.ts';
 import type { SessionContext } from './session-context.ts';
+import { listen, type SocketEvents } from './socket-events.ts';
 import { textFrames } from './text-frames.ts';
 
 /**
@@ -54,11 +55,14 @@ const CONNECT_CLOSES: Partial<Record<ErrorCode, CloseReason>> = {
 /** A connect that can't be answered within this is refused, in milliseconds: before clients give up, after 10 s. */
 const ADMIT_MS = 8_000;
 
+/** Whom a socket watches that watches nobody. */
+const NOBODY: readonly string[] = [];
+
 /** What may be written to one socket within one turn of the event loop. */
 const UNSENT_IN_TURN_BYTES = 16 * LIMITS.unsentBytes;
 
 /** One socket, from its upgrade to its end (SPEC.md, part B). */
-export class Session implements FeedMember, Watcher {
+export class Session implements FeedMember, Watcher, SocketEvents {
   readonly #ws: WebSocket;
   /** What `ws` writes to. */
   readonly #socket: Duplex;
@@ -69,7 +73,7 @@ export class Session implements FeedMember, Watcher {
   #state: State;
   #claims: TokenClaims | undefined;
   #joined: string | undefined;
-  #watched: readonly string[] = [];
+  #watched = NOBODY;
   #unanswered = 0;
   #invalid = 0;
   #heardAt: number;
@@ -92,12 +96,7 @@ export class Session implements FeedMember, Watcher {
     this.#heardAt = context.clock.steady();
     this.#budget = context.rateLimits ? new FrameBudget(this.#heardAt) : undefined;
     this.#state = { name: 'waiting', cancelTimeout: this.#later(LIMITS.connectMs) };
-    ws.on('message', (data: Buffer, isBinary: boolean) => this.#receive(data, isBinary));
-    const hear = (data: Buffer): void => void this.#hear(data);
-    ws.on('ping', hear);
-    ws.on('pong', hear);
-    ws.on('close', () => this.#closed());
-    ws.on('error', () => {}); // 'close' follows.
+    listen(ws, this);
   }
 
   get claims(): TokenClaims | undefined {
@@ -109,6 +108,10 @@ export class Session implements FeedMember, Watcher {
   }
 
   // ---- from the client -----------------------------------------------------------------------------------------
+
+  pinged(data: Buffer): void {
+    this.#hear(data);
+  }
 
   /**
    * A frame came, be it a ping or a pong of WebSocket's own: each takes time.
@@ -125,7 +128,7 @@ export class Session implements FeedMember, Watcher {
     return undefined;
   }
 
-  #receive(data: Buffer, isBinary: boolean): void {
+  received(data: Buffer, isBinary: boolean): void {
     const budget = this.#hear(data);
     if (budget === undefined) return;
     if (isBinary) return this.close('unsupported', new ParleyError('invalid_frame', 'Frames are text.'));
@@ -433,7 +436,7 @@ export class Session implements FeedMember, Watcher {
         reconnect_after_ms: retryable ? Math.round(reconnectAfterMs) : null,
       });
     }
-    this.#closed();
+    this.ended();
     this.#ws.close(code, ERRORS[error.code].text.slice(0, 120));
     // A peer that does not read would keep its backlog for ever; of one that sends too much, the answer may not be read.
     const patienceMs = slow || reason === 'rateLimited' ? 1_000 : 5_000;
@@ -441,7 +444,7 @@ export class Session implements FeedMember, Watcher {
     this.#ws.once('close', patience);
   }
 
-  #closed(): void {
+  ended(): void {
     const state = this.#state;
     if (state.name === 'closed') return;
     if (state.name === 'waiting' || state.name === 'connecting') state.cancelTimeout();

@@ -32,7 +32,6 @@ export class SocketServer {
   readonly #context: SessionContext;
   readonly #wss: WebSocketServer;
   readonly #sessions: Set<Session>[] = Array.from({ length: HEARTBEAT_PARTS }, () => new Set());
-  readonly #partOf = new WeakMap<object, Set<Session>>();
   readonly #heartbeat: NodeJS.Timeout;
   #opened = 0;
   #part = 0;
@@ -40,7 +39,7 @@ export class SocketServer {
   constructor(server: Server, options: SocketServerOptions) {
     this.#options = options;
     this.#context = Object.create(options.context, {
-      ended: { value: (session: Session) => this.#partOf.get(session)?.delete(session) },
+      ended: { value: (session: Session) => this.#sessions.some((part) => part.delete(session)) },
     }) as SessionContext;
     this.#wss = new WebSocketServer({
       noServer: true,
@@ -98,15 +97,14 @@ export class SocketServer {
   }
 
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    socket.on('error', () => socket.destroy());
+    socket.on('error', destroy);
     try {
       const claims = await this.#admit(request);
       if (socket.destroyed) return;
       this.#wss.handleUpgrade(request, socket, head, (ws) => {
         const session = new Session(ws, socket, ws.protocol === SUBPROTOCOL, claims, this.#context);
-        const part = this.#sessions[this.#opened++ % HEARTBEAT_PARTS] as Set<Session>;
-        part.add(session);
-        this.#partOf.set(session, part);
+        this.#sessions[this.#opened++ % HEARTBEAT_PARTS]?.add(session);
+        socket.off('error', destroy); // `ws` has its own.
       });
     } catch (error) {
       const known = error instanceof ParleyError ? error : this.#context.unexpected(error);
@@ -158,6 +156,10 @@ export class SocketServer {
     this.#part = (this.#part + 1) % HEARTBEAT_PARTS;
     for (const session of this.#sessions[this.#part] as Set<Session>) session.heartbeat(now);
   }
+}
+
+function destroy(this: Duplex): void {
+  this.destroy();
 }
 
 /** The page came from this server, by whatever name it is known outside. */
