@@ -15,6 +15,11 @@ export function behindLinks(database: string): string {
   return existsSync(folder) ? path.join(realpathSync(folder), path.basename(database)) : database;
 }
 
+/** Length of a database's write-ahead log, in bytes; 0 if it has none. SQLite keeps the space it once took. */
+export function logBytes(database: string): number {
+  return statSync(`${behindLinks(database)}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+}
+
 /** Whether two paths lead to the same file, through links, too; false if one leads to none. */
 export function sameFile(one: string, other: string): boolean {
   const [a, b] = [one, other].map((file) => statSync(file, { throwIfNoEntry: false }));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { statSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { sleep } from '../../src/base/clock.ts';
@@ -29,6 +29,14 @@ async function ledgerWithUsers(path: string): Promise<Ledger> {
   const ledger = await openLedger(path);
   commit(ledger, [register('a'), register('b')]);
   return ledger;
+}
+
+/** A file that is no database, beside a log that is long enough for the thread to be started: it can't open it. */
+function noDatabase(name: string): string {
+  const path = `${folder}/${name}.db`;
+  writeFileSync(path, 'no database\n'.repeat(100));
+  writeFileSync(`${path}-wal`, Buffer.alloc(PAGES * PAGE_BYTES));
+  return path;
 }
 
 /** The ledger, and how often it was asked to finish a checkpoint. */
@@ -79,8 +87,7 @@ test('a thread that can not do its work is told of once, and commits do the chec
     },
     finishCheckpoint: () => assert.fail('nothing was copied'),
   };
-  // A file that is no database: the thread can't open it.
-  const other = `${import.meta.dirname}/writer-checkpointer.test.ts`;
+  const other = noDatabase('other');
   const checkpointer = new Checkpointer(other, database, (error) => failures.push(error), PAGES);
   await waitFor(
     () => failures.length > 0,
@@ -97,8 +104,13 @@ test('a thread that can not do its work is told of once, and commits do the chec
 test('G8 stop: a thread that fails while it is being stopped does not keep what stops after it from stopping', async () => {
   const database = { autoCheckpoint: () => {}, finishCheckpoint: () => {} };
   const failures: unknown[] = [];
-  // A file that is no database: the thread fails as soon as it has started.
-  const checkpointer = new Checkpointer(import.meta.filename, database, (error) => failures.push(error));
+  const checkpointer = new Checkpointer(
+    noDatabase('failing'),
+    database,
+    (error) => failures.push(error),
+    PAGES,
+  );
+  await sleep(100); // The thread has been started, and has not got to the file.
   await checkpointer.stop();
   assert.deepEqual(failures, []);
 });
@@ -123,4 +135,26 @@ test('G6 pages that somebody still reads are not copied; when they are let go of
   await checkpointer.stop();
   reader.close();
   ledger.close();
+});
+
+test('G6 there is no thread while the log is short; what can not be started is told of, and commits do the checkpoints', async () => {
+  const asked: number[] = [];
+  const database = { autoCheckpoint: (pages: number) => void asked.push(pages), finishCheckpoint: () => {} };
+  const path = `${folder}/nothing.db`;
+  const codes: (string | undefined)[] = [];
+  const failed = (error: unknown): void => void codes.push((error as NodeJS.ErrnoException).code);
+  const checkpointer = new Checkpointer(path, database, failed, PAGES);
+  writeFileSync(`${path}-wal`, Buffer.alloc((PAGES / 2 - 1) * 4_096));
+  await sleep(200);
+  assert.deepEqual(codes, []);
+  // There is no such file for the thread to sync.
+  writeFileSync(`${path}-wal`, Buffer.alloc((PAGES / 2) * 4_096));
+  await waitFor(
+    () => codes.length > 0,
+    5_000,
+    () => 'the failure was not told of',
+  );
+  assert.deepEqual(codes, ['ENOENT']);
+  assert.deepEqual(asked, [0, PAGES]);
+  await checkpointer.stop();
 });

@@ -6,7 +6,14 @@ import type { WriterStatus } from '../../cluster/messages.ts';
 import type { Bus } from '../../core/bus.ts';
 import type { DatabaseIdentity, LeaseAnswer, Leaser } from '../../core/lease.ts';
 import type { FileLock } from '../../db/file-lock.ts';
-import { behindLinks, closeToOthers, createPrivate, putInPlace, removeDatabase } from '../../db/files.ts';
+import {
+  behindLinks,
+  closeToOthers,
+  createPrivate,
+  logBytes,
+  putInPlace,
+  removeDatabase,
+} from '../../db/files.ts';
 import { isOurs, migrate, refuseForeign } from '../../db/migrate.ts';
 import {
   cannotOpen,
@@ -55,8 +62,7 @@ export class StoreWriter implements Service {
   readonly #events: StoreWriterEvents;
   readonly metrics = new WriterMetrics({
     // Of a store that stands by, the file is another's.
-    walBytes: () =>
-      this.#ledger ? (statSync(`${behindLinks(this.#path)}-wal`, { throwIfNoEntry: false })?.size ?? 0) : 0,
+    walBytes: () => (this.#ledger ? logBytes(this.#path) : 0),
   });
   #ledger: Ledger | undefined;
   #checkpointer: Checkpointer | undefined;
