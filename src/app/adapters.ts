@@ -4,7 +4,7 @@ import type { BrokerItem, BusItem, Link } from '../bus/ipc-items.ts';
 import type { Config } from '../config/config.ts';
 import type { Bus } from '../core/bus.ts';
 import type { Leaser } from '../core/lease.ts';
-import { FileLeaser, FileLock } from '../db/file-lock.ts';
+import type { FileLock } from '../db/file-lock.ts';
 import type { Logger } from '../ops/logger.ts';
 
 export type ConnectedBus = {
@@ -13,13 +13,13 @@ export type ConnectedBus = {
   readonly trouble: string | undefined;
   /** Counts attempts at logins for the whole cluster; undefined where a node is alone. */
   readonly attempts: AttemptCounter | undefined;
-  leaser(databasePath: string, holder: string): Leaser;
+  leaser(databasePath: string, holder: string): Promise<Leaser>;
   /** What keeps a database from being restored, or used alone, while stores share it; where the lease does not. */
-  lock(databasePath: string): FileLock | undefined;
+  lock(databasePath: string): Promise<FileLock | undefined>;
   close(): Promise<void>;
 };
 
-/** The one place that knows which adapters serve the bus and the lease. What Redis needs is loaded where there is Redis. */
+/** The one place that knows which adapters serve the bus and the lease. Each is loaded where it is needed. */
 export async function connectBus(
   config: Config,
   name: string,
@@ -37,8 +37,8 @@ export async function connectBus(
       bus,
       trouble: undefined,
       attempts: undefined,
-      leaser: (path) => new FileLeaser(path),
-      lock: () => undefined,
+      leaser: async (path) => new (await import('../db/file-lock.ts')).FileLeaser(path),
+      lock: async () => undefined,
       close: () => bus.close(),
     };
   }
@@ -54,8 +54,8 @@ export async function connectBus(
       return bus.trouble;
     },
     attempts: new RedisAttempts(bus.redis, keyPrefix(target)),
-    leaser: (_, holder) => new RedisLeaser(bus.redis, keyPrefix(target), holder),
-    lock: (path) => new FileLock(path, 'shared'),
+    leaser: async (_, holder) => new RedisLeaser(bus.redis, keyPrefix(target), holder),
+    lock: async (path) => new (await import('../db/file-lock.ts')).FileLock(path, 'shared'),
     close: () => bus.close(),
   };
 }

@@ -1,19 +1,7 @@
-import { type Config, ConfigError, readConfig } from '../config/config.ts';
-
 /** Ends the process with one clear line for each problem, for the person who started it. */
 export function fail(...problems: string[]): never {
   for (const problem of problems) process.stderr.write(`parley: ${problem}\n`);
   process.exit(1);
-}
-
-/** The settings; ends the process if they are wrong, with all that is. */
-export function readConfigOrFail(environment: Readonly<Record<string, string | undefined>>): Config {
-  try {
-    return readConfig(environment);
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    fail(...error.problems);
-  }
 }
 
 /**

@@ -24,8 +24,9 @@ import { type ConnectedBus, connectBus } from './adapters.ts';
 import { type BackupMade, createAdminServer } from './admin.ts';
 import { ClusterReports } from './cluster-reports.ts';
 import { drainDeadlines } from './drain-times.ts';
-import { fail, readConfigOrFail, startFailure } from './fail.ts';
+import { fail, startFailure } from './fail.ts';
 import { NodeHealth } from './node-health.ts';
+import { readConfigOrFail } from './read-config.ts';
 
 const { version } = JSON.parse(
   readFileSync(path.join(import.meta.dirname, '../../package.json'), 'utf8'),

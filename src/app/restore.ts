@@ -13,7 +13,8 @@ import {
 import { isOurs, migrate, newEpoch, refuseForeign } from '../db/migrate.ts';
 import { cannotOpen, DatabaseError, type Db, openForReading, openForWriting, reason } from '../db/open.ts';
 import { readIdentity } from '../db/store-row.ts';
-import { fail, readConfigOrFail } from './fail.ts';
+import { fail } from './fail.ts';
+import { readConfigOrFail } from './read-config.ts';
 
 /**
  * `npm run restore -- <file>`: puts a back-up in the place of DATABASE_PATH, while no node is running. The database that was

@@ -11,7 +11,7 @@ const SERVICES = {
   gateway: async () => (await import('./workers/gateway.ts')).gatewayService,
   reader: async () => (await import('./workers/reader.ts')).readerService,
   writer: async () => (await import('./workers/writer.ts')).writerService,
-} as const satisfies Record<WorkerOrder['role'], () => Promise<(setup: Setup) => Service>>;
+} as const satisfies Record<WorkerOrder['role'], () => Promise<(setup: Setup) => Service | Promise<Service>>>;
 
 /** Runs a forked worker in the role its primary gave it. */
 export async function startWorker(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
@@ -28,7 +28,7 @@ export async function startWorker(environment: Readonly<Record<string, string | 
   try {
     bus = await connectBus(config, name, self.bus, log);
     const createService = await SERVICES[role]();
-    service = createService({ order, log, bus, process: self });
+    service = await createService({ order, log, bus, process: self });
     await service.start();
   } catch (error) {
     self.fail(startFailure(error, config.http));
