@@ -23,9 +23,11 @@ test('L10: a user has a few answers under way, others wait until one has left, a
   const turns = new Turns();
   const take = async (user: string): Promise<Answer> => {
     const answer = new Answer();
-    void turns.take(user, answer as unknown as ServerResponse).then(() => {
-      answer.begun = true;
-    });
+    turns
+      .run(user, answer as unknown as ServerResponse, async () => {
+        answer.begun = true;
+      })
+      .catch(() => {});
     await settle();
     return answer;
   };
@@ -33,18 +35,37 @@ test('L10: a user has a few answers under way, others wait until one has left, a
   const ann: Answer[] = [];
   for (let i = 0; i < TAKEN; i++) ann.push(await take('ann'));
   assert.equal(begun(ann), LIMITS.answersAtOnce);
-  await assert.rejects(turns.take('ann', new Answer() as unknown as ServerResponse), {
-    code: 'rate_limited',
-    retryAfterS: 1,
-  });
+  await assert.rejects(
+    turns.run('ann', new Answer() as unknown as ServerResponse, async () => {}),
+    { code: 'rate_limited', retryAfterS: 1 },
+  );
   assert.ok((await take('bob')).begun, 'another user does not wait');
-  // One that waited, and whose client went away, takes no turn from the others.
+  // One that waited, and whose client went away, takes no turn from the others, and is not answered.
   ann[LIMITS.answersAtOnce]?.close();
   ann[0]?.close();
   await settle();
-  assert.equal(begun(ann), LIMITS.answersAtOnce + 2);
+  assert.equal(begun(ann), LIMITS.answersAtOnce + 1);
+  assert.equal(ann[LIMITS.answersAtOnce]?.begun, false);
   for (const answer of ann) answer.close();
   await settle();
-  assert.equal(begun(ann), TAKEN);
   assert.ok((await take('ann')).begun);
+});
+
+test('L10: a client that goes away keeps its turn until the store has answered: it has no more read at once than one that waits', async () => {
+  const turns = new Turns();
+  const answers: Answer[] = [];
+  const reads: (() => void)[] = [];
+  for (let i = 0; i < TAKEN; i++) {
+    const answer = new Answer();
+    answers.push(answer);
+    const read = (): Promise<void> => new Promise((resolve) => reads.push(resolve));
+    turns.run('ann', answer as unknown as ServerResponse, read).catch(() => {});
+  }
+  await settle();
+  for (const answer of answers.slice(0, LIMITS.answersAtOnce)) answer.close();
+  await settle();
+  assert.equal(reads.length, LIMITS.answersAtOnce);
+  reads[0]?.();
+  await settle();
+  assert.equal(reads.length, LIMITS.answersAtOnce + 1, 'the next one has the turn of the first that is done');
 });

@@ -29,11 +29,14 @@ export function createRouter(context: RouteContext): Router {
   };
 
   const turns = new Turns();
-  /** The same for what reads the store, once it is the request's turn. */
-  const identifyInTurn = async (ctx: RouterContext, user: string | undefined): Promise<Identity> => {
+  /** Answers what reads the store, once it is the request's turn. */
+  const inTurn = async <T>(
+    ctx: RouterContext,
+    user: string | undefined,
+    answer: (identity: Identity) => Promise<T>,
+  ): Promise<T> => {
     const identity = await identify(ctx, user);
-    await turns.take(identity.user, ctx.res);
-    return identity;
+    return turns.run(identity.user, ctx.res, () => answer(identity));
   };
 
   router.post('/register', async (ctx) => {
@@ -47,8 +50,9 @@ export function createRouter(context: RouteContext): Router {
     if (body['user_id'] === undefined || body['user_id'] === null || body['user_id'] === '')
       throw new ParleyError('missing_user');
     const request = parseFields(body, http.recentRequest);
-    const identity = await identifyInTurn(ctx, request.user_id);
-    ctx.body = await recent(context.queries, identity, request, () => ctx.res.closed);
+    ctx.body = await inTurn(ctx, request.user_id, (identity) =>
+      recent(context.queries, identity, request, () => ctx.res.closed),
+    );
   });
   router.post('/logout', async (ctx) => {
     // A body is a matter of choice here: `logout` with none is the common call.
@@ -63,16 +67,18 @@ export function createRouter(context: RouteContext): Router {
 
   router.get('/conversations', async (ctx) => {
     const query = parseFields({ ...ctx.query }, http.conversationsQuery);
-    ctx.body = await conversations(context.queries, await identifyInTurn(ctx, query.user_id), query);
+    ctx.body = await inTurn(ctx, query.user_id, (identity) =>
+      conversations(context.queries, identity, query),
+    );
   });
   router.get('/history', async (ctx) => {
     const query = parseFields({ ...ctx.query }, http.historyQuery);
-    ctx.body = await history(context.queries, await identifyInTurn(ctx, query.user_id), query);
+    ctx.body = await inTurn(ctx, query.user_id, (identity) => history(context.queries, identity, query));
     ctx.type = 'application/json';
   });
   router.get('/users', async (ctx) => {
     const query = parseFields({ ...ctx.query }, http.usersQuery);
-    ctx.body = await users(context.queries, await identifyInTurn(ctx, query.user_id), query);
+    ctx.body = await inTurn(ctx, query.user_id, (identity) => users(context.queries, identity, query));
   });
 
   router.get('/ws', () => {

@@ -11,10 +11,11 @@ export class Turns {
   readonly #byUser = new Map<string, Semaphore>();
 
   /**
-   * Resolves when it is the request's turn, which lasts until its answer has left, or its client.
-   * @throws ParleyError rate_limited
+   * Does the work when it is the request's turn, which lasts until it is done and its answer, or its client, has left: who goes
+   * away has no more done at once than who waits.
+   * @throws ParleyError rate_limited; unavailable, which nobody hears, if the client has left before its turn
    */
-  async take(user: string, response: ServerResponse): Promise<void> {
+  async run<T>(user: string, response: ServerResponse, work: () => Promise<T>): Promise<T> {
     const turns = this.#byUser.get(user) ?? new Semaphore(LIMITS.answersAtOnce);
     if (turns.waiting >= LIMITS.requestsWaiting)
       throw new ParleyError('rate_limited', 'Too many requests of this user are being answered.', 1);
@@ -24,7 +25,12 @@ export class Turns {
       release();
       if (turns.idle) this.#byUser.delete(user);
     };
-    if (response.closed) done();
-    else response.once('close', done);
+    try {
+      if (response.closed) throw new ParleyError('unavailable');
+      return await work();
+    } finally {
+      if (response.closed) done();
+      else response.once('close', done);
+    }
   }
 }
