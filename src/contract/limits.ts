@@ -23,7 +23,7 @@ export const LIMITS = {
   requestMs: 15_000,
   /** A connection whose client takes nothing of an answer is ended within so long, in milliseconds. */
   answerMs: 40_000,
-  /** Requests of one user that read the store: how many are answered at once, and how many more wait, at each gateway. */
+  /** What reads the store for one user, by requests and sockets: how many are answered at once, and how many more wait, at each gateway. */
   answersAtOnce: 4,
   requestsWaiting: 60,
   /** Time from the upgrade to the `connect` frame, in milliseconds. */

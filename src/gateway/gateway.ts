@@ -26,6 +26,7 @@ import type { RouteContext } from './http/route-context.ts';
 import { Identities } from './identities.ts';
 import { Presence } from './presence.ts';
 import { Readiness } from './readiness.ts';
+import { Turns } from './turns.ts';
 import type { SessionContext } from './ws/session-context.ts';
 import { SocketServer } from './ws/socket-server.ts';
 import { WriteBatcher } from './ws/write-batcher.ts';
@@ -242,6 +243,7 @@ export class Gateway implements Service {
       identities: this.#identities,
       feeds: this.#feeds,
       queries: this.#queries,
+      turns: new Turns(),
       commands: this.#commands,
       presence: this.#presence,
       writes: new WriteBatcher(),

@@ -10,13 +10,13 @@ import type { QueryName, QueryPort } from '../../src/core/queries.ts';
 import { BeatMonitor } from '../../src/gateway/beat-monitor.ts';
 import { Feeds } from '../../src/gateway/feeds.ts';
 import { Identities } from '../../src/gateway/identities.ts';
+import { Turns } from '../../src/gateway/turns.ts';
 import { Session } from '../../src/gateway/ws/session.ts';
 import type { SessionContext } from '../../src/gateway/ws/session-context.ts';
 import type { Reader } from '../../src/reader/reader.ts';
+import type { Frame } from './client.ts';
 import type { ManualClock } from './manual-clock.ts';
 import type { ScriptedPort } from './scripted-bus.ts';
-
-type Frame = { readonly type: string } & Record<string, unknown>;
 
 /** The half of `ws` that reads frames: part of the package, not of its types. */
 const { Receiver } = ws as unknown as { Receiver: new (options: { isServer: boolean }) => Writable };
@@ -128,6 +128,7 @@ export class BenchGateway {
       identities: new Identities({ mode: 'open' }, queries),
       feeds: this.feeds,
       queries,
+      turns: new Turns(),
       commands: this.commands,
       presence: { sockets: () => 0, change() {}, unwatch() {}, isOnline: () => true } as never,
       writes: { hold() {} } as never,

@@ -6,6 +6,7 @@ import { LIMITS } from '../../src/contract/limits.ts';
 import type { Command, Outcome } from '../../src/core/commands.ts';
 import type { CatchUpPage, QueryPort, TokenClaims } from '../../src/core/queries.ts';
 import { Feeds } from '../../src/gateway/feeds.ts';
+import { Turns } from '../../src/gateway/turns.ts';
 import { Session } from '../../src/gateway/ws/session.ts';
 import type { SessionContext } from '../../src/gateway/ws/session-context.ts';
 import { FakeClient } from '../support/gateway-bench.ts';
@@ -33,6 +34,8 @@ async function bench({
   tokenS = 3_600,
   frames = 0,
   subscribed = Promise.resolve(),
+  answered = Promise.resolve(),
+  turns = new Turns(),
 }: {
   since?: number;
   page?: CatchUpPage;
@@ -41,6 +44,9 @@ async function bench({
   frames?: number;
   /** When subscriptions are in force. */
   subscribed?: Promise<void>;
+  /** When the store answers. */
+  answered?: Promise<void>;
+  turns?: Turns;
 } = {}) {
   const clock = new ManualClock();
   const port = new ScriptedBus().port();
@@ -51,6 +57,7 @@ async function bench({
   const queries: QueryPort = {
     ask: (async () => {
       asked++;
+      await answered;
       return page;
     }) as QueryPort['ask'],
   };
@@ -67,6 +74,7 @@ async function bench({
     identities: { identify: async () => ({ user: 'ann', claims }) },
     feeds,
     queries,
+    turns,
     presence: {
       sockets: () => sockets,
       change: (_: string, by: number) => {
@@ -261,6 +269,26 @@ test('B4, G6: a connect whose subscription does not come into force is refused a
   resolve();
   await settle();
   assert.equal(asked(), 0);
+});
+
+test('L10, G6: a connect is answered in its user’s turn, which it keeps until the store has answered, though the socket has left', async () => {
+  const turns = new Turns();
+  const { promise: answered, resolve } = Promise.withResolvers<void>();
+  const sockets = await Promise.all(
+    Array.from({ length: LIMITS.answersAtOnce }, () => bench({ since: 0, answered, turns })),
+  );
+  assert.ok(sockets.every(({ asked }) => asked() === 1));
+  for (const { client } of sockets) client.ws.close(1000);
+  const gone = await bench({ since: 0, turns });
+  const next = await bench({ since: 0, turns });
+  gone.client.ws.close(1000);
+  await settle();
+  assert.equal(next.asked(), 0);
+  resolve();
+  await settle();
+  assert.equal(next.asked(), 1);
+  assert.equal(gone.asked(), 0, 'nobody is there to take it');
+  assert.deepEqual(gone.left(), NOTHING);
 });
 
 test('B4: a connect that was answered is not refused later', async () => {

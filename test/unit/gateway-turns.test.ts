@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { LIMITS } from '../../src/contract/limits.ts';
-import { Turns } from '../../src/gateway/http/turns.ts';
+import { Turns } from '../../src/gateway/turns.ts';
 import { settle } from '../support/scripted-bus.ts';
 
 const TAKEN = LIMITS.answersAtOnce + LIMITS.requestsWaiting;
@@ -24,7 +24,7 @@ test('L10: a user has a few answers under way, others wait until one has left, a
   const take = async (user: string): Promise<Answer> => {
     const answer = new Answer();
     turns
-      .run(user, answer as unknown as ServerResponse, async () => {
+      .answer(user, answer as unknown as ServerResponse, async () => {
         answer.begun = true;
       })
       .catch(() => {});
@@ -36,7 +36,7 @@ test('L10: a user has a few answers under way, others wait until one has left, a
   for (let i = 0; i < TAKEN; i++) ann.push(await take('ann'));
   assert.equal(begun(ann), LIMITS.answersAtOnce);
   await assert.rejects(
-    turns.run('ann', new Answer() as unknown as ServerResponse, async () => {}),
+    turns.answer('ann', new Answer() as unknown as ServerResponse, async () => {}),
     { code: 'rate_limited', retryAfterS: 1 },
   );
   assert.ok((await take('bob')).begun, 'another user does not wait');
@@ -59,7 +59,7 @@ test('L10: a client that goes away keeps its turn until the store has answered: 
     const answer = new Answer();
     answers.push(answer);
     const read = (): Promise<void> => new Promise((resolve) => reads.push(resolve));
-    turns.run('ann', answer as unknown as ServerResponse, read).catch(() => {});
+    turns.answer('ann', answer as unknown as ServerResponse, read).catch(() => {});
   }
   await settle();
   for (const answer of answers.slice(0, LIMITS.answersAtOnce)) answer.close();

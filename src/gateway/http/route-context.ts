@@ -6,11 +6,13 @@ import type { QueryPort } from '../../core/queries.ts';
 import type { Logger } from '../../ops/logger.ts';
 import type { Identities } from '../identities.ts';
 import type { Readiness } from '../readiness.ts';
+import type { Turns } from '../turns.ts';
 
 /** What the HTTP routes need of their gateway. */
 export interface RouteContext {
   readonly identities: Identities;
   readonly queries: QueryPort;
+  readonly turns: Turns;
   readonly passwords: Passwords;
   readonly limits: LoginLimits;
   readonly readiness: Readiness;

@@ -10,7 +10,6 @@ import { docsPage, homePage, STYLE } from './pages.ts';
 import { parseFields } from './parse.ts';
 import { readJsonBody } from './read-body.ts';
 import type { RouteContext } from './route-context.ts';
-import { Turns } from './turns.ts';
 
 /** The paths of the basic contract. */
 export const SEED_PATHS = new Set(['/register', '/login', '/get-messages']);
@@ -28,7 +27,6 @@ export function createRouter(context: RouteContext): Router {
     return identity;
   };
 
-  const turns = new Turns();
   /** Answers what reads the store, once it is the request's turn. */
   const inTurn = async <T>(
     ctx: RouterContext,
@@ -36,7 +34,7 @@ export function createRouter(context: RouteContext): Router {
     answer: (identity: Identity) => Promise<T>,
   ): Promise<T> => {
     const identity = await identify(ctx, user);
-    return turns.run(identity.user, ctx.res, () => answer(identity));
+    return context.turns.answer(identity.user, ctx.res, () => answer(identity));
   };
 
   router.post('/register', async (ctx) => {

@@ -6,6 +6,7 @@ import type { QueryPort } from '../../core/queries.ts';
 import type { Feeds } from '../feeds.ts';
 import type { Identities } from '../identities.ts';
 import type { Presence } from '../presence.ts';
+import type { Turns } from '../turns.ts';
 import type { WriteBatcher } from './write-batcher.ts';
 
 /** What a session needs of its gateway. */
@@ -14,6 +15,7 @@ export interface SessionContext {
   readonly identities: Identities;
   readonly feeds: Feeds;
   readonly queries: QueryPort;
+  readonly turns: Turns;
   readonly commands: CommandSink;
   readonly presence: Presence;
   readonly writes: WriteBatcher;

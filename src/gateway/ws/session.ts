@@ -10,7 +10,7 @@ import type {
 } from '../../contract/frames.ts';
 import { LIMITS } from '../../contract/limits.ts';
 import type { Outcome } from '../../core/commands.ts';
-import type { CatchUpPage, TokenClaims } from '../../core/queries.ts';
+import type { CatchUpPage, Queries, TokenClaims } from '../../core/queries.ts';
 import type { Feed, FeedMember } from '../feeds.ts';
 import type { Watcher } from '../presence.ts';
 import { FrameBudget } from './frame-budget.ts';
@@ -262,7 +262,7 @@ export class Session implements FeedMember, Watcher, SocketEvents {
   }
 
   async #admit(frame: ConnectFrame): Promise<{ feed: Feed; page: CatchUpPage; resync: boolean }> {
-    const { identities, feeds, queries, presence } = this.#context;
+    const { identities, feeds, presence } = this.#context;
     if (this.#context.draining) throw new ParleyError('shutting_down');
     const { user, claims } = await identities.identify(frame.user_id, this.#claims, frame.token);
     this.#claims = claims;
@@ -275,7 +275,7 @@ export class Session implements FeedMember, Watcher, SocketEvents {
     // The subscription is not waited for any more.
     if (this.closed) throw new ParleyError('not_connected');
     // Asked after the subscription is in force: what is committed later comes as an event.
-    const page = await queries.ask('catchUp', {
+    const page = await this.#page({
       user,
       ...(this.#full && frame.since !== undefined && { since: frame.since }),
       ...(claims && { tokens: [{ tokenId: claims.tokenId, version: claims.version }] }),
@@ -323,8 +323,17 @@ export class Session implements FeedMember, Watcher, SocketEvents {
       }
       // The next page is fetched when this one has left.
       await new Promise<void>((resolve) => this.#ws.send(text, () => resolve()));
-      page = await this.#context.queries.ask('catchUp', { user: state.user, since: state.cursor });
+      page = await this.#page({ user: state.user, since: state.cursor });
     }
+  }
+
+  #page(params: Queries['catchUp']['params']): Promise<CatchUpPage> {
+    const { turns, queries } = this.#context;
+    return turns.read(params.user, async () => {
+      // It has left while it waited: nobody takes the page.
+      if (this.closed) throw new ParleyError('not_connected');
+      return queries.ask('catchUp', params);
+    });
   }
 
   // ---- from the feed ---------------------------------------------------------------------------------------------
