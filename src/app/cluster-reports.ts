@@ -1,5 +1,4 @@
 import { systemClock } from '../base/clock.ts';
-import type { Service } from '../base/life-cycle.ts';
 import { CHANNELS } from '../bus/channels.ts';
 import type { Bus } from '../core/bus.ts';
 import { decodeBeat } from '../core/events.ts';
@@ -10,13 +9,12 @@ import type { NodeSummary } from '../ops/node-summary.ts';
 const TELL_EVERY_MS = 1_000;
 
 /** A node's part in the cluster page: tells the others how it is, and keeps what they tell. */
-export class ClusterReports implements Service {
+export class ClusterReports {
   readonly #node: string;
   readonly #bus: Bus;
   readonly #self: () => Promise<NodeSummary>;
   readonly #view = new ClusterView(systemClock);
   readonly #beats = new BeatMonitor(systemClock);
-  #timer: NodeJS.Timeout | undefined;
   #publishing = false;
 
   /** @param self what the node of this name says of itself now */
@@ -40,13 +38,8 @@ export class ClusterReports implements Service {
       const beat = decodeBeat(payload);
       if (beat !== undefined) this.#beats.hear(beat);
     });
-    this.#timer = setInterval(() => void this.#tell(), TELL_EVERY_MS);
+    setInterval(() => void this.#tell(), TELL_EVERY_MS);
     await this.#tell();
-  }
-
-  async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#bus.close();
   }
 
   answer(after: number): ClusterAnswer {

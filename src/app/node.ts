@@ -17,6 +17,7 @@ import { redactedUrl } from '../config/redis-url.ts';
 import { COMPILE_CACHE } from '../config/runtime.ts';
 import { workerEnvironment } from '../config/worker.ts';
 import { sameFile } from '../db/files.ts';
+import { OPEN_WARNING } from '../gateway/readiness.ts';
 import { createLogger, type Logger } from '../ops/logger.ts';
 import { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
 import { countsOf, type NodeSummary, sumOf } from '../ops/node-summary.ts';
@@ -371,10 +372,7 @@ class Node {
       `Parley ${url ? `is at ${url}` : 'runs'} (${mode}; auth ${auth.mode})`,
     );
     if (auth.mode === 'open') {
-      this.#log.warn(
-        { event: 'auth_open' },
-        'AUTH=open: anybody who reaches this server, any web page in a browser here included, can read and send as anybody',
-      );
+      this.#log.warn({ event: 'auth_open' }, OPEN_WARNING);
     }
   }
 
@@ -398,7 +396,7 @@ class Node {
   /** Gateways before the store: what they have taken in must still be committed (G8). */
   async #stop(signal: string): Promise<void> {
     if (this.#draining) {
-      this.#log.warn({ event: 'forced' }, `second signal: ended at once`);
+      this.#log.warn({ event: 'forced' }, 'second signal: ended at once');
       this.#supervisor.killAll();
       process.exit(1);
     }

@@ -32,7 +32,7 @@ export class IpcBus implements Bus {
 
   subscribe(channel: string, listener: (payload: string) => void): Promise<void> {
     this.#listeners.set(channel, listener);
-    return this.#ask((ref) => ({ do: 'subscribe', channel, ref }));
+    return this.#ask({ do: 'subscribe', channel, ref: this.#nextRef++ });
   }
 
   unsubscribe(channel: string): void {
@@ -44,11 +44,12 @@ export class IpcBus implements Bus {
   onGap(): void {}
 
   append(payload: string): Promise<void> {
-    return this.#ask((ref) => ({ do: 'append', payload, ref }));
+    return this.#ask({ do: 'append', payload, ref: this.#nextRef++ });
   }
 
   read(after: Position | undefined, limit: number, waitMs: number): Promise<readonly LogEntry[]> {
-    return this.#ask((ref) => ({ do: 'read', ...(after !== undefined && { after }), limit, waitMs, ref }));
+    const ref = this.#nextRef++;
+    return this.#ask({ do: 'read', ...(after !== undefined && { after }), limit, waitMs, ref });
   }
 
   async trim(position: Position): Promise<void> {
@@ -56,15 +57,14 @@ export class IpcBus implements Bus {
   }
 
   request(payload: string, timeoutMs: number): Promise<string> {
-    const ref = this.#nextRef;
-    const answer = this.#ask<string>((asked) => ({ do: 'request', payload, timeoutMs, ref: asked }));
+    const ref = this.#nextRef++;
     const timer = setTimeout(() => this.#take(ref)?.reject(new RequestTimeout(timeoutMs)), timeoutMs);
-    return answer.finally(() => clearTimeout(timer));
+    return this.#ask<string>({ do: 'request', payload, timeoutMs, ref }).finally(() => clearTimeout(timer));
   }
 
   serve(handler: (payload: string) => string): Promise<void> {
     this.#handler = handler;
-    return this.#ask((ref) => ({ do: 'serve', ref }));
+    return this.#ask({ do: 'serve', ref: this.#nextRef++ });
   }
 
   async close(): Promise<void> {
@@ -74,11 +74,10 @@ export class IpcBus implements Bus {
     this.#closed = true;
   }
 
-  #ask<T>(item: (ref: number) => BusItem): Promise<T> {
-    const ref = this.#nextRef++;
+  #ask<T>(item: Extract<BusItem, { ref: number }>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      this.#pending.set(ref, { resolve, reject });
-      this.#out.add(item(ref));
+      this.#pending.set(item.ref, { resolve, reject });
+      this.#out.add(item);
     });
   }
 

@@ -299,7 +299,8 @@ export class Supervisor {
       // This process itself stood still (a paused container, a laptop asleep): what its workers said meanwhile has not been read.
       const stoodStill = now - due > PING_EVERY_MS;
       this.#ping();
-      for (const { life, name, role, looping } of this.#slots.values()) {
+      for (const slot of this.#slots.values()) {
+        const { life, name, role } = slot;
         if (life === undefined || life.worker.isDead()) continue;
         if (stoodStill) life.heardAt = now;
         const starting = life.readyAt === undefined;
@@ -314,10 +315,7 @@ export class Supervisor {
           send(life.worker, { kind: 'ping' });
         }
         // Back for good: the loop is over.
-        if (looping && life.begunAt !== undefined && now - life.begunAt > SILENCE_MS) {
-          const slot = this.#slots.get(name);
-          if (slot) slot.looping = false;
-        }
+        if (life.begunAt !== undefined && now - life.begunAt > SILENCE_MS) slot.looping = false;
       }
     });
   }

@@ -10,8 +10,8 @@ const STALE_MS = 7_000;
 
 export type ReadyAnswer = z.infer<typeof readyAnswer>;
 
-const OPEN_WARNING =
-  'AUTH=open: anybody who reaches this server, any web page in a browser here included, can read and send as anybody.';
+export const OPEN_WARNING =
+  'AUTH=open: anybody who reaches this server, any web page in a browser here included, can read and send as anybody';
 
 /** Whether a send would be stored and delivered now (G10): tied to the writer's beats and to a reader's answers. */
 export class Readiness {
@@ -69,7 +69,7 @@ export class Readiness {
     return {
       ready,
       auth: this.#open ? 'open' : 'required',
-      ...(this.#open && { warning: OPEN_WARNING }),
+      ...(this.#open && { warning: `${OPEN_WARNING}.` }),
       checks,
     };
   }
