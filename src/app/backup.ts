@@ -6,10 +6,7 @@ import { fail } from './fail.ts';
 import { readConfigOrFail } from './read-config.ts';
 
 /** `npm run backup -- <file>`: has the running node that writes the database copy it to a new file. */
-export async function backUp(
-  environment: Readonly<Record<string, string | undefined>>,
-  file: string | undefined,
-): Promise<void> {
+export async function backUp(environment: NodeJS.ProcessEnv, file: string | undefined): Promise<void> {
   if (file === undefined) fail('usage: npm run backup -- <file>');
   const {
     admin: { host, port },

@@ -50,7 +50,7 @@ const PARENT_CHECK_MS = 250;
 const YOUNG_SPACE_MB = { gateway: 8, reader: 32, writer: 8 } as const;
 
 /** Runs a node: the primary and, through it, its workers. */
-export async function startNode(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
+export async function startNode(environment: NodeJS.ProcessEnv): Promise<void> {
   const parent = process.ppid;
   const config = readConfigOrFail(environment);
   process.title = 'parley: primary';

@@ -20,10 +20,7 @@ import { readConfigOrFail } from './read-config.ts';
  * `npm run restore -- <file>`: puts a back-up in the place of DATABASE_PATH, while no node is running. The database that was
  * there is kept beside it. The restored one gets a new epoch, by which clients that are ahead of it see that they are.
  */
-export async function restore(
-  environment: Readonly<Record<string, string | undefined>>,
-  file: string | undefined,
-): Promise<void> {
+export async function restore(environment: NodeJS.ProcessEnv, file: string | undefined): Promise<void> {
   if (file === undefined) fail('usage: npm run restore -- <file>');
   const { database } = readConfigOrFail(environment);
   try {

@@ -14,7 +14,7 @@ const SERVICES = {
 } as const satisfies Record<WorkerOrder['role'], () => Promise<(setup: Setup) => Service | Promise<Service>>>;
 
 /** Runs a forked worker in the role its primary gave it. */
-export async function startWorker(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
+export async function startWorker(environment: NodeJS.ProcessEnv): Promise<void> {
   const order = readWorkerOrder(environment);
   const { config, role, name, node } = order;
   process.title = `parley: ${name}`;

@@ -58,7 +58,7 @@ const SECRET_MIN_CHARS = 32;
  * Reads the settings from an environment.
  * @throws ConfigError naming every problem at once
  */
-export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+export function readConfig(environment: NodeJS.ProcessEnv): Config {
   // A variable set to nothing (as compose files do) counts as not set.
   const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value?.trim()));
   const parsed = envSchema.safeParse(set);
@@ -121,7 +121,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   };
 }
 
-function describe(issue: z.core.$ZodIssue, set: Readonly<Record<string, string | undefined>>): string {
+function describe(issue: z.core.$ZodIssue, set: NodeJS.ProcessEnv): string {
   const name = String(issue.path[0]);
   // The value helps whoever mends it; a secret or a URL that may hold a password stays out of the log.
   const value = /SECRET|URL/.test(name) ? '' : ` (it is '${set[name]}')`;

@@ -18,7 +18,7 @@ export function workerEnvironment(order: WorkerOrder): Record<string, string> {
 }
 
 /** @throws Error if the process was not forked by a primary */
-export function readWorkerOrder(environment: Readonly<Record<string, string | undefined>>): WorkerOrder {
+export function readWorkerOrder(environment: NodeJS.ProcessEnv): WorkerOrder {
   const order = environment[VARIABLE];
   if (order === undefined) throw new Error('a worker is started by its primary only');
   return JSON.parse(order);
