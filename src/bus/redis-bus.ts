@@ -21,6 +21,9 @@ const PUBLISHING_UNITS_MAX = 64 * 1024 * 1024;
 const LOG_MAX = 1_000_000;
 const REQUESTS_MAX = 20_000;
 const REQUESTS_AT_ONCE = 32;
+/** How long Redis holds back its answer while there are no requests, in seconds; and the pause after a failure, in milliseconds. */
+const POP_WAIT_S = 1;
+const POP_AGAIN_MS = 100;
 /** A request is worth an answer for so long after its deadline: Redis's clock is known that well, in milliseconds. */
 const REQUEST_GRACE_MS = 1_000;
 /** Whoever serves answers what has been done, and lets others have a turn, at least this often, in milliseconds. */
@@ -231,7 +234,14 @@ export class RedisBus implements Bus {
   async #serveLoop(queue: RedisClient, handler: (payload: string) => string): Promise<void> {
     while (!this.#closed) {
       try {
-        const popped = await queue.blmpop(1, 1, this.#key('requests'), 'LEFT', 'COUNT', REQUESTS_AT_ONCE);
+        const popped = await queue.blmpop(
+          POP_WAIT_S,
+          1,
+          this.#key('requests'),
+          'LEFT',
+          'COUNT',
+          REQUESTS_AT_ONCE,
+        );
         let answers: Publication[] = [];
         let begun = performance.now();
         for (const request of popped?.[1] ?? []) {
@@ -247,7 +257,7 @@ export class RedisBus implements Bus {
         }
         await this.#answer(answers);
       } catch {
-        if (!this.#closed) await sleep(100);
+        if (!this.#closed) await sleep(POP_AGAIN_MS);
       }
     }
   }

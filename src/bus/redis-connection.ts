@@ -39,8 +39,12 @@ const SLOTS_EVERY_MS = 5_000;
 const FOLLOW_AFTER_MS = 20;
 const RETRY_AFTER_MS = 100;
 
+/** The wait before a connection is tried again, in milliseconds: doubled each time up to the most, half of it at random. */
+const FIRST_WAIT_MS = 50;
+const WAIT_MAX_MS = 500;
+
 const backOff = (attempt: number): number =>
-  Math.min(50 * 2 ** Math.min(attempt, 5), 500) * (0.5 + Math.random() / 2);
+  Math.min(FIRST_WAIT_MS * 2 ** attempt, WAIT_MAX_MS) * (0.5 + Math.random() / 2);
 
 type Kept = {
   readonly unwatch: () => void;

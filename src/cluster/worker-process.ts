@@ -8,6 +8,8 @@ import { PrimaryAttempts } from './primary-attempts.ts';
 const REPORT_EVERY_MS = 1_000;
 /** How long a worker that gets SIGTERM waits to hear that the whole node shuts down, in milliseconds. */
 const NODE_DRAIN_NOTICE_MS = 500;
+/** EX_SOFTWARE of sysexits(3): a defect of ours. */
+const EXIT_DEFECT = 70;
 
 /** A worker's end of the channel to its primary. */
 export class WorkerProcess {
@@ -36,7 +38,7 @@ export class WorkerProcess {
     });
     process.on('uncaughtException', (err) => {
       log.fatal({ event: 'uncaught_error', err, stack: err.stack }, 'uncaught error: the worker ends');
-      process.exit(70);
+      process.exit(EXIT_DEFECT);
     });
     process.on('unhandledRejection', (reason) => {
       throw reason;

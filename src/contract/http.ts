@@ -113,7 +113,7 @@ export const usersAnswer = z.object({ users: z.array(userId) });
 
 export const errorAnswer = z.object({ error: z.string(), code: z.string().optional() });
 
-/** One check of `/readyz`. */
+/** What `/readyz` says, ready or not; `checks` by their names. */
 export const readyAnswer = z.object({
   ready: z.boolean(),
   auth: z.enum(['required', 'open']),

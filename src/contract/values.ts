@@ -43,7 +43,7 @@ export const password = unitsUpTo(LIMITS.passwordUnits)
     description: `PASSWORD_MIN_LENGTH to ${LIMITS.passwordUnits} UTF-16 units, well-formed`,
   });
 
-/** Message ids ascend in commit order; they are positive integers below 2^53. */
+/** Message ids ascend in commit order, from 1 to below 2^53; 0, in a cursor, stands before all of them. */
 export const messageId = z.int().nonnegative().meta({ description: 'Message id; ascends in commit order' });
 
 export const messageText = unitsUpTo(LIMITS.messageUnits)

@@ -52,11 +52,11 @@ export function openForWriting(path: string, refuse: (db: Db) => void = () => {}
 }
 
 /**
- * Rolls back the commit in whose middle the old chat app was killed: its journal is still there, and who only reads can't. A
- * database of ours has a log instead.
+ * Rolls back the commit in which the old chat app was killed. Its journal is still there ("hot", SQLite says), and a read-only
+ * handle can't do it. A database of ours has a write-ahead log instead.
  * @throws DatabaseError
  */
-export function rollBackOthers(path: string): void {
+export function rollBackHotJournal(path: string): void {
   if (!statSync(`${behindLinks(path)}-journal`, { throwIfNoEntry: false })?.size) return;
   opening(path, () => {
     const db = new Database(path, { timeout: BUSY_MS });
@@ -103,6 +103,7 @@ function opening(path: string, open: () => Db): Db {
   }
 }
 
+/** Any error as one that names the database, and says what is wrong with it. */
 export function cannotOpen(path: string, error: unknown): DatabaseError {
   if (error instanceof DatabaseError) return error;
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory())

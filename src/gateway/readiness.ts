@@ -4,8 +4,9 @@ import type { readyAnswer } from '../contract/http.ts';
 import type { QueryPort } from '../core/queries.ts';
 import type { BeatMonitor } from './beat-monitor.ts';
 
-/** The reader is asked this often; an answer older than that counts as none, in milliseconds. */
+/** The reader is asked this often, more so until it first answers; an answer older than that counts as none, in milliseconds. */
 const ASK_EVERY_MS = 2_000;
+const ASK_FIRST_EVERY_MS = 200;
 const STALE_MS = 7_000;
 
 export type ReadyAnswer = z.infer<typeof readyAnswer>;
@@ -42,9 +43,8 @@ export class Readiness {
   /** Asks the reader now and then. `onInfo` gets each answer. */
   watch(onInfo: (info: { epoch: string; tokenSecret: string }) => void): void {
     const again = (): void => {
-      this.#cancel = this.#clock.after(this.#answeredAt === undefined ? 200 : ASK_EVERY_MS, () =>
-        this.watch(onInfo),
-      );
+      const ms = this.#answeredAt === undefined ? ASK_FIRST_EVERY_MS : ASK_EVERY_MS;
+      this.#cancel = this.#clock.after(ms, () => this.watch(onInfo));
     };
     this.#queries.ask('info', {}).then((info) => {
       this.#answeredAt = this.#clock.steady();

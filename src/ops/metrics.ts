@@ -204,6 +204,7 @@ export class MetricsSum<Worker extends object> {
     this.#living.set(worker, snapshot);
   }
 
+  /** The worker has ended. Resolves when its counters are in the sum for good; its gauges go with it. */
   departed(worker: Worker): Promise<void> {
     this.#departing = this.#departing.then(async () => {
       const last = this.#living.get(worker);

@@ -35,7 +35,7 @@ const NEAR_COUNTED = 4_000;
  * no answer would have all of them read, at 0.6 µs each, for every look at the list.
  */
 const UNREAD_AMONG = 5 * LIMITS.unreadCounted;
-/** Rows a SQLite LIMIT may ask for when there is no bound of our own. */
+/** An id above every message's: `before`, where none is given. */
 const ABOVE_ALL = Number.MAX_SAFE_INTEGER;
 
 /** Answers every query from a read-only handle. Each runs in one read transaction, so each is a snapshot. */

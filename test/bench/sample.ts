@@ -64,10 +64,10 @@ export function ratioBetween(
 ): number {
   const of = (system: System): Sample[] =>
     samples.filter((sample) => sample.scenario === scenario && sample.system === system);
-  const below_ = of(below);
+  const belows = of(below);
   return median(
     of(above).flatMap((sample) => {
-      const other = below_.find((candidate) => candidate.run === sample.run);
+      const other = belows.find((candidate) => candidate.run === sample.run);
       return other === undefined ? [] : [sample.figures[figure]! / other.figures[figure]!];
     }),
   );

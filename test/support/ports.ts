@@ -13,7 +13,7 @@ const BLOCKS = 220;
 let block: Promise<number> | undefined;
 let given = 0;
 
-/** A port that nothing listens on, on any address, and that was not given before by the last 98 calls. */
+/** A port that nothing listens on, on any address, and that none of the last 98 calls was given. */
 export async function freePort(): Promise<number> {
   block ??= claimBlock();
   const first = await block;

@@ -21,7 +21,7 @@ import {
   openForReading,
   openForWriting,
   reason,
-  rollBackOthers,
+  rollBackHotJournal,
 } from '../../db/open.ts';
 import { readIdentity } from '../../db/store-row.ts';
 import type { Logger } from '../../ops/logger.ts';
@@ -252,7 +252,7 @@ export class StoreWriter implements Service {
         `The database ${this.#path} is not there, and a restore of it was broken off: restore again. For a new one, remove ${left}.`,
       );
     }
-    rollBackOthers(this.#path);
+    rollBackHotJournal(this.#path);
     const db = openForReading(this.#path);
     try {
       refuseForeign(db);

@@ -55,6 +55,12 @@ const CONNECT_CLOSES: Partial<Record<ErrorCode, CloseReason>> = {
 /** A connect that can't be answered within this is refused, in milliseconds: before clients give up, after 10 s. */
 const ADMIT_MS = 8_000;
 
+/** A peer has this long to answer a close, in milliseconds; less if it does not read, or is not read any more. */
+const CLOSE_MS = 5_000;
+const CLOSE_UNREAD_MS = 1_000;
+/** A close frame has room for 123 bytes of reason (RFC 6455, section 5.5); all of ours are ASCII. */
+const REASON_MAX = 123;
+
 /** Whom a socket watches that watches nobody. */
 const NOBODY: readonly string[] = [];
 
@@ -446,9 +452,9 @@ export class Session implements FeedMember, Watcher, SocketEvents {
       });
     }
     this.ended();
-    this.#ws.close(code, ERRORS[error.code].text.slice(0, 120));
+    this.#ws.close(code, ERRORS[error.code].text.slice(0, REASON_MAX));
     // A peer that does not read would keep its backlog for ever; of one that sends too much, the answer may not be read.
-    const patienceMs = slow || reason === 'rateLimited' ? 1_000 : 5_000;
+    const patienceMs = slow || reason === 'rateLimited' ? CLOSE_UNREAD_MS : CLOSE_MS;
     const patience = this.#context.clock.after(patienceMs, () => this.#ws.terminate());
     this.#ws.once('close', patience);
   }

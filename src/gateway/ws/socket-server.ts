@@ -15,6 +15,8 @@ import type { SessionContext } from './session-context.ts';
 
 /** Heartbeats are spread over this many parts of the interval, so that pings don't come in bursts. */
 const HEARTBEAT_PARTS = 25;
+/** After a restore, clients come back spread over this time, in milliseconds. */
+const RESET_SPREAD_MS = 2_000;
 
 export type SocketServerOptions = {
   readonly context: Omit<SessionContext, 'ended'>;
@@ -38,6 +40,7 @@ export class SocketServer {
 
   constructor(server: Server, options: SocketServerOptions) {
     this.#options = options;
+    // Not a spread: `draining` is a getter.
     this.#context = Object.create(options.context, {
       ended: { value: (session: Session) => this.#sessions.some((part) => part.delete(session)) },
     }) as SessionContext;
@@ -91,7 +94,7 @@ export class SocketServer {
       session.close(
         'restart',
         new ParleyError('shutting_down', 'The database was restored: reconnect.'),
-        Math.random() * 2_000,
+        Math.random() * RESET_SPREAD_MS,
       );
     }
   }
