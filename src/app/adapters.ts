@@ -14,7 +14,7 @@ export type ConnectedBus = {
   /** Counts attempts at logins for the whole cluster; undefined where a node is alone. */
   readonly attempts: AttemptCounter | undefined;
   leaser(databasePath: string, holder: string): Promise<Leaser>;
-  /** What keeps a database from being restored, or used alone, while stores share it; where the lease does not. */
+  /** Keeps a database from being restored, or used without Redis, while stores share it; undefined where the lease does. */
   lock(databasePath: string): Promise<FileLock | undefined>;
   close(): Promise<void>;
 };

@@ -17,7 +17,7 @@ export async function backUp(environment: NodeJS.ProcessEnv, file: string | unde
   if (environment['DATABASE_PATH']?.trim()) query.set('database', database.path);
   const { ok, body } = await post({ host, port, path: `/backup?${query}` }).catch(
     (error: NodeJS.ErrnoException) =>
-      // Of a name with several addresses, the errors come together.
+      // A name with several addresses fails with an AggregateError.
       error.syscall === 'connect' || error.syscall === 'getaddrinfo' || error instanceof AggregateError
         ? fail(
             `no Parley answers at ADMIN_PORT ${port}: the back-up is made by the running server (one that is stopped has its file to copy).`,

@@ -183,13 +183,13 @@ class Node {
     for (let i = 1; i <= this.#config.gateways; i++) this.#supervisor.run('gateway', `gateway ${i}`);
     setInterval(() => this.#tellTrouble(), TELL_TROUBLE_EVERY_MS);
     setInterval(() => {
-      // Those who have left Redis do not miss it.
+      // Workers that have left Redis do not miss it.
       if (!this.#draining) this.#health.look();
     }, LOOK_AT_REDIS_EVERY_MS);
     void this.#listenForOperators();
   }
 
-  /** npm runs a script in a shell that passes no signal on, and ends of it: that is all that tells of an order to npm. */
+  /** npm runs a script in a shell that passes no signal on, but ends of it: its end is all that a node sees of a signal to npm. */
   stopWith(parent: number): void {
     const watch = setInterval(() => {
       if (process.ppid === parent) return;
@@ -310,7 +310,7 @@ class Node {
     return { pages: await made.finally(() => this.#backups.delete(file)), database: database.path };
   }
 
-  /** Who takes the writer's place knows nothing of what that was asked for. */
+  /** The next writer knows nothing of the back-ups that this one was asked for. */
   #endBackups(): void {
     for (const [file, answer] of this.#backups)
       answer({ error: `the writer ended before ${file} was whole: ask again in a few seconds` });

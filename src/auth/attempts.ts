@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts';
 
 /**
  * Failed logins per user and address, failed logins per address, and registrations per address: how many there may be
- * from the first on, in milliseconds.
+ * within so many milliseconds of the first.
  */
 export const ATTEMPT_LIMITS = {
   userAndAddress: { attempts: 10, withinMs: 300_000 },

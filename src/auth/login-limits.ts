@@ -6,7 +6,7 @@ import { networkOf } from './network-of.ts';
 
 type Place = Omit<Attempt, 'do'>;
 
-/** Who does not tell a count within this is asked no longer for it, in milliseconds. */
+/** A counter that has not answered within this is passed over, in milliseconds. */
 const ANSWER_MS = 1_000;
 
 /** Throttles logins and registrations (rule A6). */
@@ -27,14 +27,14 @@ export class LoginLimits {
   }
 
   /**
-   * Checks a user's password within the limits. The attempt is counted as failed before it is known: attempts at the same
-   * time can't slip past the limit. A good one is taken back, and so is one that came to no answer (`check` rejects).
+   * Checks a user's password within the limits. The attempt is counted as failed before its result is known, so that attempts
+   * at the same time can't slip past the limit. A good one is taken back, and so is one without a result (`check` rejects).
    * @param check undefined: the password is wrong
    * @throws ParleyError rate_limited, and what `check` rejects with
    */
   attempt<T>(user: string, address: string, check: () => Promise<T | undefined>): Promise<T | undefined> {
     const network = networkOf(address);
-    // The address before the user: what a refused address makes up for names costs one count, and no key.
+    // The address first: one that is refused, and makes up names of users, costs one count, and no key for each name.
     return this.#counted({ limit: 'address', key: keyOf(network) }, 'give-back', () =>
       this.#counted({ limit: 'userAndAddress', key: keyOf(network, user) }, 'forget', check),
     );

@@ -13,7 +13,7 @@ export class Semaphore {
     return this.#waiting.length;
   }
 
-  /** Whether nobody has a place, or waits for one. */
+  /** Whether no task runs or waits. */
   get idle(): boolean {
     return this.#running === 0;
   }

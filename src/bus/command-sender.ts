@@ -235,7 +235,7 @@ export class CommandSender implements CommandSink {
       if (now - pending.since >= GIVE_UP_AFTER_MS) {
         giveUp(this.#take(pending));
       } else if (
-        // One who is silent gets what is in the log already; should it be there no more, it is appended when they are back.
+        // A silent writer finds it in the log when it is back; if the log was lost meanwhile, it is appended then.
         now - this.#heardAt < RESEND_AFTER_MS &&
         pending.sentAt !== undefined &&
         now - pending.sentAt >= RESEND_AFTER_MS * 2 ** (pending.tries - 1)

@@ -40,7 +40,7 @@ export interface Link<Out, In> {
   onItems(listener: (items: readonly In[]) => void): void;
 }
 
-/** What has time, such as an answer that only sets a pace, waits this long for something to go along with, in milliseconds. */
+/** What is not urgent, such as an answer that only sets a pace, waits this long for other items to go with, in milliseconds. */
 const COMPANY_MS = 5;
 
 /** Collects items and sends them as one message per turn of the event loop: a message costs 7–13 µs, an item under 1. */

@@ -26,7 +26,7 @@ const POP_WAIT_S = 1;
 const POP_AGAIN_MS = 100;
 /** A request is worth an answer for so long after its deadline: Redis's clock is known that well, in milliseconds. */
 const REQUEST_GRACE_MS = 1_000;
-/** Whoever serves answers what has been done, and lets others have a turn, at least this often, in milliseconds. */
+/** Whoever serves sends the answers that are ready, and yields to other work, at least this often, in milliseconds. */
 const SERVE_SLICE_MS = 20;
 /** In place of a deadline, where the time is not known yet. */
 const NO_DEADLINE = 0;

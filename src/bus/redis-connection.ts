@@ -118,7 +118,7 @@ export class RedisConnections {
   #keep<Client extends RedisClient>(client: Client, unwatch: () => void): Client {
     const kept: Kept = { unwatch, error: undefined };
     const failed = (error: NodeJS.ErrnoException): void => {
-      // Of a name with several addresses, the errors come together, without a message.
+      // A name with several addresses fails with an AggregateError, which has no message.
       kept.error = error.message || error.code;
     };
     // A cluster's own error says only that no node could be used.

@@ -5,8 +5,8 @@ import type { RedisClient } from './redis-connection.ts';
 export const LEASE_MS = 2_000;
 
 /**
- * A Redis that knows no database may have lost what it knew, while a writer lives that no pause keeps from saying it again:
- * it renews each 500 ms. Only after this long without one does a store take it that the cluster begins, in milliseconds.
+ * A Redis that knows no database may have lost what it knew: a writer that lives says it again when it renews, each 500 ms.
+ * Only after this long without one does a store take the cluster for a new one, in milliseconds.
  * It delays the first start of a cluster, once. A writer that stood still for all of it, just when Redis lost its data,
  * finds another in its place: the fence in its own file can't help where that one's is a foreign one.
  */

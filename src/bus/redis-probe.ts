@@ -4,7 +4,7 @@ import type { RedisAddress, RedisTarget } from '../config/redis-url.ts';
 import { CLUSTER_OPTIONS, keyPrefix, optionsOf } from './redis-connection.ts';
 import { SILENCE_MS } from './redis-watch.ts';
 
-/** What a server that lets nobody in says by itself is waited for this long, in milliseconds. */
+/** How long to wait for what a server that lets nobody in says by itself, in milliseconds. */
 const REFUSAL_MS = 1_000;
 
 /**
@@ -102,14 +102,14 @@ const COMMANDS: readonly (readonly [string, ...string[]])[] = [
 ];
 
 /**
- * Has Redis say whether it knows, and lets this user do, what is needed: it says so of each command of a transaction before it
- * does any, and this one is dropped.
+ * Asks Redis whether it knows all commands that are needed, and allows them to this user: it says so of each command of a
+ * transaction when that is queued, and this transaction is then discarded.
  */
 async function tryCommands(redis: Redis, name: string): Promise<void> {
   try {
     await redis.call('MULTI');
   } catch {
-    return; // One who may not do this may do all the rest yet.
+    return; // A user who may not do this may still be allowed all the rest.
   }
   const answers = await Promise.allSettled(
     COMMANDS.map(([command, ...args]) =>

@@ -3,12 +3,12 @@ import { type Clock, systemClock } from '../base/clock.ts';
 
 /** A refusal counts for this long, unless the command is taken sooner: gateways try again within 12 s. In milliseconds. */
 const COUNTS_MS = 15_000;
-/** The client's own words with a new connection: an older Redis does not know all of them. */
+/** What the client itself sends on a new connection: an older Redis does not know all of it. */
 const GREETINGS = new Set(['hello', 'client', 'info']);
 /** What is no refusal: a script or a stream that Redis does not have yet, a slot that has moved. */
 const ORDINARY = /^(NOSCRIPT|MOVED|ASK|TRYAGAIN)\b|no such key/i;
 
-/** Commands that Redis refuses (no memory, no permission, read-only): a connection does not break of it. */
+/** Commands that Redis refuses (no memory, no permission, read-only), which does not break a connection. */
 export class RedisRefusals {
   readonly #clock: Clock;
   readonly #byCommand = new Map<string, { readonly message: string; readonly at: number }>();
@@ -18,7 +18,7 @@ export class RedisRefusals {
   }
 
   refused(command: string, error: Error): void {
-    // Others are the connection's.
+    // Other errors are the connection's.
     if (!(error instanceof ReplyError) || GREETINGS.has(command) || ORDINARY.test(error.message)) return;
     this.#byCommand.set(command, { message: error.message, at: this.#clock.steady() });
   }

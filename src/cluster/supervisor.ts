@@ -215,7 +215,10 @@ export class Supervisor {
       worker = cluster.fork(env);
     } catch (err) {
       // Some reasons why no process can be made are thrown (no memory), others come as an event below.
-      this.#log.warn({ event: 'worker_not_started', err, worker: slot.name }, 'worker can not be started');
+      this.#log.warn(
+        { event: 'worker_not_started', err, worker: slot.name },
+        'worker cannot be started: tried again',
+      );
       slot.life = undefined;
       this.#ended(slot, 0, null, null);
       return;

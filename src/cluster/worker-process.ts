@@ -30,7 +30,7 @@ export class WorkerProcess {
     process.on('message', (message: ToWorker) => this.#handle(message));
     // Ctrl-C reaches every process of a terminal: the primary says what follows from it.
     process.on('SIGINT', () => {});
-    // systemd signals every process of a unit: then, too, the primary has the order. Alone, it is for this worker.
+    // systemd signals every process of a unit: then, too, the primary decides. One that comes alone is for this worker.
     process.on('SIGTERM', () => {
       setTimeout(() => {
         if (!this.#nodeDraining) void this.#drain();

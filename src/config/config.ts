@@ -98,7 +98,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
       port: env.PORT,
       // Whoever may reach an open server may be anyone: keep it on this machine unless told otherwise.
       host: env.HOST ?? (env.AUTH === 'open' ? '127.0.0.1' : '0.0.0.0'),
-      // And a web page whose name leads to this machine is not on it. Whoever names an address knows by what names it is reached.
+      // Nor may web pages whose own name leads to this machine (DNS rebinding). Whoever sets HOST knows by what names it is reached.
       localNamesOnly: env.AUTH === 'open' && env.HOST === undefined,
       corsOrigins: origins,
       trustProxy: env.TRUST_PROXY,

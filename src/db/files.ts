@@ -72,7 +72,7 @@ export function closeToOthers(database: string): string[] {
     try {
       chmodSync(file, privateMode(modeOf(file)));
     } catch {
-      // What it is then, is what counts.
+      // Whether it was done is looked at below.
     }
   }
   return files.filter(isOpen);

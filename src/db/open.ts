@@ -14,7 +14,7 @@ export class DatabaseError extends Error {
 
 /** Measured: a cache of 256 MB and a checkpoint each 20,000 pages halve the writer's time per row against the defaults. */
 const CACHE_KIB = 256 * 1024;
-/** What readers map of the file: as much as SQLite takes. A page beyond is copied out of the file for each reader that lacks it. */
+/** How much of the file readers map: as much as SQLite takes. A page beyond that is copied into the cache of each reader. */
 const MMAP_BYTES = 0x7fff0000;
 export const CHECKPOINT_PAGES = 20_000;
 /** How long to wait for another process's lock, in milliseconds. */
@@ -80,8 +80,8 @@ export function openForReading(path: string): Db {
 }
 
 /**
- * Says no as soon as the file that was opened is at its path no more: SQLite would go on in it, and at the next start nobody
- * finds what was committed.
+ * @returns a check that throws DatabaseError once the file that was opened is no longer at its path: SQLite would go on writing
+ *   to it, and the next start would not find what was committed
  */
 export function placeCheck(db: Db): () => void {
   if (db.memory) return () => {};

@@ -127,7 +127,7 @@ export function importSeedTables(db: Db, moved: MovedTables, hashes: SeedUsers):
       INSERT INTO members (user_id, conversation_id, peer) SELECT user_a, id, user_b FROM conversations;
       INSERT INTO members (user_id, conversation_id, peer) SELECT user_b, id, user_a FROM conversations WHERE user_a <> user_b;
       INSERT INTO messages (id, conversation_id, sender, receiver, message, timestamp)
-        SELECT p.id, c.id, p.sender, p.receiver, COALESCE(CAST(s.message AS TEXT), ''), 
+        SELECT p.id, c.id, p.sender, p.receiver, COALESCE(CAST(s.message AS TEXT), ''),
           COALESCE((SELECT t FROM (SELECT datetime(s.timestamp, 'auto') AS t) WHERE t GLOB '[0-9]*'), '${NO_TIME}')
         FROM seed_messages s
         JOIN seed_pairs p ON p.seed_id = s.${order}

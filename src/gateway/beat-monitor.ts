@@ -5,7 +5,7 @@ import type { Beat } from '../core/events.ts';
 export const SILENCE_MS = 3_000;
 
 export type BeatVerdict = {
-  /** Events may have been lost, whose it is not known: look into the store for every user. */
+  /** Events may have been lost, it is not known whose: look into the store for every user. */
   readonly resync: boolean;
   /** The database has another past now: every cursor is void. */
   readonly epochChanged: boolean;

@@ -216,7 +216,7 @@ export class Gateway implements Service {
   }
 
   #hear(beat: Beat | undefined): void {
-    // Users that it may name have missed something.
+    // It may name users who have missed something.
     if (beat === undefined) return this.#feeds.resync();
     const { resync, epochChanged } = this.#beats.hear(beat);
     this.#commands.heard(beat.writer.ok);

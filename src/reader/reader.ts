@@ -31,8 +31,8 @@ const NEAR_FROM = 50;
 /** Conversations that count for that: with 8 KB texts every row is one page of the file, and may have to be read from disk. */
 const NEAR_COUNTED = 4_000;
 /**
- * Messages after the marker that are looked at for those of the peer. Sending moves no marker: one who sends a million and gets
- * no answer would have all of them read, at 0.6 µs each, for every look at the list.
+ * Messages after the marker that are looked at for those of the peer. Sending moves no marker: where somebody has sent a million
+ * and got no answer, each look at the list would read all of them, at 0.6 µs each.
  */
 const UNREAD_AMONG = 5 * LIMITS.unreadCounted;
 /** An id above every message's: `before`, where none is given. */

@@ -21,7 +21,7 @@ const COMMITS_APART_MS = 2;
 const BEAT_EVERY_MS = 500;
 /** An idle writer proves this often that it can commit, in milliseconds. */
 const CANARY_EVERY_MS = 2_000;
-/** What is committed leaves the log this often, in milliseconds: the broker's young space is not to outgrow it. */
+/** What is committed leaves the log this often, in milliseconds, so that the log does not outgrow the broker's young space. */
 const TRIM_EVERY_MS = 100;
 /** Pause before a failed commit, or a failed read, is tried again, in milliseconds. */
 const RETRY_MS = 200;
@@ -107,14 +107,14 @@ export class Writer implements Service {
         if (this.#stopping.signal.aborted) return;
         const why = (err as Error).message;
         if (why !== this.#unreadable)
-          this.#log.warn({ event: 'log_not_readable', err }, 'command log can not be read');
+          this.#log.warn({ event: 'log_not_readable', err }, 'the command log cannot be read: tried again');
         this.#unreadable = why;
         await sleep(RETRY_MS, this.#stopping.signal);
       }
     }
   }
 
-  /** Nothing as soon as the writer is to stop: a Redis that is away answers when it is back. */
+  /** Resolves with nothing as soon as the writer is to stop: a Redis that is away would answer only when it is back. */
   #read(): Promise<readonly LogEntry[]> {
     const { promise, resolve, reject } = Promise.withResolvers<readonly LogEntry[]>();
     const { signal } = this.#stopping;

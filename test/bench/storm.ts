@@ -6,8 +6,8 @@ import { Histogram, type Latency } from './histogram.ts';
 import { atRate } from './loops.ts';
 
 /*
- * A worker is killed under load; the clients it held come back as real ones do: after the random wait of
- * our own client, and after longer ones when that failed. Messages go on all the time, to those who are away, too, and every one is accounted for.
+ * A worker is killed under load; the clients it held come back as real ones do: after the random wait of our own client, and
+ * after longer ones when that failed. Messages go on all the time, also to those who are away, and every one is accounted for.
  */
 
 const GIVE_UP_MS = 60_000;

@@ -154,7 +154,7 @@ export class StoreWriter implements Service {
   }
 
   async #giveUp(): Promise<void> {
-    // What was committed last: a copy that lacks it must not be the next one.
+    // Tells how far the database has got: a copy that lacks the last commits must not lead next.
     if (this.#ledger) await this.#leaser.renew(this.#ledger.identity);
     await this.#leaser.release();
   }
@@ -168,7 +168,7 @@ export class StoreWriter implements Service {
       if (error instanceof DatabaseError) throw error;
       const why = (error as Error).message;
       if (why !== this.#said)
-        this.#log.warn({ event: 'lease_failed', why }, 'the lease can not be asked for: tried again');
+        this.#log.warn({ event: 'lease_failed', why }, 'the lease cannot be asked for: tried again');
       this.#said = why;
       return { kind: 'undecided' };
     }

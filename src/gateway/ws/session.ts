@@ -129,7 +129,7 @@ export class Session implements FeedMember, Watcher, SocketEvents {
     const budget = this.#budget?.spend(now, data.length) ?? 'ok';
     if (budget !== 'exhausted') return this.closed ? undefined : budget;
     this.#refuseAndClose(new ParleyError('rate_limited'), 'rateLimited');
-    // Who goes on all the same is not even read.
+    // A client that goes on all the same is not even read.
     this.#ws.pause();
     return undefined;
   }
@@ -221,7 +221,7 @@ export class Session implements FeedMember, Watcher, SocketEvents {
   /** The echo comes through the feed; here come the other answers. */
   #settle(outcome: Outcome, clientId: string | undefined): void {
     this.#unanswered--;
-    // An id that was made here is repeated by nobody but the gateway itself, which asks again after a gap.
+    // Only the gateway repeats an id that was made here, when it asks again after a gap.
     if (outcome.kind === 'repeat' && clientId !== undefined) this.#write([outcome.frame]);
     if (outcome.kind === 'refused') this.#refuse(new ParleyError(outcome.code), clientId);
     if (this.#unanswered === 0) this.#onIdle?.();
@@ -473,7 +473,7 @@ export class Session implements FeedMember, Watcher, SocketEvents {
   }
 }
 
-/** The sockets of a gateway that has died are counted for 4 s yet: who lost some there is not to be told too soon. */
+/** In milliseconds. The sockets of a gateway that has died still count for 4 s: a user who lost some there would be refused again. */
 const reconnectAfter = (reason: CloseReason): number =>
   (reason === 'tooManySockets' ? 4_000 : 500) + Math.random() * 1_000;
 

@@ -1,6 +1,6 @@
 import type { WebSocket } from 'ws';
 
-/** Whom a socket tells what comes. */
+/** Who is told what comes in on a socket. */
 export interface SocketEvents {
   received(data: Buffer, isBinary: boolean): void;
   /** A ping or a pong of WebSocket's own came. */
