@@ -7,7 +7,7 @@ import { startParleyOn } from './parley.ts';
 import { cpuBetween, sampleCpu, total } from './process-table.ts';
 import { temporaryDirectory } from './processes.ts';
 import type { Running } from './running.ts';
-import type { Measurement } from './scenarios.ts';
+import { type Measurement, NAMES } from './scenarios.ts';
 import type { ParleySystem } from './systems.ts';
 
 /*
@@ -38,7 +38,7 @@ export async function measureHistory(
   try {
     const { latency, cpuUs } = await pages(server, history, messages);
     return {
-      scenario: `history page of ${PAGE} out of ${messages.toLocaleString('en')}`,
+      scenario: NAMES.history(messages),
       figures: { p50Ms: latency.p50, p99Ms: latency.p99, cpuUsPerPage: cpuUs / REQUESTS },
     };
   } finally {

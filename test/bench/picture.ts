@@ -1,4 +1,5 @@
 import type { Summary } from './sample.ts';
+import { NAMES } from './scenarios.ts';
 import { LABELS } from './systems.ts';
 import { format } from './table.ts';
 
@@ -7,7 +8,6 @@ import { format } from './table.ts';
  * floor. Plain SVG, no script, no font of its own.
  */
 
-const SCENARIO = '50 users × 8 in flight';
 const WIDTH = 920;
 const PANEL = 400;
 const LEFT = 30;
@@ -40,7 +40,7 @@ const ROLE_COLORS: Readonly<Record<string, string>> = {
 /** Undefined when the scenario it shows was not measured. */
 export function picture(summaries: readonly Summary[]): string | undefined {
   const rows = summaries
-    .filter((summary) => summary.scenario === SCENARIO)
+    .filter((summary) => summary.scenario === NAMES.full)
     .sort((a, b) => b.figures.perSecond! - a.figures.perSecond!);
   if (rows.length === 0) return undefined;
   const height = TOP + rows.length * ROW + 74;

@@ -45,6 +45,18 @@ const SLOW_BESIDE_PER_SECOND = 500;
 const SOAK_MS = 180_000;
 const SOAK_SAMPLE_MS = 5_000;
 
+/** Names of scenarios that are looked for elsewhere, by targets and the picture. */
+export const NAMES = {
+  full: '50 users × 8 in flight',
+  many: '500 users × 4 in flight',
+  halfLoad: 'half load',
+  idle: 'idle sockets',
+  storm: 'reconnect storm',
+  soak: 'three minutes of saturation',
+  growth: (users: number): string => `growth: ${users} users`,
+  history: (messages: number): string => `history page of 50 out of ${messages.toLocaleString('en')}`,
+} as const;
+
 export const MEASURES: Readonly<Record<Exclude<ScenarioName, 'history'>, Scenario>> = {
   saturation: {
     users: 500,
@@ -58,9 +70,9 @@ export const MEASURES: Readonly<Record<Exclude<ScenarioName, 'history'>, Scenari
       await connectAll(load, (await server.logins(500)).slice(50));
       return [
         full,
-        traffic('half load', half),
+        traffic(NAMES.halfLoad, half),
         accepted('500 users × 1 in flight', await load.order('closed', { ...plan, inFlight: 1 })),
-        accepted('500 users × 4 in flight', await load.order('closed', { ...plan, inFlight: 4 })),
+        accepted(NAMES.many, await load.order('closed', { ...plan, inFlight: 4 })),
       ];
     },
   },
@@ -79,7 +91,7 @@ export const MEASURES: Readonly<Record<Exclude<ScenarioName, 'history'>, Scenari
       const after = total(samplePss(server.roots));
       return [
         {
-          scenario: 'idle sockets',
+          scenario: NAMES.idle,
           figures: {
             sockets: opened + FIRST_SOCKETS,
             bytesPerSocket: (after - before) / opened,
@@ -113,7 +125,7 @@ export const MEASURES: Readonly<Record<Exclude<ScenarioName, 'history'>, Scenari
         duplicates,
         unanswered,
       };
-      return [{ scenario: 'reconnect storm', figures }];
+      return [{ scenario: NAMES.storm, figures }];
     },
   },
 
@@ -129,7 +141,7 @@ export const MEASURES: Readonly<Record<Exclude<ScenarioName, 'history'>, Scenari
         await connectAll(load, logins.slice(connected, users));
         connected = users;
         const ask = { warmMs: 3 * WARM_MS, measureMs: 2 * measureMs, users, perSecond: GROWTH_PER_SECOND };
-        measurements.push(traffic(`growth: ${users} users`, await load.order('open', ask)));
+        measurements.push(traffic(NAMES.growth(users), await load.order('open', ask)));
       }
       return measurements;
     },
@@ -179,7 +191,7 @@ export const MEASURES: Readonly<Record<Exclude<ScenarioName, 'history'>, Scenari
         .order('closed', ask, SOAK_MS + 60_000)
         .finally(() => clearInterval(sampling));
       const lastMinute = memory.slice(-60_000 / SOAK_SAMPLE_MS);
-      const { figures, ...rest } = accepted('three minutes of saturation', measured);
+      const { figures, ...rest } = accepted(NAMES.soak, measured);
       return [{ ...rest, figures: { ...figures, memory: memory.at(-1) ?? 0, memoryRise: rise(lastMinute) } }];
     },
   },
@@ -188,10 +200,7 @@ export const MEASURES: Readonly<Record<Exclude<ScenarioName, 'history'>, Scenari
 /** 50 users with 8 messages in flight each; they stay connected. */
 export async function saturate({ server, load, measureMs }: Bench): Promise<Measurement> {
   await connectAll(load, await server.logins(50));
-  return accepted(
-    '50 users × 8 in flight',
-    await load.order('closed', { warmMs: WARM_MS, measureMs, inFlight: 8 }),
-  );
+  return accepted(NAMES.full, await load.order('closed', { warmMs: WARM_MS, measureMs, inFlight: 8 }));
 }
 
 async function connectAll(load: LoadGenerator, logins: Awaited<ReturnType<Running['logins']>>) {

@@ -1,4 +1,5 @@
 import { median, ratioBetween, type Sample } from './sample.ts';
+import { NAMES } from './scenarios.ts';
 import { PARLEY, type System } from './systems.ts';
 
 /*
@@ -21,8 +22,7 @@ type Target = { readonly target: string; readonly value: Value } & (
   | { readonly atLeast: number }
 );
 
-const FULL = '50 users × 8 in flight';
-const MANY = '500 users × 4 in flight';
+const { full: FULL, many: MANY } = NAMES;
 
 const toFloor =
   (scenario: string, figure: string): Value =>
@@ -52,43 +52,43 @@ const TARGETS: readonly Target[] = [
     value: (samples, system) => ratioBetween(samples, FULL, 'perSecond', system, 'socket-io'),
     atLeast: 8,
   },
-  { target: 'p99 at half load, ms', value: of('half load', 'p99Ms'), atMost: 10 },
+  { target: 'p99 at half load, ms', value: of(NAMES.halfLoad, 'p99Ms'), atMost: 10 },
   {
     target: 'memory per idle socket, KB',
-    value: (samples, system) => of('idle sockets', 'bytesPerSocket')(samples, system) / 1000,
+    value: (samples, system) => of(NAMES.idle, 'bytesPerSocket')(samples, system) / 1000,
     atMost: 12,
   },
   {
     target: 'all back and caught up after a worker was killed, s',
-    value: of('reconnect storm', 'allBackSeconds'),
+    value: of(NAMES.storm, 'allBackSeconds'),
     atMost: 10,
   },
   { target: 'messages missing or doubled in the storm', value: stormFaults, atMost: 0 },
   {
     target: 'CPU per message, 10,000 users × 100 users',
-    value: between('growth: 10000 users', 'growth: 100 users', 'cpuUsPerMessage'),
+    value: between(NAMES.growth(10_000), NAMES.growth(100), 'cpuUsPerMessage'),
     atMost: 1.5,
   },
   {
     target: 'history page p99 out of 10,000,000, ms',
-    value: of('history page of 50 out of 10,000,000', 'p99Ms'),
+    value: of(NAMES.history(10_000_000), 'p99Ms'),
     atMost: 5,
   },
   {
     target: 'history page p99, 10,000,000 × 100,000',
-    value: between('history page of 50 out of 10,000,000', 'history page of 50 out of 100,000', 'p99Ms'),
+    value: between(NAMES.history(10_000_000), NAMES.history(100_000), 'p99Ms'),
     atMost: 1.5,
   },
   {
     target: 'memory rise in the last of three minutes, %',
-    value: (samples, system) => 100 * of('three minutes of saturation', 'memoryRise')(samples, system),
+    value: (samples, system) => 100 * of(NAMES.soak, 'memoryRise')(samples, system),
     atMost: 1,
   },
 ];
 
 function stormFaults(samples: readonly Sample[], system: System): number {
   const faults = ['missing', 'duplicates', 'unanswered', 'notBack'];
-  return faults.reduce((sum, figure) => sum + of('reconnect storm', figure)(samples, system), 0);
+  return faults.reduce((sum, figure) => sum + of(NAMES.storm, figure)(samples, system), 0);
 }
 
 /** All targets that were measured, for Parley's variants. */
