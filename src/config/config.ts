@@ -68,7 +68,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
   const secrets = TOKEN_SECRET?.split(',').map((secret) => secret.trim()) ?? [];
   if (secrets.some((secret) => secret.length < SECRET_MIN_CHARS)) {
     problems.push(
-      `TOKEN_SECRET must have at least ${SECRET_MIN_CHARS} characters (each, if several are given, split by commas).`,
+      `TOKEN_SECRET must have at least ${SECRET_MIN_CHARS} characters (each, if several are given, separated by commas).`,
     );
   }
   if ((ROLE === 'gateway' || ROLE === 'store') && REDIS_URL === undefined) {
