@@ -1,8 +1,11 @@
-type Listeners<Events> = { [K in keyof Events]?: Set<(event: Events[K]) => void> };
+import { isPending } from './storage.ts';
+
+type Listeners<Events> = { [K in keyof Events]?: Set<(event: Events[K]) => unknown> };
 
 /**
  * Calls listeners at once, in the order of subscription. What is emitted from inside a listener waits until the current
- * event has reached everyone, so that all listeners see all events in one order. A listener that throws harms no other.
+ * event has reached everyone, so that all listeners see all events in one order. A listener that throws harms no other; one
+ * that is asynchronous is not waited for, and when its promise rejects it has thrown.
  */
 export class Emitter<Events> {
   readonly #listeners: Listeners<Events> = {};
@@ -15,7 +18,7 @@ export class Emitter<Events> {
   }
 
   on<K extends keyof Events>(name: K, listener: (event: Events[K]) => void): () => void {
-    const listeners: Set<(event: Events[K]) => void> = this.#listeners[name] ?? new Set();
+    const listeners: Set<(event: Events[K]) => unknown> = this.#listeners[name] ?? new Set();
     this.#listeners[name] = listeners;
     // A wrapper of its own makes two subscriptions of one function two subscriptions.
     const call = (event: Events[K]) => listener(event);
@@ -37,7 +40,8 @@ export class Emitter<Events> {
   #call<K extends keyof Events>(name: K, event: Events[K]): void {
     for (const listener of [...(this.#listeners[name] ?? [])]) {
       try {
-        listener(event);
+        const done = listener(event);
+        if (isPending(done)) done.then(undefined, (error: unknown) => this.#threw(error, name));
       } catch (error) {
         this.#threw(error, name);
       }

@@ -114,6 +114,7 @@ export type ClientEvents = {
   problem: { readonly error: unknown; readonly during: string };
 };
 
+/** It is not waited for if it is asynchronous; a rejection counts as a throw, and is told as a `problem`. */
 export type Listener<T> = (event: T) => void;
 
 export interface Client {

@@ -83,6 +83,20 @@ test('a listener that throws neither stops the others nor moves the order', () =
   assert.deepEqual(problems, ["a listener of 'message'", "a listener of 'message'"]);
 });
 
+test('what an asynchronous listener rejects with is told as a problem, and ends no process', async () => {
+  const { client, transport } = start();
+  const problems: string[] = [];
+  client.on('problem', ({ error, during }) => problems.push(`${during}: ${error}`));
+  client.on('problem', () => Promise.reject(new Error('not even this')));
+  client.on('message', async ({ id }) => {
+    throw new Error(`no room for ${id}`);
+  });
+  client.connect();
+  transport.welcome({ head: 1 }).says(stored(2));
+  await new Promise(setImmediate);
+  assert.deepEqual(problems, ["a listener of 'message': Error: no room for 2"]);
+});
+
 test('what is not a frame, or is of a later protocol, harms nothing', () => {
   const { client, transport, seen } = start();
   client.connect();
