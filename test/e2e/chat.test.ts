@@ -331,6 +331,50 @@ describe('chatting in the browser', () => {
     await lena.page.context().close();
   });
 
+  test('an Enter that is for an input method sends nothing, also where only its key code tells (Safari)', async () => {
+    const { page } = await openTab(browser, site.url, { user: 'ivan' });
+    await find(page, 'kim');
+    const field = composer(page, 'kim');
+    await field.fill('にほん語');
+    for (const told of [{ isComposing: true }, { keyCode: 229 }]) {
+      await field.evaluate((target, of) => {
+        target.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, ...of }));
+      }, told);
+      assert.equal(await field.inputValue(), 'にほん語', JSON.stringify(told));
+    }
+    await field.press('Enter');
+    await mark(page, 'にほん語', 'Sent').waitFor();
+    assert.deepEqual(await texts(page), ['にほん語']);
+  });
+
+  test('what is written from right to left is shown so while it is written', async () => {
+    const { page } = await openTab(browser, site.url, { user: 'ivan' });
+    const direction = (field: HTMLElement) => getComputedStyle(field).direction;
+    await search(page).fill('אבי (1)');
+    assert.equal(await search(page).evaluate(direction), 'rtl');
+    await page.goto(`${site.url}/#/judy`);
+    const field = composer(page, 'judy');
+    assert.equal(await field.evaluate(direction), 'ltr');
+    await field.fill('שלום, judy!');
+    assert.equal(await field.evaluate(direction), 'rtl');
+  });
+
+  test('the list says which message was not sent: an older one is not the one it shows', async () => {
+    const { page } = await openTab(browser, site.url, { user: 'grace' });
+    await page.goto(`${site.url}/#/gone`);
+    await say(page, 'gone', 'anybody there?');
+    await bubble(page, 'anybody there?').waitFor();
+    await entry(page, 'gone').getByText('Not sent: You: anybody there?').waitFor();
+    // Somebody registers under that name, and writes.
+    const token = await newUser(site.url, 'gone');
+    const other = await connect(site.url, 'gone', token);
+    // What is stored has whole seconds.
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    other.send({ type: 'message', to: 'grace', message: 'here I am' });
+    await entry(page, 'gone').getByText('A message was not sent. here I am').waitFor();
+    other.close();
+  });
+
   test('everything is done with the keyboard alone', async () => {
     const heidi = await openTab(browser, site.url, { user: 'heidi' });
     const { keyboard } = heidi.page;

@@ -2,7 +2,7 @@ import { type FormEvent, type KeyboardEvent, type RefObject, useLayoutEffect, us
 import { LIMITS } from '../../contract/limits.ts';
 import { draftOf, keepDraft } from '../model/drafts.ts';
 import { plural } from '../model/format.ts';
-import { isTouch } from './hooks.ts';
+import { isComposing, isTouch } from './hooks.ts';
 import { SendIcon } from './icons.tsx';
 
 /** From here on the space that is left is shown. */
@@ -46,8 +46,8 @@ export function Composer({ input, me, peer, onSend, onTyping }: ComposerProps) {
   };
 
   const onKeyDown = (event: KeyboardEvent) => {
-    // An Enter that ends a composition (Japanese, Chinese, …) is not meant for the message.
-    if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing || isTouch()) return;
+    // An Enter that ends a composition is not meant for the message.
+    if (event.key !== 'Enter' || event.shiftKey || isComposing(event) || isTouch()) return;
     event.preventDefault();
     void send();
   };
@@ -57,6 +57,7 @@ export function Composer({ input, me, peer, onSend, onTyping }: ComposerProps) {
       <textarea
         ref={input}
         rows={1}
+        dir="auto"
         placeholder="Write a message"
         aria-label={`Message to ${peer}`}
         aria-describedby={text.length > COUNT_FROM ? 'composer-left' : undefined}

@@ -103,7 +103,11 @@ function Item({ conversation, me, now, current, online, typing }: ItemProps) {
           <>
             {failed && <AlertIcon size={14} />}
             {!failed && waiting !== undefined && <ClockIcon size={14} />}
-            {failed && <span className="unseen">Not sent: </span>}
+            {failed && (
+              <span className="unseen">
+                {waiting?.status === 'failed' ? 'Not sent: ' : 'A message was not sent. '}
+              </span>
+            )}
             {own && peer !== me && <span className="item-own">You: </span>}
             <span dir="auto">{preview}</span>
           </>

@@ -1,4 +1,10 @@
-import { useEffect, useEffectEvent, useState, useSyncExternalStore } from 'react';
+import {
+  type KeyboardEvent as ReactKeyboardEvent,
+  useEffect,
+  useEffectEvent,
+  useState,
+  useSyncExternalStore,
+} from 'react';
 import { dayOf } from '../model/format.ts';
 import type { Listenable } from '../model/listenable.ts';
 
@@ -59,3 +65,10 @@ export function useKeyDown(handle: (event: KeyboardEvent) => void): void {
 
 /** Fingers: a keyboard on the screen takes half of it, and has no shift to speak of. */
 export const isTouch = (): boolean => matchMedia('(pointer: coarse)').matches;
+
+/**
+ * Whether a key is for the input method (Japanese, Chinese, …), not for the page. To Safari the composition is over before the
+ * key that ends it: there only the key code tells.
+ */
+export const isComposing = ({ nativeEvent }: ReactKeyboardEvent): boolean =>
+  nativeEvent.isComposing || nativeEvent.keyCode === 229;

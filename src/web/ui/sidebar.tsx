@@ -4,7 +4,7 @@ import type { ChatStore } from '../model/chat-store.ts';
 import { Avatar } from './avatar.tsx';
 import { useConnectionTrouble } from './connection-status.tsx';
 import { ConversationList } from './conversation-list.tsx';
-import { usePart } from './hooks.ts';
+import { isComposing, usePart } from './hooks.ts';
 import { CloseIcon, SearchIcon, SettingsIcon } from './icons.tsx';
 import { NotificationOffer } from './notification-offer.tsx';
 import { SearchResults } from './search-results.tsx';
@@ -58,6 +58,7 @@ export function Sidebar({ store, open, search, onSettings }: SidebarProps) {
           ref={search}
           type="text"
           inputMode="search"
+          dir="auto"
           enterKeyHint="search"
           autoComplete="off"
           autoCapitalize="none"
@@ -69,8 +70,9 @@ export function Sidebar({ store, open, search, onSettings }: SidebarProps) {
           value={query}
           onChange={(event) => change(event.target.value)}
           onKeyDown={(event) => {
+            if (isComposing(event)) return;
             if (event.key === 'Escape') change('');
-            if (event.key !== 'Enter' || event.nativeEvent.isComposing || query.trim() === '') return;
+            if (event.key !== 'Enter' || query.trim() === '') return;
             const first = event.currentTarget.closest('.sidebar')?.querySelector<HTMLElement>(ITEMS);
             if (first != null) first.click();
             else setEager(true);

@@ -61,6 +61,7 @@ export function WelcomeScreen({ model, notice }: WelcomeProps) {
             <input
               ref={userField}
               name="username"
+              dir="auto"
               autoComplete="username"
               autoCapitalize="none"
               spellCheck={false}
