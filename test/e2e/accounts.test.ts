@@ -104,7 +104,14 @@ describe('accounts in the browser', () => {
     await bubble(page, 'from a private window').getByText('Sent').waitFor();
     const token = await logInByHttp(site.url, 'gina');
     await call(site.url, 'POST', '/logout', { token, body: { everywhere: true } });
-    await page.getByText('The token is no longer valid: log in again.').waitFor();
+    const ended = 'Your session has been ended. Log in again.';
+    await page.getByText(ended).waitFor();
+    // Who listens hears it with the field that has the focus now.
+    const heard = await page.evaluate(() => {
+      const id = document.activeElement?.getAttribute('aria-describedby');
+      return document.getElementById(id ?? '')?.textContent;
+    });
+    assert.equal(heard, ended);
     await page.context().close();
   });
 
@@ -143,7 +150,7 @@ describe('accounts in the browser', () => {
     await dialog.getByLabel('Current password').fill('secret');
     await dialog.getByRole('button', { name: 'Change' }).click();
     await dialog.getByText('Other sessions have ended').waitFor();
-    await elsewhere.page.getByText('The token is no longer valid: log in again.').waitFor();
+    await elsewhere.page.getByText('Your session has been ended. Log in again.').waitFor();
     await dialog.getByRole('button', { name: 'Close' }).click();
     await sibling.page.bringToFront();
     await entry(sibling.page, 'anna').click();

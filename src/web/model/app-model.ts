@@ -1,4 +1,4 @@
-import { ClientError, createClient, type Session } from '../../client/index.ts';
+import { ClientError, type ClientErrorCode, createClient, type Session } from '../../client/index.ts';
 import { ChatStore } from './chat-store.ts';
 import { Listenable } from './listenable.ts';
 import { go } from './route.ts';
@@ -6,6 +6,12 @@ import { ownTab, read, shared, write } from './storage.ts';
 
 const KEY = 'parley:session';
 const LOGGED_OUT_ELSEWHERE = 'You logged out in another tab.';
+/** In words of this app: the contract's are about a token. */
+const ENDINGS: { readonly [code in ClientErrorCode]?: string } = {
+  token_expired: 'Your session has expired. Log in again.',
+  token_revoked: 'Your session has been ended. Log in again.',
+  unauthorized: 'Log in again.',
+};
 /** The token that this tab knows to be dead. */
 const ENDED = 'parley:ended';
 /** Whose conversation this tab's address names. */
@@ -103,7 +109,7 @@ export class AppModel {
     else {
       write(ownTab, ENDED, this.#session?.token ?? null);
       // A logout in another tab is told by what happens to the shared storage, if there is one.
-      this.#show({ name: 'welcome', notice: because.message });
+      this.#show({ name: 'welcome', notice: ENDINGS[because.code] ?? because.message });
     }
   }
 

@@ -47,6 +47,7 @@ export function WelcomeScreen({ model, notice }: WelcomeProps) {
   };
 
   const problemId = problem === null ? undefined : `${id}-problem`;
+  const noticeId = notice === null || problem !== null ? undefined : `${id}-notice`;
   return (
     <main className="welcome">
       <div className="welcome-card">
@@ -54,7 +55,11 @@ export function WelcomeScreen({ model, notice }: WelcomeProps) {
           <Mark size={44} />
           <h1>{register ? 'Create your account' : 'Log in to Parley'}</h1>
         </header>
-        {notice !== null && problem === null && <p className="welcome-notice">{notice}</p>}
+        {noticeId !== undefined && (
+          <p className="welcome-notice" id={noticeId}>
+            {notice}
+          </p>
+        )}
         <form onSubmit={submit} noValidate>
           <label className="field">
             <span>User name</span>
@@ -69,7 +74,7 @@ export function WelcomeScreen({ model, notice }: WelcomeProps) {
               value={user}
               onChange={(event) => setUser(event.target.value)}
               aria-invalid={problem?.field === 'user'}
-              aria-describedby={problemId}
+              aria-describedby={problemId ?? noticeId}
             />
           </label>
           <PasswordField
