@@ -24,6 +24,12 @@ describe('web addresses in messages', () => {
     test(text, () => assert.deepEqual(links(text), expected));
   }
 
+  test('they are found in a browser without URL.parse, too', (t) => {
+    const parse = t.mock.method(URL, 'parse', () => assert.fail('Safari 17 does not have it'));
+    assert.deepEqual(links('see www.example.org, not https://[or'), ['https://www.example.org/']);
+    assert.equal(parse.mock.callCount(), 0);
+  });
+
   /** Milliseconds that it takes to split these texts. */
   function timeOf(texts: readonly string[]): number {
     const started = performance.now();

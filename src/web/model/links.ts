@@ -43,8 +43,11 @@ function trim(candidate: string): string {
 const count = (text: string, char: string): number => text.split(char).length - 1;
 
 function toHref(shown: string): string | null {
-  const url = URL.parse(/^www\./i.test(shown) ? `https://${shown}` : shown);
-  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) return null;
+  const address = /^www\./i.test(shown) ? `https://${shown}` : shown;
+  // Safari 17 has no URL.parse, and what throws here takes the whole screen with it.
+  if (!URL.canParse(address)) return null;
+  const url = new URL(address);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') return null;
   // An address that names a user before the host is a disguise more often than not.
   if (url.username !== '' || url.password !== '' || url.hostname === '') return null;
   return url.href;
