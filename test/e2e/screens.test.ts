@@ -143,6 +143,29 @@ describe('every screen, in light and dark', () => {
     await page.context().close();
   });
 
+  test('with the reader’s own colours, the settings show what is chosen', async () => {
+    const { page } = await openTab(browser, site.url, {
+      user: 'Nora',
+      colorScheme: 'light',
+      forcedColors: 'active',
+    });
+    await page.getByRole('button', { name: 'Settings' }).click();
+    const looks = (selector: string) =>
+      page
+        .locator(selector)
+        .screenshot({ animations: 'disabled', style: ':focus { outline: none !important }' });
+    const system = await looks('.segments');
+    await page.getByRole('radio', { name: 'Light' }).check({ force: true });
+    await page.mouse.move(0, 0);
+    assert.ok(!system.equals(await looks('.segments')), 'one cannot tell which appearance is chosen');
+    const shown = await looks('.switch');
+    await page.getByRole('switch').evaluate((input) => {
+      input.style.visibility = 'hidden';
+    });
+    assert.ok(!shown.equals(await looks('.switch')), 'the switch cannot be seen');
+    await page.context().close();
+  });
+
   test('light, quick and still: transferred scripts, first paint, interactions, layout shift', async (t) => {
     const assets = path.join(ROOT, 'dist/web/assets');
     const bytes = readdirSync(assets)
