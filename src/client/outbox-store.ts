@@ -51,7 +51,7 @@ export class OutboxStore {
   }
 
   /**
-   * Hands over the entries that are stored, oldest first: at once if the storage is synchronous. After a failure, none.
+   * Hands over the entries that can be read, oldest first: at once if the storage is synchronous.
    * What this store has removed is none of them, even if a slow storage still has it.
    * @param wanted says which `client_id`s to read at all
    */
@@ -73,7 +73,7 @@ export class OutboxStore {
       for (const key of all) if (this.#writes.removes(key)) this.#writes.remove(key);
       for (const key of mine) this.#writes.known(key);
       whenAll(
-        mine.map((key) => this.#storage.getItem(key)),
+        mine.map((key) => this.#read(key)),
         (values) => end(this.#parseAll(mine, values)),
         failed,
       );
@@ -96,6 +96,20 @@ export class OutboxStore {
         },
       );
     });
+  }
+
+  /** One that can't be read is told, and stays where it is: the others are read all the same. */
+  #read(key: string): ReturnType<KeyValueStorage['getItem']> {
+    const failed = (error: unknown) => {
+      this.#failed(error);
+      return null;
+    };
+    try {
+      const value = this.#storage.getItem(key);
+      return isPending(value) ? value.then(undefined, failed) : value;
+    } catch (error) {
+      return failed(error);
+    }
   }
 
   #parseAll(keys: readonly string[], values: readonly (string | null | undefined)[]): OutboxEntry[] {

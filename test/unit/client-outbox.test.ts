@@ -519,6 +519,46 @@ test('tabs: one that stays online finds the messages of one that went away', () 
   assert.deepEqual(sends(socket), [['c1', 'wait for me']]);
 });
 
+for (const kind of ['throws', 'rejects'] as const) {
+  test(`an entry that ${kind} when it is read keeps no other from being sent, and is sent when it can be read`, async () => {
+    const entries = new Map<string, string>();
+    const before = start({ storage: memoryStorage(entries) });
+    for (const clientId of ['c1', 'c2', 'c3', 'c4']) void before.client.send('bob', 'hi', { clientId });
+    before.client.close();
+    let broken = true;
+    const storage: KeyValueStorage = {
+      ...memoryStorage(entries),
+      getItem: async (key) => {
+        if (broken && /c[34]$/.test(key)) throw new Error('unreadable');
+        return entries.get(key);
+      },
+    };
+    const { getItem } = storage;
+    const throws = (key: string) => {
+      if (broken && key.endsWith('c2')) throw new Error('unreadable');
+      return getItem(key);
+    };
+    const { client, online, reconnect } = start({
+      storage: kind === 'throws' ? { ...storage, getItem: throws } : storage,
+    });
+    const problems: string[] = [];
+    client.on('problem', ({ during }) => problems.push(during));
+    await tick();
+    const readable = kind === 'throws' ? ['c1'] : ['c1', 'c2'];
+    assert.deepEqual(
+      sends(online()),
+      readable.map((clientId) => [clientId, 'hi']),
+    );
+    await tick();
+    assert.ok(problems.length > 0 && problems.every((during) => during === 'the storage'));
+    broken = false;
+    const socket = reconnect();
+    await tick();
+    assert.deepEqual(sends(socket).length, 4);
+    client.close();
+  });
+}
+
 test('a storage that fails costs the survival of a reload, not the sending', async () => {
   const full = () => {
     throw new Error('quota');
