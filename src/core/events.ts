@@ -72,7 +72,7 @@ export function decodeUserEvent(payload: string): UserEvent | undefined {
  * were lost, the last one before silence included (G5): `heads` names every user who got messages since the beat before.
  */
 export type Beat = {
-  /** Changes whenever events may have been lost on the writer's side: a new writer, or a failed publish. */
+  /** Changes whenever it is not known whose events may have been lost: with a new writer, and after a beat that failed. */
   readonly term: string;
   /** Ascends by one within a term. */
   readonly seq: number;

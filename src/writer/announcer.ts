@@ -33,7 +33,8 @@ export class Announcer {
   async announce(committed: Committed): Promise<void> {
     const publications = this.#publicationsOf(committed);
     await this.#publishing;
-    this.#publishing = this.#publish(publications);
+    // Perhaps lost, perhaps in part: the next beat names whose it was, and their gateways look into the store.
+    this.#publishing = this.#bus.publish(publications).catch(() => {});
     if (this.#heads.changedCount >= BEAT_USERS_MAX) this.beat({ ok: true });
   }
 
@@ -50,7 +51,7 @@ export class Announcer {
       heads: this.#heads.takeChanged(),
       revoked: this.#revoked.splice(0),
     };
-    void this.#publish([{ channel: CHANNELS.beat, payload: JSON.stringify(beat) }]).then(() => {
+    void this.#publishBeat(beat).then(() => {
       this.#beating = false;
     });
   }
@@ -60,11 +61,11 @@ export class Announcer {
     await this.#publishing;
   }
 
-  async #publish(publications: readonly Publication[]): Promise<void> {
+  async #publishBeat(beat: Beat): Promise<void> {
     try {
-      await this.#bus.publish(publications);
+      await this.#bus.publish([{ channel: CHANNELS.beat, payload: JSON.stringify(beat) }]);
     } catch {
-      // Perhaps lost, perhaps in part: in a new term, gateways look into the store for what they miss.
+      // Perhaps lost, and no other beat names these users: in a new term, gateways look into the store for all.
       this.#term = randomUUID();
       this.#seq = 0;
     }

@@ -117,14 +117,30 @@ test('G6 beats: a thousand users make one, so that none grows beyond that', asyn
   assert.deepEqual(published.flat().filter(({ channel }) => channel === CHANNELS.beat).length, 1);
 });
 
-test('G5 beats: after a publication that failed they begin a new term, at its first', async () => {
+test('G5 beats: after one that failed they begin a new term, at its first', async () => {
   const { announcer, take, beat } = bench();
   const before = await beat();
   await announcer.announce(committed([message(1)]));
+  await take();
+  announcer.beat({ ok: true });
   await take(new Error('the connection is lost'));
   const next = await beat();
   assert.notEqual(next?.term, before?.term);
-  assert.equal(next?.seq, 1);
+  assert.deepEqual([next?.seq, next?.heads], [1, []]);
+});
+
+test('G5, G6 beats: events that could not be published are named by the next, and need no new term: one dead master of Redis would have every feed ask the store, at each beat', async () => {
+  const { announcer, take, beat } = bench();
+  const before = await beat();
+  await announcer.announce(committed([message(1)], [{ user: 'dan', version: 1, tokenId: undefined }]));
+  await take(new Error('the slot has no master'));
+  const next = await beat();
+  assert.deepEqual([next?.term, next?.seq], [before?.term, (before?.seq as number) + 1]);
+  assert.deepEqual(
+    next?.heads.map(([user]) => user),
+    ['ann', 'bob'],
+  );
+  assert.deepEqual(next?.revoked, ['dan']);
 });
 
 test('B6: a message to oneself is in one event, once', async () => {
