@@ -124,6 +124,11 @@ export class ShardedPublisher {
       .nodes('master')
       .find(({ options: { host, port } }) => `${host}:${port}` === key);
     if (node === undefined) return { left: publications, error: new Error('the slot has no master') };
+    // One that takes connections and says nothing would hold up what is for the others, each time.
+    if (node.status !== 'ready' && this.#failingSince.has(key)) {
+      if (node.status === 'wait') node.connect().catch(() => {});
+      return { left: publications, error: new Error('the master does not answer') };
+    }
     if (node.parleyPublish === undefined)
       node.defineCommand('parleyPublish', { numberOfKeys: 0, lua: PUBLISH_SCRIPT });
     for (let start = 0; start < publications.length; start += PUBLISH_MAX) {
