@@ -50,6 +50,8 @@ export function groupEntries(
 
 /** @throws TypeError */
 function asBatch(value: CommandBatch | null): CommandBatch {
-  if (!Array.isArray(value?.commands)) throw new TypeError('not a batch of commands');
+  // Without a time, the writer could not count it once it is committed, and would read it again and again.
+  if (!Array.isArray(value?.commands) || !Number.isFinite(value.at))
+    throw new TypeError('not a batch of commands');
   return value;
 }

@@ -63,6 +63,9 @@ for (const payload of [
   '[]',
   '{"commands":5}',
   '{"commands":null}',
+  '{"gateway":"g","seq":1,"commands":[]}',
+  '{"gateway":"g","seq":1,"at":"now","commands":[]}',
+  '{"gateway":"g","seq":1,"at":-1e999,"commands":[]}',
 ]) {
   test(`group commit: an entry that is no batch is passed over, its position kept (${payload || 'empty'})`, () => {
     const unreadable: string[] = [];

@@ -114,6 +114,34 @@ test('G10 beats: while commits fail they say so, with the reason; each failure i
   assert.equal(ledger.position, '3');
 });
 
+test('G10, G7 idle: a writer without commands finds out that it can not commit, and one that finds itself replaced says nothing more', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  const { bus, writer, ledger, fenced } = await bench('idle', () =>
+    assert.fail('there is nothing to commit'),
+  );
+  bus.log = [];
+  const gateway = bus.port();
+  const said: unknown[] = [];
+  await gateway.subscribe(CHANNELS.beat, (payload) => said.push(JSON.parse(payload).writer));
+  after(() => writer.stop());
+  let failure: Error = new Database.SqliteError('disk I/O error', 'SQLITE_IOERR_WRITE');
+  t.mock.method(ledger, 'commitCanary', () => {
+    throw failure;
+  });
+  await writer.start();
+  await settle();
+  gateway.deliver();
+  assert.deepEqual(said.splice(0), [
+    { ok: false, reason: 'the disk answers with an I/O error (SQLITE_IOERR_WRITE)' },
+  ]);
+  failure = new Fenced(1, 2);
+  t.mock.timers.tick(500);
+  await settle();
+  gateway.deliver();
+  assert.equal(fenced.length, 1);
+  assert.deepEqual(said, []);
+});
+
 test('G6: what is committed leaves the log', async () => {
   const { bus, ledger, writer } = await bench('trim', (real, group) => real.commit(group));
   await writer.start();
