@@ -13,6 +13,7 @@ const NEXT_SENTINEL_MS = 500;
  */
 export function watchConnection(redis: Redis): () => void {
   let silentSince: number | undefined;
+  let bytesRead = 0;
   const timer = setInterval(() => {
     const connected = redis.status === 'connect' || redis.status === 'ready';
     if (!connected) {
@@ -25,12 +26,16 @@ export function watchConnection(redis: Redis): () => void {
           () => (silentSince = undefined),
           () => {},
         );
+    } else if (redis.stream.bytesRead !== bytesRead) {
+      // A long answer, which the ping's is behind: asked for again on another connection, it would take as long.
+      silentSince = performance.now();
     } else if (performance.now() - silentSince > SILENCE_MS - CHECK_EVERY_MS / 2) {
       // At the third check after the question, 4 s after the silence began at most: not at the fourth, by a timer's hair.
       silentSince = undefined;
       redis.emit('error', new Error(`no answer for ${SILENCE_MS / 1000} s`));
       redis.disconnect(true);
     }
+    if (connected) bytesRead = redis.stream.bytesRead;
   }, CHECK_EVERY_MS);
   const heard = (): void => {
     silentSince = undefined;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type AddressInfo, connect, createServer } from 'node:net';
+import { Transform } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import slotOf from 'cluster-key-slot';
 import { systemClock } from '../../src/base/clock.ts';
@@ -262,6 +263,42 @@ for (const which of ['subscribers', 'others'] as const) {
     await until(() => heard.includes('again'), 'heard again');
   });
 }
+
+test('G5 Redis: an answer that takes longer to arrive than a dead connection has to answer is waited for, and not asked for again for ever', {
+  timeout: 30_000,
+}, async (t) => {
+  let port = 0;
+  let connections = 0;
+  const narrow = createServer((near) => {
+    connections++;
+    const far = connect(port, '127.0.0.1');
+    near.on('error', () => {}).on('close', () => far.destroy());
+    far.on('error', () => {}).on('close', () => near.destroy());
+    near.pipe(far);
+    // 64 KiB in 50 ms at most.
+    const throttle = new Transform({
+      transform: (chunk, _, done) => void setTimeout(done, chunk.length / 1_300, null, chunk),
+    });
+    far.pipe(throttle).pipe(near);
+  });
+  await new Promise<void>((listening) => narrow.listen(0, '127.0.0.1', listening));
+  t.after(() => narrow.close());
+  const front = async (behind: number): Promise<number> => {
+    port = behind;
+    return (narrow.address() as AddressInfo).port;
+  };
+  const { home, member } = await stage(t, (options) => startSingle({ ...options, front }));
+  const { bus } = await member();
+  await bus.read(undefined, 1, 1);
+  const opened = connections;
+  const payload = 'x'.repeat(1024 * 1024);
+  for (let i = 0; i < 8; i++) await home.servers[0]?.command('XADD', `${home.prefix}log`, '*', 'b', payload);
+  const began = performance.now();
+  const entries = await bus.read(undefined, 8, 1_000);
+  assert.equal(entries.length, 8);
+  assert.ok(performance.now() - began > 5_000, 'it took long enough to tell');
+  assert.equal(connections, opened, 'on the connection that there was');
+});
 
 test('G5, G7 Redis Sentinel: the master is killed with an entry that only it had: all works again, and the gateway sends it again', {
   timeout: 60_000,
