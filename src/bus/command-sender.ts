@@ -3,8 +3,9 @@ import type { Bus } from '../core/bus.ts';
 import type { BatchResult, Command, CommandBatch, CommandSink, Outcome } from '../core/commands.ts';
 import { CHANNELS } from './channels.ts';
 
-/** Commands in one log entry. */
+/** Commands in one log entry, and the text in them in UTF-16 units, but for the last: a writer reads 64 entries at once. */
 const BATCH_MAX = 500;
+const BATCH_UNITS_MAX = 256 * 1024;
 /** Appends under way at once: the next batch collects while one is. */
 const APPENDS_MAX = 2;
 /**
@@ -150,11 +151,12 @@ export class CommandSender implements CommandSink {
     if (this.#resting || this.#commands.length === 0 || this.#appending >= APPENDS_MAX) return;
     const rest = Math.min(Math.ceil(this.#commands.length / COMMANDS_PER_MS_APART), APPENDS_APART_MAX_MS);
     while (this.#commands.length > 0 && this.#appending < APPENDS_MAX) {
+      const count = this.#nextCount();
       this.#begin(
         this.#firstAt,
         this.#firstSince,
-        this.#commands.splice(0, BATCH_MAX),
-        this.#settle.splice(0, BATCH_MAX),
+        this.#commands.splice(0, count),
+        this.#settle.splice(0, count),
       );
     }
     this.#resting = true;
@@ -162,6 +164,16 @@ export class CommandSender implements CommandSink {
       this.#resting = false;
       this.#flush();
     });
+  }
+
+  /** How many commands the next batch takes. */
+  #nextCount(): number {
+    let units = 0;
+    for (const [i, command] of this.#commands.entries()) {
+      if (i === BATCH_MAX || units >= BATCH_UNITS_MAX) return i;
+      units += unitsOf(command);
+    }
+    return this.#commands.length;
   }
 
   #begin(at: number, since: number, commands: readonly Command[], settle: readonly Settle[]): void {

@@ -103,6 +103,50 @@ test('what comes alone is appended at once; the next append a millisecond later 
   await appendedAfter(0, 2);
 });
 
+test('G6: while two appends are under way, what comes in waits, and leaves together as soon as one of them is done', async (t) => {
+  const { port, clock, sender } = await bench(t);
+  const appended: number[] = [];
+  const underWay: (() => void)[] = [];
+  port.append = (payload) => {
+    appended.push(JSON.parse(payload).commands.length);
+    return new Promise((done) => underWay.push(done));
+  };
+  const submit = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i++) sender.submit(command, () => {});
+    await settle();
+    clock.advance(10);
+    await settle();
+  };
+  for (const count of [1, 2, 3, 4]) await submit(count);
+  assert.deepEqual(appended, [1, 2]);
+  underWay.shift()?.();
+  await settle();
+  assert.deepEqual(appended, [1, 2, 7]);
+});
+
+test('G10: a gateway that has nothing on its way sends a canary, 2 s after it was last answered', async (t) => {
+  const { bus, port, clock, sender } = await bench(t);
+  const canaries = (): number =>
+    bus.log.filter(({ payload }) => JSON.parse(payload).commands.length === 0).length;
+  const answer = async (): Promise<void> => {
+    for (const { payload } of bus.log.splice(0)) {
+      const { seq } = JSON.parse(payload);
+      await port.publish([{ channel: 'g:g1', payload: JSON.stringify({ seq, outcomes: [] }) }]);
+    }
+    port.deliver();
+  };
+  sender.submit(command, () => {});
+  await settle();
+  clock.advance(2_500);
+  await settle();
+  assert.equal(canaries(), 0, 'a send that waits is as good');
+  await answer();
+  clock.advance(1_500);
+  assert.equal(canaries(), 0);
+  clock.advance(500);
+  assert.equal(canaries(), 1);
+});
+
 test('G5: a clock that is set back does not keep a batch from being appended again, nor a canary from being sent', async (t) => {
   const { bus, clock, sender, entries } = await bench(t);
   sender.submit(command, () => {});
@@ -170,7 +214,10 @@ test('G6: more commands than may be unsettled, or more text, are refused as over
     assert.equal(sender.unsettled, count);
     await settle();
     for (const { seq, commands } of entries()) {
-      assert.ok(commands.length <= 500, 'an entry is bounded');
+      assert.ok(
+        commands.length <= Math.min(500, Math.ceil((256 * 1024) / text.length)),
+        'an entry is bounded',
+      );
       await port.publish([{ channel: 'g:g1', payload: JSON.stringify({ seq, outcomes: [] }) }]);
     }
     port.deliver();
