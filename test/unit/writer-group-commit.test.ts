@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { LogEntry } from '../../src/core/bus.ts';
 import { groupEntries } from '../../src/writer/group-commit.ts';
-import { batch, register } from '../support/ledger.ts';
+import { batch, register, send } from '../support/ledger.ts';
 
 const entry = (number: number, size: number): LogEntry => ({
   position: String(number),
@@ -50,6 +50,18 @@ test('group commit: every entry is in one group, in order, none is split, and a 
         assert.ok(commands + next > max, 'what there was room for is in');
       }
     }),
+  );
+});
+
+test('G6 group commit: long texts make a transaction of their own sooner, so that it takes no longer', () => {
+  const long = (number: number): LogEntry => ({
+    position: String(number),
+    payload: JSON.stringify(batch(Array(33).fill(send('a', 'b', 'x'.repeat(8_000), 'id')), number)),
+  });
+  const groups = groupEntries([1, 2, 3, 4, 5].map(long), fail);
+  assert.deepEqual(
+    groups.map(({ position }) => position),
+    ['3', '5'],
   );
 });
 
