@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { renameSync, writeFileSync } from 'node:fs';
 import { after, test } from 'node:test';
+import Database from 'better-sqlite3';
 import fc from 'fast-check';
 import { openForReading } from '../../src/db/open.ts';
 import { Fenced, readIdentity } from '../../src/db/store-row.ts';
@@ -274,6 +275,19 @@ test('G7: every transaction is counted, whatever it does, in the file as the wri
     counts.map((count) => count - (counts[0] ?? 0)),
     [0, 1, 2, 3, 4, 4],
   );
+});
+
+test('G1 checkpoint: one that the disk does not take costs a longer log, and not the writer', async (t) => {
+  const db = await openMigrated(`${folder}/checkpoint.db`);
+  const ledger = new Ledger(db, (error) => assert.fail(String(error)));
+  after(() => ledger.close());
+  const { mock } = t.mock.method(db, 'pragma', () => {
+    throw new Database.SqliteError('database or disk is full', 'SQLITE_FULL');
+  });
+  ledger.finishCheckpoint();
+  assert.equal(mock.callCount(), 1);
+  mock.restore();
+  assert.deepEqual(commit(ledger, [register('a')]).outcomes, [{ kind: 'done' }]);
 });
 
 test('G1 offset: the log position is stored with the commands, and read on from by the successor', async () => {
