@@ -130,6 +130,19 @@ for (const { name, start } of REDIS_FORMS) {
       assert.equal(await kindOf(other.acquire(identity({ databaseId: 'other' }))), 'refused');
     });
 
+    test(`G7 ${name}: of two databases that would begin a cluster, one does; the other is not let stand by, also before that one is known`, async () => {
+      const { leaser } = await bench();
+      const [one, other] = [leaser('one'), leaser('other')];
+      const foreign = identity({ databaseId: 'other' });
+      for (const asked of [one.acquire(identity()), other.acquire(foreign)])
+        assert.equal(await kindOf(asked), 'undecided');
+      await sleep(1_300);
+      assert.equal(await kindOf(one.acquire(identity())), 'held');
+      assert.equal(await kindOf(other.acquire(foreign)), 'undecided');
+      await one.renew(identity());
+      assert.equal(await kindOf(other.acquire(foreign)), 'refused');
+    });
+
     test(`G7 ${name}: a store that was refused for another database leads when the cluster's is its own again`, async () => {
       const { redis, leaser } = await bench();
       const [one, foreign] = [leaser('one'), leaser('foreign')];
@@ -169,6 +182,12 @@ for (const { name, start } of REDIS_FORMS) {
         assert.equal(await kindOf(two.acquire(other)), 'refused');
         await flush();
         assert.equal(await kindOf(two.acquire(other)), 'refused', 'once refused, refused until restart');
+        await sleep(1_300);
+        assert.equal(
+          await kindOf(two.acquire(other)),
+          'refused',
+          'also where another would begin the cluster',
+        );
       });
     }
 
