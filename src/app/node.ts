@@ -99,6 +99,8 @@ class Node {
   readonly #backups = new Map<string, (result: { pages?: number; error?: string }) => void>();
   #address: { host: string; port: number } | undefined;
   #writer: WriterStatus | undefined;
+  /** Readers may answer from the database: as the writer said last, or one before it. */
+  #mayServe = false;
   #started = false;
   #draining = false;
 
@@ -143,6 +145,7 @@ class Node {
               deliver = listener;
             },
           });
+          if (this.#mayServe) send({ kind: 'serve' });
           const worker = { name };
           return {
             items: (items) => deliver(items),
@@ -178,8 +181,11 @@ class Node {
     cluster.setupPrimary({ serialization: 'advanced' });
     process.on('SIGTERM', () => void this.#stop('SIGTERM'));
     process.on('SIGINT', () => void this.#stop('SIGINT'));
-    if (this.#config.role !== 'gateway') this.#supervisor.run('writer', 'writer');
-    // Gateways load while the writer opens the database; they are not ready before it is.
+    // Readers and gateways load while the writer opens the database; they are not ready before it is.
+    if (this.#config.role !== 'gateway') {
+      this.#supervisor.run('writer', 'writer');
+      this.#runReaders();
+    }
     for (let i = 1; i <= this.#config.gateways; i++) this.#supervisor.run('gateway', `gateway ${i}`);
     setInterval(() => this.#tellTrouble(), TELL_TROUBLE_EVERY_MS);
     setInterval(() => {
@@ -329,12 +335,17 @@ class Node {
     }
     // A database that is not the cluster's must not answer the cluster's queries, or not any more: a copy was as good as the
     // original until that grew.
-    if (status.kind === 'refused') this.#supervisor.dismiss('reader');
-    else {
-      for (let i = 1; i <= this.#config.readers; i++)
-        this.#supervisor.run('reader', this.#config.readers > 1 ? `reader ${i}` : 'reader');
-    }
+    this.#mayServe = status.kind !== 'refused';
+    if (this.#mayServe) {
+      this.#runReaders();
+      this.#supervisor.tell('reader', { kind: 'serve' });
+    } else this.#supervisor.dismiss('reader');
     this.#sayStarted();
+  }
+
+  #runReaders(): void {
+    for (let i = 1; i <= this.#config.readers; i++)
+      this.#supervisor.run('reader', this.#config.readers > 1 ? `reader ${i}` : 'reader');
   }
 
   #ready(name: string, address: { host: string; port: number } | undefined): void {

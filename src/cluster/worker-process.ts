@@ -20,6 +20,7 @@ export class WorkerProcess {
     this.#post({ kind: 'backup', file, error: 'this node is not the writer' });
   #onTrouble: (trouble: string | undefined) => void = () => {};
   #report: () => Promise<void> = async () => {};
+  readonly #serve = Promise.withResolvers<void>();
   #nodeDraining = false;
   #draining = false;
 
@@ -54,6 +55,9 @@ export class WorkerProcess {
 
   /** Counts for all of the node's workers. */
   readonly attempts = new PrimaryAttempts((ref, attempt) => this.#post({ kind: 'attempt', ref, attempt }));
+
+  /** Resolves once the database may be read. */
+  readonly mayServe = this.#serve.promise;
 
   onTrouble(listener: (trouble: string | undefined) => void): void {
     this.#onTrouble = listener;
@@ -117,6 +121,8 @@ export class WorkerProcess {
         return this.#onBackup(message.file);
       case 'attempt':
         return this.attempts.answered(message.ref, message.waitMs);
+      case 'serve':
+        return this.#serve.resolve();
       case 'draining':
         this.#nodeDraining = true;
         return;

@@ -77,6 +77,28 @@ test('G7: a store with another database never writes, and says why; its gateways
   );
 });
 
+test('a reader has loaded by when the writer leads, and answers only then', async (t) => {
+  const redis = await startRedis(t);
+  // The lease of one that has ended.
+  await redis.command('SET', '{parley:0:writer}', 'somebody');
+  const store = new TestNode({
+    REDIS_URL: redis.url,
+    DATABASE_PATH: `${folder}/late.db`,
+    ROLE: 'store',
+  });
+  t.after(() => store.kill());
+  await waitFor(
+    () => store.workers('reader').length === 1,
+    30_000,
+    () => `no reader while the writer waits for its lease:\n${store.output}`,
+  );
+  assert.equal(store.events('started').length, 0);
+  const readers = store.workers('reader');
+  await redis.command('DEL', '{parley:0:writer}');
+  await store.waitForEvent('started');
+  assert.deepEqual(store.workers('reader'), readers);
+});
+
 test('G7: a node without a database file does not make one in a cluster that has a database', async (t) => {
   const redis = await startRedis(t);
   await startNode(t, { REDIS_URL: redis.url, DATABASE_PATH: `${folder}/c.db`, WORKERS: '1' });
@@ -132,7 +154,11 @@ test('G3, G4, G7: a copy of the database answers nothing and never leads, though
   const [refused] = await copy.waitForEvent('refused');
   assert.match(String(refused?.['msg']), /serves no queries: this node's copy of the database is old/);
   assert.deepEqual(copy.events('standing_by'), []);
-  assert.deepEqual(copy.workers('reader'), []);
+  await waitFor(
+    () => copy.workers('reader').length === 0,
+    5_000,
+    () => 'the copy still has a reader',
+  );
 
   await node.kill();
   await new Promise((resolve) => setTimeout(resolve, 3_500));

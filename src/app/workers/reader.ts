@@ -1,18 +1,20 @@
 import type { Service } from '../../base/life-cycle.ts';
 import { answerQuery } from '../../bus/query-client.ts';
-import { openForReading, reason } from '../../db/open.ts';
+import { type Db, openForReading, reason } from '../../db/open.ts';
 import { ReaderMetrics } from '../../ops/metrics.ts';
 import { Reader } from '../../reader/reader.ts';
 import type { Setup } from './setup.ts';
 
-/** Answers the cluster's queries from the database. */
+/** Answers the cluster's queries from the database, once it may: until then it has loaded, and waits. */
 export function readerService({ order, log, bus, process: self }: Setup): Service {
-  const db = openForReading(order.config.database.path);
-  const handlers = new Reader(db);
+  let db: Db | undefined;
   const metrics = new ReaderMetrics();
   self.report(metrics, () => ({ redis: bus.trouble }));
   return {
     async start() {
+      await self.mayServe;
+      db = openForReading(order.config.database.path);
+      const handlers = new Reader(db);
       await bus.bus.serve((payload) => {
         const measured = metrics.time.startTimer();
         const answer = answerQuery(handlers, payload, (query, err) => {
@@ -28,7 +30,7 @@ export function readerService({ order, log, bus, process: self }: Setup): Servic
     async stop() {
       // No query must find the database closed.
       await bus.close();
-      db.close();
+      db?.close();
     },
   };
 }
