@@ -84,6 +84,18 @@ test('G10: what fails on a node is a problem in its words, and is told once as a
   assert.deepEqual(events.slice(0, 2), ['info b: ready', 'warn b: no beat for 4 s']);
 });
 
+test('what fails on a node that is heard comes before those that are missing, a store included', () => {
+  const { view: it, second } = view();
+  second(summary('a'), summary('b'), summary('former', {}, { role: 'store' }));
+  for (let s = 0; s < 5; s++) second(summary('b', {}, { failing: ['Redis fails: OOM'] }));
+  assert.deepEqual(it.answer(['no beat'], 0).problems, [
+    'no beat',
+    'b: Redis fails: OOM',
+    'former is not heard any more',
+    'a is not heard any more',
+  ]);
+});
+
 test('G10: a page that knows of no ready gateway says so: those that are lost, or not ready, do not count', () => {
   const { view: it, second } = view();
   const store = summary('store', {}, { role: 'store', readyGateways: 0 });
