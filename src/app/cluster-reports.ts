@@ -38,8 +38,8 @@ export class ClusterReports {
       const beat = decodeBeat(payload);
       if (beat !== undefined) this.#beats.hear(beat);
     });
-    setInterval(() => void this.#tell(), TELL_EVERY_MS);
-    await this.#tell();
+    setInterval(() => void this.tell(), TELL_EVERY_MS);
+    await this.tell();
   }
 
   answer(after: number): ClusterAnswer {
@@ -47,7 +47,8 @@ export class ClusterReports {
     return this.#view.answer(trouble === undefined ? [] : [trouble], after);
   }
 
-  async #tell(): Promise<void> {
+  /** Once a second, and when this node has news that must not wait. */
+  async tell(): Promise<void> {
     const summary = await this.#self();
     this.#view.hear(summary);
     this.#view.tick();

@@ -94,6 +94,7 @@ class Node {
   readonly #health: NodeHealth;
   /** The primary's own place on the bus. */
   #bus: ConnectedBus | undefined;
+  #reports: ClusterReports | undefined;
   /** What the node's gateways count together, unless Redis counts for the cluster. */
   readonly #attempts = new MemoryAttempts(systemClock);
   readonly #backups = new Map<string, (result: { pages?: number; error?: string }) => void>();
@@ -257,7 +258,7 @@ class Node {
   }
 
   /** What nodes tell each other about themselves. */
-  async #reports(): Promise<ClusterReports> {
+  async #connectReports(): Promise<ClusterReports> {
     const [mine, brokers] = localLink<BusItem, BrokerItem>();
     this.#broker?.attach(brokers);
     this.#bus = await connectBus(this.#config, 'primary', mine, this.#log);
@@ -266,7 +267,8 @@ class Node {
 
   async #listenForOperators(): Promise<void> {
     const { host, port, localNamesOnly, chosen } = this.#config.admin;
-    const reports = await this.#reports();
+    const reports = await this.#connectReports();
+    this.#reports = reports;
     await reports.start();
     const server = createAdminServer({
       metrics: this.#metrics,
@@ -416,6 +418,8 @@ class Node {
     const { gateways, all } = drainDeadlines(this.#config.shutdownTimeoutMs);
     this.#log.info({ event: 'draining', signal }, 'shutting down');
     this.#supervisor.beginDrain();
+    // A store may be through before the next second: the others would miss it as if it had died.
+    void this.#reports?.tell();
     let killed = await this.#supervisor.drain('gateway', gateways);
     const left = all - (performance.now() - begun);
     for (const count of await Promise.all([

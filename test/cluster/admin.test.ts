@@ -5,7 +5,7 @@ import type { ClusterAnswer } from '../../src/ops/cluster-view.ts';
 import { freePort } from '../support/ports.ts';
 import { rawRequest } from '../support/raw.ts';
 import { startRedis } from '../support/redis.ts';
-import { startNode, temporaryFolder, waitReady } from '../support/server.ts';
+import { startNode, TestNode, temporaryFolder, waitReady } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
 const folder = temporaryFolder({ after });
@@ -45,6 +45,33 @@ test('the cluster page of any node shows every node, who writes, and that a dead
     10_000,
     () => 'nobody missed the dead node',
   );
+});
+
+test('a store that is stopped has left, however quickly, and is not missed', async (t) => {
+  const redis = await startRedis(t);
+  const port = await freePort();
+  const env = { REDIS_URL: redis.url, DATABASE_PATH: `${folder}/left.db`, ROLE: 'store' };
+  const first = new TestNode({ ...env, ADMIN_PORT: String(port) });
+  t.after(() => first.kill());
+  await first.waitForEvent('started');
+  const second = new TestNode(env);
+  t.after(() => second.kill());
+  await second.waitForEvent('started');
+  const said = async (words: string): Promise<boolean> =>
+    (await ask(port)).events.some(({ text }) => text.endsWith(words));
+  await waitFor(
+    async () => (await ask(port)).nodes.length === 2,
+    10_000,
+    () => 'the second store is not heard',
+  );
+  second.signal('SIGTERM');
+  await second.exited;
+  await waitFor(
+    async () => (await said('has left')) || (await said('is not heard any more')),
+    10_000,
+    () => 'nobody noticed',
+  );
+  assert.deepEqual([await said('has left'), (await ask(port)).nodes.length], [true, 1]);
 });
 
 test('the admin port: ready when the node is, a strict policy, HEAD as GET, nothing done for pages of other sites', async (t) => {
