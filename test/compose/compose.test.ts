@@ -69,6 +69,16 @@ test('a plain up keeps the number of gateways', async () => {
   assert.equal((await stack.containers('gateway')).length, GATEWAYS);
 });
 
+test('no container’s log grows without end', async () => {
+  const format = '{{index .HostConfig.LogConfig.Config "max-size"}}';
+  for (const service of SERVICES)
+    assert.match(
+      await docker('inspect', '--format', format, await stack.container(service)),
+      /^\d+m$/,
+      service,
+    );
+});
+
 test('two people chat through the load balancer over different gateways', async () => {
   const [ann, ben] = [await newUser(url, 'ann'), await newUser(url, 'ben')];
   const first = await connect(url, 'ann', ann);
