@@ -6,6 +6,7 @@ import { LIMITS } from '../../src/contract/limits.ts';
 import type { Command, Outcome } from '../../src/core/commands.ts';
 import type { CatchUpPage, QueryPort, TokenClaims } from '../../src/core/queries.ts';
 import { Feeds } from '../../src/gateway/feeds.ts';
+import { Presence } from '../../src/gateway/presence.ts';
 import { Turns } from '../../src/gateway/turns.ts';
 import { Session } from '../../src/gateway/ws/session.ts';
 import type { SessionContext } from '../../src/gateway/ws/session-context.ts';
@@ -52,6 +53,8 @@ async function bench({
   const port = new ScriptedBus().port();
   const { subscribe } = port;
   port.subscribe = (...args) => subscribe.apply(port, args).then(() => subscribed);
+  const watches = new Presence(port, clock, 'g1');
+  let told = 0;
   let sockets = 0;
   let asked = 0;
   const queries: QueryPort = {
@@ -80,7 +83,8 @@ async function bench({
       change: (_: string, by: number) => {
         sockets += by;
       },
-      unwatch() {},
+      watch: (...args: Parameters<Presence['watch']>) => watches.watch(...args),
+      unwatch: (...args: Parameters<Presence['unwatch']>) => watches.unwatch(...args),
     },
     writes: { hold() {} },
     commands: {
@@ -98,6 +102,11 @@ async function bench({
   } as unknown as SessionContext;
   const client = new FakeClient('ann', since);
   const session = new Session(client.ws as unknown as WebSocket, client.ws._socket, true, claims, context);
+  const presence = session.presence.bind(session);
+  session.presence = (online, offline) => {
+    told++;
+    presence(online, offline);
+  };
   let pings = 0;
   client.ws.ping = () => pings++;
   for (let i = 0; i < frames; i++) client.ws.emit('ping', NO_DATA);
@@ -120,6 +129,12 @@ async function bench({
     overflows,
     pings: () => pings,
     asked: () => asked,
+    /** Somebody comes, whom the socket may watch. @returns whether it is told */
+    comes: (user: string): boolean => {
+      const before = told;
+      watches.change(user, 1);
+      return told > before;
+    },
     /** What other parts of the gateway still know of the socket. */
     left: () => ({ sockets, members: feeds.sockets('ann'), channels: port.channels }),
   };
@@ -209,6 +224,16 @@ test('S3, G6: a socket that closes while it is catching up is not counted any mo
   client.ws.close(1000);
   await settle();
   assert.deepEqual(left(), NOTHING);
+});
+
+test('L6, G6: a watch whose answer is one too many for a slow socket closes it, and is not kept', async () => {
+  const { client, overflows, comes } = await bench();
+  client.send({ type: 'watch', users: ['bob'] });
+  assert.equal(comes('bob'), true);
+  Object.assign(client.ws, { bufferedAmount: LIMITS.unsentBytes + 1 });
+  client.send({ type: 'watch', users: ['eve'] });
+  assert.deepEqual([overflows, client.ws.closed], [['unsent'], CLOSE.slowConsumer.code]);
+  assert.equal(comes('eve'), false);
 });
 
 test('M3, M4: a repeat is told to a client that chose the client_id, and not where the gateway did', async () => {

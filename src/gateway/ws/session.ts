@@ -194,9 +194,10 @@ export class Session implements FeedMember, Watcher, SocketEvents {
       case 'typing':
         return this.#context.signal(frame.to, { type: 'typing', from: user });
       case 'watch': {
-        const users = [...new Set(frame.users)];
-        this.#context.presence.watch(this, this.#watched, users);
-        this.#watched = users;
+        const before = this.#watched;
+        // First: the answer may be what closes the socket.
+        this.#watched = [...new Set(frame.users)];
+        this.#context.presence.watch(this, before, this.#watched);
         return;
       }
       case 'ping':
