@@ -138,6 +138,10 @@ export class Gateway implements Service {
         response.once('close', () => {
           if (--this.#requests === 0) this.#onRequestsAnswered?.();
         });
+        // Whose answer is still being made, or waits for its turn, has nothing to take yet.
+        response.on('timeout', () => {
+          if (response.headersSent) request.socket.destroy();
+        });
         answer(request, response);
       }),
     );

@@ -70,6 +70,29 @@ test('L10: requests sent ahead on one connection are answered in order, all of t
   assert.ok(statuses(await greedy.closed).length < ahead);
 });
 
+test('L10: a request that waits behind answers that are not taken gets its own, however late', {
+  timeout: 90_000,
+}, async () => {
+  const question = '{"user_id":"bob"}';
+  const all = [
+    'POST /get-messages HTTP/1.1',
+    'Host: x',
+    `Content-Length: ${question.length}`,
+    `Authorization: Bearer ${bob}`,
+  ];
+  for (let i = 0; i < LIMITS.answersAtOnce; i++) {
+    const stuck = new RawConnection(url);
+    stuck.socket.pause();
+    stuck.send([...all, '', question].join('\r\n').repeat(unread.asked));
+  }
+  await sleep(5_000);
+  const waiting = new RawConnection(url);
+  const begun = performance.now();
+  waiting.send('GET /users HTTP/1.1', 'Host: x', `Authorization: Bearer ${bob}`, 'Connection: close', '', '');
+  assert.deepEqual(statuses(await waiting.closed), ['200']);
+  assert.ok(performance.now() - begun > LIMITS.answerMs / 2, 'it did not wait');
+});
+
 test('L10: a connection whose client takes nothing is ended within 40 s; sockets that are silent are not', {
   timeout: 90_000,
 }, async () => {
