@@ -51,6 +51,7 @@ export function createRouter(context: RouteContext): Router {
     ctx.body = await inTurn(ctx, request.user_id, (identity) =>
       recent(context.queries, identity, request, () => ctx.res.closed),
     );
+    ctx.type = 'application/json';
   });
   router.post('/logout', async (ctx) => {
     // A body is a matter of choice here: `logout` with none is the common call.

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Queries, QueryName, QueryPort, StoredRow } from '../../src/core/queries.ts';
+import { recent } from '../../src/gateway/http/messages.ts';
+
+const ANN = { user: 'ann', claims: undefined };
+
+/** A store with these rows, which it tells `most` at a time. */
+const storeOf = (rows: readonly StoredRow[], most: number): QueryPort => ({
+  ask: (async (name: QueryName, params: Partial<Queries['recent']['params']>) => {
+    const { before = Number.MAX_SAFE_INTEGER, limit = 0 } = params;
+    if (name === 'users') return { users: ['bob', 'eve'] };
+    const found = rows.filter(([id]) => id < before).reverse();
+    const told = found.slice(0, Math.min(limit, most));
+    return { rows: told, more: told.length < found.length };
+  }) as QueryPort['ask'],
+});
+
+const TEXTS = ['hi', 'über', '😀', '"\\\n\u0001', '\u2028', ''];
+const PEERS = ['bob', '__proto__', '7', '1', 'a"b,c', 'bob', 'ann', '7'];
+const ROWS: StoredRow[] = Array.from({ length: 40 }, (_, i) => {
+  const peer = PEERS[i % PEERS.length] as string;
+  const [sender, receiver] = i % 3 === 0 ? ['ann', peer] : [peer, 'ann'];
+  return [i + 1, sender, receiver, TEXTS[i % TEXTS.length] as string, '2026-01-31 12:00:00'];
+});
+
+for (const [limit, most] of [
+  [100, 100],
+  [100, 7],
+  [10, 3],
+  [40, 40],
+  [1, 1],
+] as const) {
+  test(`H6: ${limit} messages, told ${most} at a time, are bytes of JSON: by the other participant, oldest first`, async () => {
+    const answer = await recent(storeOf(ROWS, most), ANN, { user_id: 'ann', limit }, () => false);
+    assert.ok(Buffer.isBuffer(answer), 'nothing that it is made of is kept');
+    const expected = ROWS.slice(-limit);
+    const conversations: Record<string, unknown[]> = Object.create(null);
+    for (const [id, sender, receiver, message, timestamp] of expected) {
+      const other = sender === 'ann' ? receiver : sender;
+      conversations[other] ??= [];
+      conversations[other].push({ sender, receiver, message, timestamp, id });
+    }
+    const text = answer.toString();
+    const { next_before: nextBefore, ...rest } = JSON.parse(text);
+    assert.deepEqual(Object.entries(rest.conversations).sort(), Object.entries(conversations).sort());
+    assert.deepEqual(rest.users, ['bob', 'eve']);
+    assert.equal(nextBefore, limit < ROWS.length ? expected[0]?.[0] : undefined);
+    const at = [...new Set(expected.map(([, from, to]) => (from === 'ann' ? to : from)))].map((peer) =>
+      text.indexOf(`${JSON.stringify(peer)}:[`),
+    );
+    assert.deepEqual(
+      at,
+      [...at].sort((a, b) => a - b),
+      'who was written to first comes first',
+    );
+  });
+}
+
+test('H6: who has no messages gets no conversations', async () => {
+  const answer = await recent(storeOf([], 10), ANN, { user_id: 'ann' }, () => false);
+  assert.deepEqual(JSON.parse(answer.toString()), { conversations: {}, users: ['bob', 'eve'] });
+});
