@@ -1,12 +1,15 @@
 import { z } from 'zod';
 import { CLIENT_ID, LIMITS } from './limits.ts';
 
+/** Blanks that Unicode counts as letters or signs: of Braille, Khitan, Egyptian hieroglyphs and musical notation. */
+const BLANKS = '\\u2800\\u{16FE4}\\u{13441}\\u{13442}\\u{1D159}';
+
 /**
  * No control, format (bidi, zero-width), surrogate, private or unassigned characters, no line ends, nothing that shows as
  * nothing, no space at either end.
  */
 const NEW_USER_ID = new RegExp(
-  `^(?!__proto__$)(?!\\s)[^\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Cn}\\p{Zl}\\p{Zp}\\p{DI}\\u2800]{1,${LIMITS.userIdChars}}(?<!\\s)$`,
+  `^(?!__proto__$)(?!\\s)[^\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Cn}\\p{Zl}\\p{Zp}\\p{DI}${BLANKS}]{1,${LIMITS.userIdChars}}(?<!\\s)$`,
   'u',
 );
 
