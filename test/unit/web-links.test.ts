@@ -19,6 +19,16 @@ describe('web addresses in messages', () => {
     ['data:text/html,<script>alert(1)</script>', []],
     ['https://user:password@example.org/', []],
     ['https://', []],
+    ['https://grün.example:8443/x', ['https://xn--grn-ioa.example:8443/x']],
+    ['http://[::1]:8888/#/ann', ['http://[::1]:8888/#/ann']],
+    ['https://例え.テスト', ['https://xn--r8jz45g.xn--zckzah/']],
+    ['https://bank.example\u2044login.evil.example', []],
+    ['https://bank.example\u2215login.evil.example', []],
+    ['https://bank.example\u29f8login.evil.example', []],
+    ['https://bank.example\u2800\u2800.evil.example', []],
+    ['https://bank.example\u3164\u3164.evil.example', []],
+    ['www.bank.example\u2044login.evil.example', []],
+    ['https://example.org/a\u2044b', ['https://example.org/a%E2%81%84b']],
     ['<a href="https://example.org/">x</a>', ['https://example.org/']],
   ] as const) {
     test(text, () => assert.deepEqual(links(text), expected));

@@ -3,6 +3,8 @@ export type Segment =
   | { readonly kind: 'link'; readonly text: string; readonly href: string };
 
 const CANDIDATE = /\b(?:https?:\/\/|www\.)[^\s<>"'`\u200b-\u200f\u202a-\u202e\u2066-\u2069]+/giu;
+/** An address up to the end of its host, which is of letters and digits: a sign or a blank in it may look like its end. */
+const HOST = /^(?:https?:\/\/|www\.)[[\p{L}\p{M}\p{N}.:_%\[\]\-]--\p{DI}]*(?:[\/?#\\]|$)/iv;
 /** Punctuation that ends the sentence, not the address. */
 const TRAILING = '.,:;!?…*_~';
 const BRACKETS = ['()', '[]', '{}'] as const;
@@ -50,5 +52,6 @@ function toHref(shown: string): string | null {
   if (url.protocol !== 'http:' && url.protocol !== 'https:') return null;
   // An address that names a user before the host is a disguise more often than not.
   if (url.username !== '' || url.password !== '' || url.hostname === '') return null;
+  if (!HOST.test(shown)) return null;
   return url.href;
 }
