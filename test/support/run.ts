@@ -15,7 +15,7 @@ const BIN = path.join(ROOT, 'node_modules/.bin');
 const SUITES = [
   { name: 'unit', seconds: 120, atOnce: 3 },
   { name: 'model', seconds: 120, atOnce: 2 },
-  { name: 'conformance', seconds: 180, atOnce: 3 },
+  { name: 'conformance', seconds: 180, atOnce: 8 },
   { name: 'cluster', seconds: 300, atOnce: 2 },
   { name: 'e2e', seconds: 300, atOnce: 2 },
   { name: 'faults', seconds: 420, atOnce: 2 },
