@@ -75,11 +75,15 @@ for (const [i, { name, begin, end, reason, gauges }] of OUTAGES.entries())
     await begin(redis);
     await is('in trouble', (now) => {
       const told = [/: Redis fails: /, /2 of 2 gateways not ready: /, /^no gateway is ready/m];
-      return now.status === 503 && now.gauges === gauges && told.every((words) => words.test(now.problems));
+      const known =
+        now.status === 503 && now.gauges === gauges && told.every((words) => words.test(now.problems));
+      return known && node.events('redis_lost').length > 0; // Which waits for a second look.
     });
     await end(redis);
     await isWell();
+    await is('told to be back', () => node.events('redis_back').length > 0);
     const lost = node.events('redis_lost').filter((line) => reason.test(String(line['reason'])));
     assert.equal(lost.length, 1, node.output);
-    assert.equal(node.events('redis_back').length, node.events('redis_lost').length);
+    assert.equal(node.events('redis_lost').length, 1, node.output);
+    assert.equal(node.events('redis_back').length, 1, node.output);
   });

@@ -16,7 +16,7 @@ const SUITES = [
   { name: 'unit', seconds: 120, atOnce: 3 },
   { name: 'model', seconds: 120, atOnce: 2 },
   { name: 'conformance', seconds: 180, atOnce: 8 },
-  { name: 'cluster', seconds: 300, atOnce: 2 },
+  { name: 'cluster', seconds: 300, atOnce: 3 },
   { name: 'e2e', seconds: 300, atOnce: 2 },
   { name: 'faults', seconds: 420, atOnce: 2 },
 ] as const;

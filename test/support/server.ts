@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { freePort } from './ports.ts';
 import { childrenOf, isAlive, signalPid, titleOf } from './processes.ts';
 import { waitFor } from './wait.ts';
 
@@ -112,7 +113,8 @@ export async function startNode(
   env: Readonly<Record<string, string>>,
   binary?: string,
 ): Promise<{ node: TestNode; url: string }> {
-  const node = new TestNode(env, binary);
+  // Not one that the system gives away until the gateways listen on it.
+  const node = new TestNode({ PORT: `${await freePort()}`, ...env }, binary);
   cleanups.after(() => node.kill());
   const url = await node.url();
   await waitReady(url, () => node.output);
