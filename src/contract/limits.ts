@@ -39,6 +39,8 @@ export const LIMITS = {
   /** Frames per second one socket may send in the long run, and at once. */
   framesPerSecond: 1_000,
   framesBurst: 2_000,
+  /** Of `typing` frames one socket sends, one in so many milliseconds is passed on: whom it is for pays, too. */
+  typingMs: 100,
   /** Frames that are not valid one socket may send before it is closed. */
   invalidFrames: 100,
   /** Messages in one catch-up page. */

@@ -72,6 +72,7 @@ async function bench({
     expiresAt: clock.now() / 1000 + tokenS,
   };
   const overflows: string[] = [];
+  const signals: string[] = [];
   const context = {
     clock,
     identities: { identify: async () => ({ user: 'ann', claims }) },
@@ -94,6 +95,7 @@ async function bench({
     accepted() {},
     nextClientId: () => 'ours',
     draining: false,
+    signal: (user: string) => signals.push(user),
     opened() {},
     delivered() {},
     refused() {},
@@ -127,6 +129,7 @@ async function bench({
     beat,
     errors,
     overflows,
+    signals,
     pings: () => pings,
     asked: () => asked,
     /** Somebody comes, whom the socket may watch. @returns whether it is told */
@@ -196,6 +199,20 @@ test('L6: a socket with more than 1 MiB unsent is closed with 4431, one with as 
   session.signal('{"type":"typing","from":"bob"}');
   assert.equal(client.ws.closed, CLOSE.slowConsumer.code);
   assert.deepEqual(overflows, ['unsent']);
+});
+
+test('S2, G6: however often a socket says that its user is typing, one in 100 ms is passed on', async () => {
+  const { client, clock, signals } = await bench();
+  const type = (to: string): void => {
+    client.send({ type: 'typing', to });
+  };
+  for (let i = 0; i < 50; i++) type('bob');
+  type('carol');
+  assert.deepEqual(signals, ['bob']);
+  clock.advance(LIMITS.typingMs);
+  type('carol');
+  type('bob');
+  assert.deepEqual(signals, ['bob', 'carol']);
 });
 
 test('G6: a peer that does not answer the close is dropped after 5 s; one that does is let be', async () => {

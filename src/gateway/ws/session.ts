@@ -83,6 +83,7 @@ export class Session implements FeedMember, Watcher, SocketEvents {
   #unanswered = 0;
   #invalid = 0;
   #heardAt: number;
+  #typedAt = Number.NEGATIVE_INFINITY;
   #onIdle: (() => void) | undefined;
   #cancelExpiry: (() => void) | undefined;
 
@@ -192,7 +193,7 @@ export class Session implements FeedMember, Watcher, SocketEvents {
       case 'read':
         return this.#submit({ kind: 'mark-read', user, peer: frame.with, id: frame.id }, undefined);
       case 'typing':
-        return this.#context.signal(frame.to, { type: 'typing', from: user });
+        return this.#type(frame.to, user);
       case 'watch': {
         const before = this.#watched;
         // First: the answer may be what closes the socket.
@@ -203,6 +204,13 @@ export class Session implements FeedMember, Watcher, SocketEvents {
       case 'ping':
         return this.#sendFrame({ type: 'pong' });
     }
+  }
+
+  #type(to: string, user: string): void {
+    const now = this.#context.clock.steady();
+    if (now - this.#typedAt < LIMITS.typingMs) return;
+    this.#typedAt = now;
+    this.#context.signal(to, { type: 'typing', from: user });
   }
 
   #send(frame: SendFrame, user: string): void {
