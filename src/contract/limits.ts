@@ -36,6 +36,8 @@ export const LIMITS = {
   socketsPerUser: 20,
   /** Messages one socket may have sent and not yet had answered. */
   unansweredPerSocket: 1_000,
+  /** Frames that came behind a `connect` and wait for its answer, in bytes. */
+  queuedBytes: 1024 * 1024,
   /** Frames per second one socket may send in the long run, and at once. */
   framesPerSecond: 1_000,
   framesBurst: 2_000,

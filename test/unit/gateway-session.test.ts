@@ -232,6 +232,17 @@ test('G6: a peer that does not answer the close is dropped after 5 s; one that d
   }
 });
 
+test('L5, G6: what is sent behind a connect that is not answered waits up to 1 MiB, and is then refused', async () => {
+  const { client, errors } = await bench({ answered: new Promise(() => {}) });
+  const frame = { type: 'message', to: 'bob', message: 'x'.repeat(LIMITS.messageUnits) };
+  const fits = Math.floor(LIMITS.queuedBytes / JSON.stringify(frame).length);
+  for (let i = 0; i < fits; i++) client.send(frame);
+  assert.deepEqual(errors(), []);
+  client.send(frame);
+  assert.deepEqual(errors(), ['overloaded']);
+  assert.equal(client.open, true);
+});
+
 test('S3, G6: a socket that closes while it is catching up is not counted any more', async () => {
   const { client, left } = await bench({
     since: 0,

@@ -32,6 +32,7 @@ type State =
       readonly since: number;
       readonly cancelTimeout: () => void;
       readonly queue: ClientFrame[];
+      queuedBytes: number;
     }
   | { readonly name: 'catching-up'; readonly user: string; cursor: number }
   | { readonly name: 'live'; readonly user: string; cursor: number }
@@ -152,7 +153,7 @@ export class Session implements FeedMember, Watcher, SocketEvents {
       else this.#refuseBad(refused, refused.clientId);
       return;
     }
-    this.#accept(frame);
+    this.#accept(frame, data.length);
   }
 
   #refuseBad(error: ParleyError, clientId: string | undefined): void {
@@ -161,20 +162,31 @@ export class Session implements FeedMember, Watcher, SocketEvents {
       this.close('badRequest', new ParleyError('invalid_frame', 'Too many bad frames.'));
   }
 
-  #accept(frame: ClientFrame): void {
+  /** @param bytes of the frame as it came */
+  #accept(frame: ClientFrame, bytes: number): void {
     const state = this.#state;
     switch (state.name) {
       case 'waiting':
         if (frame.type !== 'connect')
           return this.#refuseBad(new ParleyError('not_connected'), clientIdOf(frame));
-        this.#state = { ...state, name: 'connecting', since: this.#context.clock.steady(), queue: [] };
+        this.#state = {
+          ...state,
+          name: 'connecting',
+          since: this.#context.clock.steady(),
+          queue: [],
+          queuedBytes: 0,
+        };
         void this.#connect(frame);
         return;
       case 'connecting':
         if (frame.type === 'connect') return this.#refuse(new ParleyError('already_connected'));
-        if (state.queue.length >= LIMITS.unansweredPerSocket)
+        if (
+          state.queue.length >= LIMITS.unansweredPerSocket ||
+          state.queuedBytes + bytes > LIMITS.queuedBytes
+        )
           return this.#refuse(new ParleyError('overloaded'), clientIdOf(frame));
         state.queue.push(frame);
+        state.queuedBytes += bytes;
         return;
       case 'catching-up':
       case 'live':
