@@ -67,6 +67,11 @@ export type GatewayParts = {
   readonly log: Logger;
 };
 
+/**
+ * Connections that may wait to be taken; the kernel's own bound (Linux: net.core.somaxconn, 4,096) may be lower. Of a storm of
+ * reconnects, the kernel drops what does not fit, and who was dropped tries again after 1, 2, 4 … s. Node's default is 511.
+ */
+const BACKLOG = 4_096;
 /** Clients of a draining gateway come back spread over this time, in milliseconds. */
 const RECONNECT_SPREAD_MS = 3_000;
 
@@ -174,7 +179,10 @@ export class Gateway implements Service {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
       const { host, port, sharePort } = this.#settings;
-      this.#server.listen({ host, port, ...(sharePort && { reusePort: true, exclusive: true }) }, resolve);
+      this.#server.listen(
+        { host, port, backlog: BACKLOG, ...(sharePort && { reusePort: true, exclusive: true }) },
+        resolve,
+      );
     });
   }
 

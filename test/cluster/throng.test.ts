@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
 import { after, test } from 'node:test';
 import { WebSocket } from 'ws';
+import { sleep } from '../../src/base/clock.ts';
 import type { MessageFrame } from '../../src/contract/frames.ts';
 import { SUBPROTOCOL } from '../../src/contract/version.ts';
 import { createDatabase, mintToken, queryDatabase } from '../support/database.ts';
+import { signalPid } from '../support/processes.ts';
 import { startRedis } from '../support/redis.ts';
 import { startNode, temporaryFolder } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
@@ -101,3 +105,23 @@ for (const bus of ['embedded', 'redis'] as const) {
     }
   });
 }
+
+test('G6: connections that come faster than they are taken wait, and none is dropped by the kernel, to try again seconds later', async (t) => {
+  const { node, url } = await startNode(t, { DATABASE_PATH: `${folder}/storm.db`, WORKERS: '1' });
+  const bound = Number(readFileSync('/proc/sys/net/core/somaxconn', 'utf8'));
+  const count = Math.min(2_000, bound - 1);
+  const { hostname, port } = new URL(url);
+  const [gateway] = node.workers('gateway') as [number];
+  signalPid(gateway, 'SIGSTOP');
+  const sockets: Socket[] = [];
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  let open = 0;
+  for (let i = 0; i < count; i++)
+    sockets.push(connect(Number(port), hostname, () => open++).on('error', () => {}));
+  // Whom the kernel drops, it lets try again after a second.
+  await sleep(900);
+  signalPid(gateway, 'SIGCONT');
+  assert.equal(open, count);
+});
