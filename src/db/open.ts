@@ -124,8 +124,8 @@ export function reason(error: unknown): string {
   if (code.startsWith('SQLITE_CORRUPT')) return 'the file is corrupt (stop, keep the file, restore a backup)';
   if (code.startsWith('SQLITE_NOTADB')) return 'the file is not an SQLite database';
   if (code.startsWith('SQLITE_CANTOPEN') || /directory does not exist/.test(error.message))
-    return 'the file or its folder does not exist, or may not be read';
-  if (code.startsWith('SQLITE_READONLY')) return 'the file or its folder may not be written';
+    return 'the file or its folder does not exist, or may not be read or written by this user';
+  if (code.startsWith('SQLITE_READONLY')) return 'the file or its folder may not be written by this user';
   if (code.startsWith('SQLITE_BUSY')) return 'another process keeps it locked';
   return error.message.replace(/\.$/, '');
 }
