@@ -46,6 +46,6 @@ export type ToWorker =
   | { readonly kind: 'backup'; readonly file: string }
   /** An attempt was counted. `waitMs`: as an AttemptCounter answers. */
   | { readonly kind: 'attempt'; readonly ref: number; readonly waitMs: number }
-  /** The database may be read from now on (reader only). */
+  /** The database may be read from now on (nobody but a reader minds). */
   | { readonly kind: 'serve' }
   | { readonly kind: 'ping' };

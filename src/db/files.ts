@@ -15,9 +15,9 @@ export function behindLinks(database: string): string {
   return existsSync(folder) ? path.join(realpathSync(folder), path.basename(database)) : database;
 }
 
-/** Length of a database's write-ahead log, in bytes; 0 if it has none. SQLite keeps the space it once took. */
-export function logBytes(database: string): number {
-  return statSync(`${behindLinks(database)}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+/** Length of what is kept beside a database, in bytes; 0 if there is none. A write-ahead log keeps the space it once took. */
+export function companionBytes(database: string, suffix: (typeof COMPANIONS)[number]): number {
+  return statSync(behindLinks(database) + suffix, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /** Whether two paths lead to the same file, through links, too; false if one leads to none. */

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { behindLinks } from './files.ts';
+import { companionBytes } from './files.ts';
 
 export type Db = Database.Database;
 
@@ -57,7 +57,7 @@ export function openForWriting(path: string, refuse: (db: Db) => void = () => {}
  * @throws DatabaseError
  */
 export function rollBackHotJournal(path: string): void {
-  if (!statSync(`${behindLinks(path)}-journal`, { throwIfNoEntry: false })?.size) return;
+  if (companionBytes(path, '-journal') === 0) return;
   opening(path, () => {
     const db = new Database(path, { timeout: BUSY_MS });
     // The first look does it.

@@ -151,7 +151,6 @@ export class Feeds {
   readonly #feeds = new Map<string, { readonly feed: Feed; readonly subscribed: Promise<void> }>();
   readonly #observer: FeedObserver;
   readonly #turns = new Semaphore(REPAIRS_MAX);
-  readonly #repair = (feed: Feed): Promise<void> => this.#repairFeed(feed);
 
   constructor(bus: Bus, queries: QueryPort, observer: FeedObserver) {
     this.#bus = bus;
@@ -163,7 +162,7 @@ export class Feeds {
   async join(user: string, member: FeedMember): Promise<Feed> {
     let entry = this.#feeds.get(user);
     if (entry === undefined) {
-      const feed = new Feed(user, this.#repair);
+      const feed = new Feed(user, this.#repairFeed);
       const subscribed = this.#bus.subscribe(CHANNELS.user(user), (payload) => {
         const event = decodeUserEvent(payload);
         // Of a later version, perhaps: whatever it tells, the store knows it.
@@ -204,7 +203,8 @@ export class Feeds {
     for (const { feed } of this.#feeds.values()) feed.repair();
   }
 
-  async #repairFeed(feed: Feed): Promise<void> {
+  /** One function for all feeds: there may be ten thousand of them. */
+  readonly #repairFeed = async (feed: Feed): Promise<void> => {
     while (this.#feeds.get(feed.user)?.feed === feed) {
       const holders = [...feed.members].filter(({ claims }) => claims !== undefined);
       const page = await this.#turns.run(() => this.#askFor(feed, holders));
@@ -218,7 +218,7 @@ export class Feeds {
       if (!feed.behind) return;
       await sleep(BEHIND_MS);
     }
-  }
+  };
 
   async #askFor(feed: Feed, holders: readonly FeedMember[]): Promise<CatchUpPage | undefined> {
     const tokens = holders.flatMap(({ claims }) =>

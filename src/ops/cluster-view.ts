@@ -151,12 +151,14 @@ export class ClusterView {
     });
     nodes.sort((a, b) => rank(a) - rank(b) || a.node.localeCompare(b.node));
     // What goes wrong now comes before who has been missing, perhaps for an hour.
-    const known = nodes.flatMap(({ node, lost, trouble, failing = [] }) =>
-      lost
-        ? []
-        : [...(trouble === undefined ? [] : [trouble]), ...failing].map((words) => `${node}: ${words}`),
-    );
-    for (const { node, lost } of nodes) if (lost) known.push(`${node} is not heard any more`);
+    const known = [
+      ...nodes
+        .filter(({ lost }) => !lost)
+        .flatMap(({ node, trouble, failing = [] }) =>
+          [...(trouble === undefined ? [] : [trouble]), ...failing].map((words) => `${node}: ${words}`),
+        ),
+      ...nodes.filter(({ lost }) => lost).map(({ node }) => `${node} is not heard any more`),
+    ];
     const ready = nodes.map(({ lost, readyGateways = 1 }) => (lost ? 0 : readyGateways));
     if (ready.every((gateways) => gateways === 0))
       known.unshift('no gateway is ready: clients are not served');

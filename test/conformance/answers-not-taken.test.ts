@@ -26,17 +26,22 @@ for (let i = 0; i < 600; i++)
   writer.send({ type: 'message', to: 'ann', message: 'x'.repeat(8_000), client_id: `${i}` });
 await writer.next((frame) => frame['client_id'] === '599');
 
+/** A request for all that a user has. */
+function getMessages(user: string, token: string): string {
+  const body = JSON.stringify({ user_id: user });
+  const head = [
+    'POST /get-messages HTTP/1.1',
+    'Host: x',
+    `Content-Length: ${body.length}`,
+    `Authorization: Bearer ${token}`,
+  ];
+  return [...head, '', body].join('\r\n');
+}
+
 /** Begun first and awaited last, since it takes its time: more than kernels hold for one who does not read. */
 const unread = { connection: new RawConnection(url), asked: 10, at: performance.now() };
 unread.connection.socket.pause();
-const question = '{"user_id":"ann"}';
-const all = [
-  'POST /get-messages HTTP/1.1',
-  'Host: x',
-  `Content-Length: ${question.length}`,
-  `Authorization: Bearer ${ann}`,
-];
-unread.connection.send([...all, '', question].join('\r\n').repeat(unread.asked));
+unread.connection.send(getMessages('ann', ann).repeat(unread.asked));
 
 test('L10: of a hundred requests of one user at once, those beyond the line → 429 rate_limited with Retry-After; the others, and other users, are answered', async () => {
   const asked = 100;
@@ -73,17 +78,10 @@ test('L10: requests sent ahead on one connection are answered in order, all of t
 test('L10: a request that waits behind answers that are not taken gets its own, however late', {
   timeout: 90_000,
 }, async () => {
-  const question = '{"user_id":"bob"}';
-  const all = [
-    'POST /get-messages HTTP/1.1',
-    'Host: x',
-    `Content-Length: ${question.length}`,
-    `Authorization: Bearer ${bob}`,
-  ];
   for (let i = 0; i < LIMITS.answersAtOnce; i++) {
     const stuck = new RawConnection(url);
     stuck.socket.pause();
-    stuck.send([...all, '', question].join('\r\n').repeat(unread.asked));
+    stuck.send(getMessages('bob', bob).repeat(unread.asked));
   }
   await sleep(5_000);
   const waiting = new RawConnection(url);

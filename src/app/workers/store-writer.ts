@@ -9,8 +9,8 @@ import type { FileLock } from '../../db/file-lock.ts';
 import {
   behindLinks,
   closeToOthers,
+  companionBytes,
   createPrivate,
-  logBytes,
   putInPlace,
   removeDatabase,
 } from '../../db/files.ts';
@@ -62,7 +62,7 @@ export class StoreWriter implements Service {
   readonly #events: StoreWriterEvents;
   readonly metrics = new WriterMetrics({
     // Of a store that stands by, the file is another's.
-    walBytes: () => (this.#ledger ? logBytes(this.#path) : 0),
+    walBytes: () => (this.#ledger ? companionBytes(this.#path, '-wal') : 0),
   });
   #ledger: Ledger | undefined;
   #checkpointer: Checkpointer | undefined;

@@ -6,7 +6,7 @@ import type { Identity } from '../identities.ts';
 
 /**
  * `POST /get-messages` (rule H6), as JSON text. Each message becomes bytes when it comes: measured with 8 Mi units of text, to
- * make the text of all at the end held up everybody for 0.3 s, and kept thrice as much memory while a slow client took it.
+ * make the text of all at the end held up everybody for 0.3 s, and kept more than twice the memory while a slow client took it.
  * @param gone whether nobody waits for the answer any more
  */
 export async function recent(
