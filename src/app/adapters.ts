@@ -1,6 +1,6 @@
 import type { AttemptCounter } from '../auth/attempts.ts';
-import { IpcBus } from '../bus/ipc-bus.ts';
-import type { BrokerItem, BusItem, Link } from '../bus/ipc-items.ts';
+import { IpcBus } from '../bus/ipc/ipc-bus.ts';
+import type { BrokerItem, BusItem, Link } from '../bus/ipc/items.ts';
 import type { Config } from '../config/config.ts';
 import type { Bus } from '../core/bus.ts';
 import type { Leaser } from '../core/lease.ts';
@@ -43,9 +43,9 @@ export async function connectBus(
     };
   }
   const { RedisAttempts } = await import('../auth/redis-attempts.ts');
-  const { RedisBus } = await import('../bus/redis-bus.ts');
-  const { keyPrefix } = await import('../bus/redis-connection.ts');
-  const { RedisLeaser } = await import('../bus/redis-lease.ts');
+  const { RedisBus } = await import('../bus/redis/redis-bus.ts');
+  const { keyPrefix } = await import('../bus/redis/connection.ts');
+  const { RedisLeaser } = await import('../bus/redis/lease.ts');
   const target = config.bus.redis;
   const bus = new RedisBus(target, name, onUnreadable);
   return {

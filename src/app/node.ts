@@ -6,9 +6,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { MemoryAttempts } from '../auth/attempts.ts';
 import { systemClock } from '../base/clock.ts';
-import { IpcBroker } from '../bus/ipc-broker.ts';
-import type { BrokerItem, BusItem } from '../bus/ipc-items.ts';
-import { localLink } from '../bus/local-link.ts';
+import { IpcBroker } from '../bus/ipc/broker.ts';
+import type { BrokerItem, BusItem } from '../bus/ipc/items.ts';
+import { localLink } from '../bus/ipc/local-link.ts';
 import { reservePort } from '../cluster/listen-address.ts';
 import type { WriterStatus } from '../cluster/messages.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
@@ -56,7 +56,7 @@ export async function startNode(environment: NodeJS.ProcessEnv): Promise<void> {
   process.title = 'parley: primary';
   if (config.bus.kind === 'redis') {
     const { redis } = config.bus;
-    const { probeRedis } = await import('../bus/redis-probe.ts');
+    const { probeRedis } = await import('../bus/redis/probe.ts');
     await probeRedis(redis).catch((error: Error) =>
       fail(`Redis at ${redactedUrl(redis)} can't be used: ${error.message}.`),
     );

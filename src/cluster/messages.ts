@@ -1,5 +1,5 @@
 import type { Attempt } from '../auth/attempts.ts';
-import type { BrokerItem, BusItem } from '../bus/ipc-items.ts';
+import type { BrokerItem, BusItem } from '../bus/ipc/items.ts';
 import type { MetricsSnapshot } from '../ops/metrics.ts';
 
 /*

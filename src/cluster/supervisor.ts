@@ -1,7 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { Attempt } from '../auth/attempts.ts';
 import type { Clock } from '../base/clock.ts';
-import type { BusItem } from '../bus/ipc-items.ts';
+import type { BusItem } from '../bus/ipc/items.ts';
 import type { WorkerOrder } from '../config/worker.ts';
 import type { Logger } from '../ops/logger.ts';
 import type { MetricsSnapshot } from '../ops/metrics.ts';

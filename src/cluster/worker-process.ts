@@ -1,4 +1,4 @@
-import type { BrokerItem, BusItem, Link } from '../bus/ipc-items.ts';
+import type { BrokerItem, BusItem, Link } from '../bus/ipc/items.ts';
 import type { Logger } from '../ops/logger.ts';
 import type { MetricsSnapshot } from '../ops/metrics.ts';
 import type { ToPrimary, ToWorker, WorkerState } from './messages.ts';

@@ -1,5 +1,5 @@
 /*
- * The port between processes. Two adapters: Redis (src/bus/redis-*) and the primary's IPC (src/bus/ipc-*); one
+ * The port between processes. Two adapters: Redis (src/bus/redis) and the primary's IPC (src/bus/ipc); one
  * conformance suite (test/conformance) runs against both.
  *
  * What it promises is little, on purpose (G5): publications and requests may be lost, and the log may forget what has

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { probeRedis } from '../../src/bus/redis-probe.ts';
+import { probeRedis } from '../../src/bus/redis/probe.ts';
 import { RequestTimeout } from '../../src/core/bus.ts';
 import { waitFor } from '../support/wait.ts';
 import { numbers, payloads, readAll, until } from './bus-suite.ts';

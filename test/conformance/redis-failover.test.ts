@@ -6,7 +6,7 @@ import slotOf from 'cluster-key-slot';
 import { systemClock } from '../../src/base/clock.ts';
 import { CHANNELS } from '../../src/bus/channels.ts';
 import { CommandSender } from '../../src/bus/command-sender.ts';
-import { RedisLeaser } from '../../src/bus/redis-lease.ts';
+import { RedisLeaser } from '../../src/bus/redis/lease.ts';
 import type { Position } from '../../src/core/bus.ts';
 import { Relay } from '../faults/relay.ts';
 import type { RedisServer } from '../support/redis-server.ts';

@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Redis } from 'ioredis';
-import { probeRedis } from '../../src/bus/redis-probe.ts';
+import { probeRedis } from '../../src/bus/redis/probe.ts';
 import { parseRedisUrl } from '../../src/config/redis-url.ts';
 import { freePort } from '../support/ports.ts';
 import { startRedis } from '../support/redis.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ReplyError } from 'ioredis';
-import { RedisRefusals } from '../../src/bus/redis-refusals.ts';
+import { RedisRefusals } from '../../src/bus/redis/refusals.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 test('a command that Redis refuses is trouble until it is taken, or has not been tried for a while', () => {

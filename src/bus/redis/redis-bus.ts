@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Cluster } from 'ioredis';
-import { sleep } from '../base/clock.ts';
-import type { RedisTarget } from '../config/redis-url.ts';
-import { type Bus, type LogEntry, type Position, type Publication, RequestTimeout } from '../core/bus.ts';
-import { Listeners, type OnUnreadable } from './listeners.ts';
-import { RedisClock } from './redis-clock.ts';
-import { keyPrefix, type RedisClient, RedisConnections } from './redis-connection.ts';
-import { PlainPubSub } from './redis-plain-pubsub.ts';
-import type { PubSubListener, RedisPubSub } from './redis-pubsub.ts';
-import { ShardedPubSub } from './redis-sharded-pubsub.ts';
+import { sleep } from '../../base/clock.ts';
+import type { RedisTarget } from '../../config/redis-url.ts';
+import { type Bus, type LogEntry, type Position, type Publication, RequestTimeout } from '../../core/bus.ts';
+import { Listeners, type OnUnreadable } from '../listeners.ts';
+import { RedisClock } from './clock.ts';
+import { keyPrefix, type RedisClient, RedisConnections } from './connection.ts';
+import { PlainPubSub } from './plain-pubsub.ts';
+import type { PubSubListener, RedisPubSub } from './pubsub.ts';
+import { ShardedPubSub } from './sharded-pubsub.ts';
 
 /**
  * Publications under way at once, in calls and in UTF-16 units of text, before more are rejected: while Redis is away they would
@@ -148,7 +148,7 @@ export class RedisBus implements Bus {
       this.#key('log'),
       from,
     )) as [key: string, entries: [id: string, fields: [string, string]][]][] | null;
-    // Taken out of the answer, which lives longer than it is of use (redis-connection.ts).
+    // Taken out of the answer, which lives longer than it is of use (connection.ts).
     const entries = answer?.[0]?.[1].splice(0);
     if (entries !== undefined) return entries.map(([position, [, payload]]) => ({ position, payload }));
     if (after !== undefined && (await this.#newestPosition()) < streamOrder(after))

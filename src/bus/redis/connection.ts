@@ -1,7 +1,7 @@
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
-import type { RedisAddress, RedisCredentials, RedisTarget } from '../config/redis-url.ts';
-import { RedisRefusals } from './redis-refusals.ts';
-import { SILENCE_MS, watchCluster, watchConnection, watchMaster } from './redis-watch.ts';
+import type { RedisAddress, RedisCredentials, RedisTarget } from '../../config/redis-url.ts';
+import { RedisRefusals } from './refusals.ts';
+import { SILENCE_MS, watchCluster, watchConnection, watchMaster } from './watch.ts';
 
 /** Connections of a cluster are its nodes'; it has the same commands. */
 export type RedisClient = Redis | Cluster;

@@ -1,4 +1,4 @@
-import type { RedisClient } from './redis-connection.ts';
+import type { RedisClient } from './connection.ts';
 
 /** An answer that was longer under way says too little, in milliseconds. */
 const TRUSTED_MS = 500;

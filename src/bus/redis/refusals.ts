@@ -1,5 +1,5 @@
 import { ReplyError } from 'ioredis';
-import { type Clock, systemClock } from '../base/clock.ts';
+import { type Clock, systemClock } from '../../base/clock.ts';
 
 /** A refusal counts for this long, unless the command is taken sooner: gateways try again within 12 s. In milliseconds. */
 const COUNTS_MS = 15_000;

@@ -1,5 +1,5 @@
-import type { DatabaseIdentity, LeaseAnswer, Leaser } from '../core/lease.ts';
-import type { RedisClient } from './redis-connection.ts';
+import type { DatabaseIdentity, LeaseAnswer, Leaser } from '../../core/lease.ts';
+import type { RedisClient } from './connection.ts';
 
 /** How long a lease lives without being renewed, in milliseconds. A dead node's writer is replaced after this. */
 export const LEASE_MS = 2_000;

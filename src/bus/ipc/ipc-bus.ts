@@ -1,6 +1,6 @@
-import { type Bus, type LogEntry, type Position, type Publication, RequestTimeout } from '../core/bus.ts';
-import { type BrokerItem, type BusItem, ItemBatcher, type Link } from './ipc-items.ts';
-import { Listeners, type OnUnreadable } from './listeners.ts';
+import { type Bus, type LogEntry, type Position, type Publication, RequestTimeout } from '../../core/bus.ts';
+import { Listeners, type OnUnreadable } from '../listeners.ts';
+import { type BrokerItem, type BusItem, ItemBatcher, type Link } from './items.ts';
 
 type Pending = { resolve(value: never): void; reject(error: Error): void };
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type BrokerItem, type BusItem, ItemBatcher, type Link, type Publications } from './ipc-items.ts';
+import { type BrokerItem, type BusItem, ItemBatcher, type Link, type Publications } from './items.ts';
 
 /** Entries the log holds, the text in them in UTF-16 units, and requests that wait for somebody to serve, before more are refused. */
 const LOG_MAX = 100_000;

@@ -1,6 +1,6 @@
 import slotOf from 'cluster-key-slot';
 import type { Cluster } from 'ioredis';
-import type { RedisAddress } from '../config/redis-url.ts';
+import type { RedisAddress } from '../../config/redis-url.ts';
 
 /** A node of a cluster as its slot map names it: `host:port`. */
 export type NodeKey = string;

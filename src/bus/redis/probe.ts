@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
 import { Cluster, Redis } from 'ioredis';
-import type { RedisAddress, RedisTarget } from '../config/redis-url.ts';
-import { CLUSTER_OPTIONS, keyPrefix, optionsOf } from './redis-connection.ts';
-import { SILENCE_MS } from './redis-watch.ts';
+import type { RedisAddress, RedisTarget } from '../../config/redis-url.ts';
+import { CLUSTER_OPTIONS, keyPrefix, optionsOf } from './connection.ts';
+import { SILENCE_MS } from './watch.ts';
 
 /** How long to wait for what a server that lets nobody in says by itself, in milliseconds. */
 const REFUSAL_MS = 1_000;

@@ -1,4 +1,4 @@
-import type { Publication } from '../core/bus.ts';
+import type { Publication } from '../../core/bus.ts';
 
 /** What pub/sub tells its bus. Channels are as Redis knows them, with the prefix. */
 export interface PubSubListener {

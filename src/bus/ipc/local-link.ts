@@ -1,4 +1,4 @@
-import type { Link } from './ipc-items.ts';
+import type { Link } from './items.ts';
 
 /** Both ends of a link within one process: what is sent at one end arrives at the other in a later turn. */
 export function localLink<A, B>(): [Link<A, B>, Link<B, A>] {

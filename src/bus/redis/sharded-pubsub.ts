@@ -1,10 +1,10 @@
 import type { Cluster, Redis } from 'ioredis';
-import { chunks } from '../base/chunks.ts';
-import type { Publication } from '../core/bus.ts';
-import type { RedisConnections } from './redis-connection.ts';
-import type { PubSubListener, RedisPubSub, Waiter } from './redis-pubsub.ts';
-import { ShardedPublisher } from './redis-sharded-publisher.ts';
-import { addressOf, type NodeKey, ownerOf, slotOf } from './redis-slots.ts';
+import { chunks } from '../../base/chunks.ts';
+import type { Publication } from '../../core/bus.ts';
+import type { RedisConnections } from './connection.ts';
+import type { PubSubListener, RedisPubSub, Waiter } from './pubsub.ts';
+import { ShardedPublisher } from './sharded-publisher.ts';
+import { addressOf, type NodeKey, ownerOf, slotOf } from './slots.ts';
 
 /** Channels in one command; all of them must be of one slot. */
 const SUBSCRIBE_MAX = 1_000;

@@ -1,9 +1,9 @@
 import { type Cluster, type Redis, ReplyError } from 'ioredis';
-import { sleep } from '../base/clock.ts';
-import type { Publication } from '../core/bus.ts';
-import { PUBLISH_MAX } from './redis-pubsub.ts';
-import type { RedisRefusals } from './redis-refusals.ts';
-import { type NodeKey, ownerOf, slotOf } from './redis-slots.ts';
+import { sleep } from '../../base/clock.ts';
+import type { Publication } from '../../core/bus.ts';
+import { PUBLISH_MAX } from './pubsub.ts';
+import type { RedisRefusals } from './refusals.ts';
+import { type NodeKey, ownerOf, slotOf } from './slots.ts';
 
 /**
  * Publishes to channels of one node in one call, until one of them is not the node's any more: answers how many it did,

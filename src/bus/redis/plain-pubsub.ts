@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
-import { chunks } from '../base/chunks.ts';
-import type { Publication } from '../core/bus.ts';
-import type { RedisClient, RedisConnections } from './redis-connection.ts';
-import { PUBLISH_MAX, type PubSubListener, type RedisPubSub, type Waiter } from './redis-pubsub.ts';
+import { chunks } from '../../base/chunks.ts';
+import type { Publication } from '../../core/bus.ts';
+import type { RedisClient, RedisConnections } from './connection.ts';
+import { PUBLISH_MAX, type PubSubListener, type RedisPubSub, type Waiter } from './pubsub.ts';
 
 const SUBSCRIBE_MAX = 1_000;
 /** Subscriptions that were refused are asked for again after this, in milliseconds: somebody may mend what this user may do. */
