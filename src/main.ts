@@ -18,10 +18,10 @@ if (cluster.isWorker) {
   await startNode(process.env);
   flushCompileCache();
 } else if (command === 'backup') {
-  const { backUp } = await import('./app/backup.ts');
+  const { backUp } = await import('./app/commands/backup.ts');
   await backUp(process.env, rest[0]);
 } else if (command === 'restore') {
-  const { restore } = await import('./app/restore.ts');
+  const { restore } = await import('./app/commands/restore.ts');
   await restore(process.env, rest[0]);
 } else {
   process.stderr.write(`parley: there is no command '${command}': backup, restore, or none to start.\n`);

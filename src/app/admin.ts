@@ -3,6 +3,7 @@ import { adminFiles } from '../ops/admin-files.ts';
 import { type AdminHandler, AdminServer, json, text } from '../ops/admin-server.ts';
 import type { ClusterAnswer } from '../ops/cluster-view.ts';
 import type { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
+import type { BackupMade } from './backups.ts';
 
 export type NodeState = {
   /** Why the node does not do all it is meant to; undefined if it does. */
@@ -10,8 +11,6 @@ export type NodeState = {
   readonly writer: string;
   readonly workers: Readonly<Record<string, number>>;
 };
-
-export type BackupMade = { readonly pages: number; readonly database: string };
 
 export type AdminParts = {
   readonly metrics: PrimaryMetrics;

@@ -16,13 +16,13 @@ import type { Config } from '../config/config.ts';
 import { redactedUrl } from '../config/redis-url.ts';
 import { COMPILE_CACHE } from '../config/runtime.ts';
 import { workerEnvironment } from '../config/worker.ts';
-import { sameFile } from '../db/files.ts';
 import { OPEN_WARNING } from '../gateway/readiness.ts';
 import { createLogger, type Logger } from '../ops/logger.ts';
 import { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
 import { countsOf, type NodeSummary, sumOf } from '../ops/node-summary.ts';
 import { type ConnectedBus, connectBus } from './adapters.ts';
-import { type BackupMade, createAdminServer } from './admin.ts';
+import { createAdminServer } from './admin.ts';
+import { type BackupMade, Backups } from './backups.ts';
 import { ClusterReports } from './cluster-reports.ts';
 import { drainDeadlines } from './drain-times.ts';
 import { fail, startFailure } from './fail.ts';
@@ -97,7 +97,7 @@ class Node {
   #reports: ClusterReports | undefined;
   /** What the node's gateways count together, unless Redis counts for the cluster. */
   readonly #attempts = new MemoryAttempts(systemClock);
-  readonly #backups = new Map<string, (result: { pages?: number; error?: string }) => void>();
+  readonly #backups: Backups;
   #address: { host: string; port: number } | undefined;
   #writer: WriterStatus | undefined;
   /** Readers may answer from the database: as the writer said last, or one before it. */
@@ -111,6 +111,9 @@ class Node {
     this.#log = log;
     this.#broker = config.bus.kind === 'ipc' ? new IpcBroker() : undefined;
     this.#health = new NodeHealth(log, () => this.#bus?.trouble);
+    this.#backups = new Backups(config.database.path, (file) =>
+      this.#supervisor.tell('writer', { kind: 'backup', file }),
+    );
     this.#metrics = new PrimaryMetrics(
       { version, node: process.versions.node },
       {
@@ -169,9 +172,9 @@ class Node {
           if (role !== 'writer') return;
           // Until the next one says what it is.
           this.#writer = undefined;
-          this.#endBackups();
+          this.#backups.writerEnded();
         },
-        backup: (result) => this.#backups.get(result.file)?.(result),
+        backup: (result) => this.#backups.heard(result),
         attempt: (attempt) => this.#attempts.count(attempt),
       },
     );
@@ -294,34 +297,15 @@ class Node {
     }
   }
 
-  /** @param meant the database that the caller takes to be this node's; undefined: whichever it is */
   async #backUp(file: string, meant: string | undefined): Promise<BackupMade> {
-    const { role, database } = this.#config;
     const writer = this.#writer?.kind;
-    if (role === 'gateway' || writer === 'standby' || writer === 'refused')
+    if (this.#config.role === 'gateway' || writer === 'standby' || writer === 'refused')
       throw new Error('this node is not the writer');
-    if (meant !== undefined && path.resolve(meant) !== database.path && !sameFile(meant, database.path))
-      throw new Error(
-        `this server writes ${database.path}, not ${meant}: set ADMIN_PORT to that one's server`,
-      );
     // An order that nobody hears is never answered.
     if (this.#draining) throw new Error('this server is shutting down');
     if (writer === undefined || this.#supervisor.ready('writer') === 0)
       throw new Error('the writer is just starting: ask again in a few seconds');
-    if (this.#backups.has(file)) throw new Error('it is under way already');
-    const made = new Promise<number>((resolve, reject) => {
-      this.#backups.set(file, ({ pages, error }) =>
-        pages === undefined ? reject(new Error(error)) : resolve(pages),
-      );
-      this.#supervisor.tell('writer', { kind: 'backup', file });
-    });
-    return { pages: await made.finally(() => this.#backups.delete(file)), database: database.path };
-  }
-
-  /** The next writer knows nothing of the back-ups that this one was asked for. */
-  #endBackups(): void {
-    for (const [file, answer] of this.#backups)
-      answer({ error: `the writer ended before ${file} was whole: ask again in a few seconds` });
+    return this.#backups.make(file, meant);
   }
 
   #heardWriter(status: WriterStatus): void {

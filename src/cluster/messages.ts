@@ -21,6 +21,9 @@ export type WorkerState = {
   readonly failing?: readonly string[];
 };
 
+/** What the writer says of a back-up: how many pages it has, or why there is none. */
+export type BackupResult = { readonly file: string; readonly pages?: number; readonly error?: string };
+
 export type ToPrimary =
   | { readonly kind: 'bus'; readonly items: readonly BusItem[] }
   /** The worker does its work now. `address`: where a gateway listens. */
@@ -30,7 +33,7 @@ export type ToPrimary =
   | { readonly kind: 'writer'; readonly status: WriterStatus }
   /** Once a second. */
   | { readonly kind: 'report'; readonly metrics: MetricsSnapshot; readonly state: WorkerState }
-  | { readonly kind: 'backup'; readonly file: string; readonly pages?: number; readonly error?: string }
+  | ({ readonly kind: 'backup' } & BackupResult)
   /** Count an attempt at a login or a registration. */
   | { readonly kind: 'attempt'; readonly ref: number; readonly attempt: Attempt }
   | { readonly kind: 'pong' };

@@ -5,7 +5,7 @@ import type { BusItem } from '../bus/ipc/items.ts';
 import type { WorkerOrder } from '../config/worker.ts';
 import type { Logger } from '../ops/logger.ts';
 import type { MetricsSnapshot } from '../ops/metrics.ts';
-import type { ToPrimary, ToWorker, WorkerState, WriterStatus } from './messages.ts';
+import type { BackupResult, ToPrimary, ToWorker, WorkerState, WriterStatus } from './messages.ts';
 import { RestartPolicy } from './restart-policy.ts';
 
 export type WorkerRole = WorkerOrder['role'];
@@ -62,7 +62,7 @@ export interface SupervisorEvents {
   failed(name: string, reason: string): void;
   writer(status: WriterStatus): void;
   ended(role: WorkerRole): void;
-  backup(result: Extract<ToPrimary, { kind: 'backup' }>): void;
+  backup(result: BackupResult): void;
   /** Counts an attempt for the node; answers as an AttemptCounter does. */
   attempt(attempt: Attempt): number;
 }

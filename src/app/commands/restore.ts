@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { hashPassword } from '../auth/passwords.ts';
-import { FileLeaser } from '../db/file-lock.ts';
+import { hashPassword } from '../../auth/passwords.ts';
+import { FileLeaser } from '../../db/file-lock.ts';
 import {
   behindLinks,
   closeToOthers,
@@ -9,12 +9,12 @@ import {
   putInPlace,
   removeDatabase,
   sameFile,
-} from '../db/files.ts';
-import { isOurs, migrate, newEpoch, refuseForeign } from '../db/migrate.ts';
-import { cannotOpen, DatabaseError, type Db, openForReading, openForWriting, reason } from '../db/open.ts';
-import { readIdentity } from '../db/store-row.ts';
-import { fail } from './fail.ts';
-import { readConfigOrFail } from './read-config.ts';
+} from '../../db/files.ts';
+import { isOurs, migrate, newEpoch, refuseForeign } from '../../db/migrate.ts';
+import { cannotOpen, DatabaseError, type Db, openForReading, openForWriting, reason } from '../../db/open.ts';
+import { readIdentity } from '../../db/store-row.ts';
+import { fail } from '../fail.ts';
+import { readConfigOrFail } from '../read-config.ts';
 
 /**
  * `npm run restore -- <file>`: puts a back-up in the place of DATABASE_PATH, while no node is running. The database that was

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import http, { type IncomingMessage } from 'node:http';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import { fail } from './fail.ts';
-import { readConfigOrFail } from './read-config.ts';
+import { fail } from '../fail.ts';
+import { readConfigOrFail } from '../read-config.ts';
 
 /** `npm run backup -- <file>`: has the running node that writes the database copy it to a new file. */
 export async function backUp(environment: NodeJS.ProcessEnv, file: string | undefined): Promise<void> {
