@@ -3,14 +3,14 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { type Duplex, PassThrough, Transform } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import slotOf from 'cluster-key-slot';
-import { systemClock } from '../../src/base/clock.ts';
+import { sleep, systemClock } from '../../src/base/clock.ts';
 import { CHANNELS } from '../../src/bus/channels.ts';
 import { CommandSender } from '../../src/bus/command-sender.ts';
 import { RedisLeaser } from '../../src/bus/redis/lease.ts';
 import type { Position } from '../../src/core/bus.ts';
 import { Relay } from '../faults/relay.ts';
 import type { RedisServer } from '../support/redis-server.ts';
-import { startCluster, startSentinel, startSingle } from '../support/redis-topologies.ts';
+import { startCluster, startSecured, startSentinel, startSingle } from '../support/redis-topologies.ts';
 import { waitFor } from '../support/wait.ts';
 import { payloads, readAll, until } from './bus-suite.ts';
 import { identity, kindOf } from './leaser-suite.ts';
@@ -195,11 +195,21 @@ test('G5 Redis Cluster: a master is killed and its replica takes over: subscript
   await until(() => heard.includes('marked'), 'heard with the old master back');
 });
 
+type Way = () => Duplex;
+const open: Way = () => new PassThrough();
+/** Takes so many bytes a millisecond at most. */
+const narrow =
+  (bytesPerMs: number): Way =>
+  () =>
+    new Transform({
+      transform: (chunk, _, done) => void setTimeout(done, chunk.length / bytesPerMs, null, chunk),
+    });
+
 /**
  * A way to a server at another address. `front` leads new connections to a port, and answers where to come in; `taken` counts
- * them. Answers go through `back`.
+ * them. What is sent goes through `there`, answers through `back`.
  */
-async function passage(t: TestContext, back: () => Duplex = () => new PassThrough()) {
+async function passage(t: TestContext, { there = open, back = open }: { there?: Way; back?: Way } = {}) {
   let target = 0;
   let connections = 0;
   const server = createServer((near) => {
@@ -207,7 +217,7 @@ async function passage(t: TestContext, back: () => Duplex = () => new PassThroug
     const far = connect(target, '127.0.0.1');
     near.on('error', () => {}).on('close', () => far.destroy());
     far.on('error', () => {}).on('close', () => near.destroy());
-    near.pipe(far).pipe(back()).pipe(near);
+    near.pipe(there()).pipe(far).pipe(back()).pipe(near);
   });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   t.after(() => server.close());
@@ -278,12 +288,7 @@ for (const which of ['subscribers', 'others'] as const) {
 test('G5 Redis: an answer that takes longer to arrive than a dead connection has to answer is waited for, and not asked for again for ever', {
   timeout: 30_000,
 }, async (t) => {
-  // 64 KiB in 50 ms at most.
-  const narrow = (): Transform =>
-    new Transform({
-      transform: (chunk, _, done) => void setTimeout(done, chunk.length / 1_300, null, chunk),
-    });
-  const { front, taken } = await passage(t, narrow);
+  const { front, taken } = await passage(t, { back: narrow(1_300) });
   const { home, member } = await stage(t, (options) => startSingle({ ...options, front }));
   const { bus } = await member();
   await bus.read(undefined, 1, 1);
@@ -296,6 +301,42 @@ test('G5 Redis: an answer that takes longer to arrive than a dead connection has
   assert.ok(performance.now() - began > 5_000, 'it took long enough to tell');
   assert.equal(taken(), opened, 'on the connection that there was');
 });
+
+for (const [form, start] of [
+  ['Redis', startSingle],
+  ['Redis with TLS', startSecured],
+] as const) {
+  test(`G5 ${form}: what takes longer to send than a dead connection has to answer is not sent again for ever; one that dies meanwhile is noticed`, {
+    timeout: 60_000,
+  }, async (t) => {
+    let dead = false;
+    const there: Way = () => {
+      const way = narrow(4_000)();
+      way.on('data', () => dead && way.pause());
+      return way;
+    };
+    const { front, taken } = await passage(t, { there });
+    const { member } = await stage(t, (options) => start({ ...options, front }));
+    const { bus } = await member();
+    const answers = Array.from({ length: 32 }, () => ({ channel: 'a', payload: 'x'.repeat(1024 * 1024) }));
+    await bus.publish([{ channel: 'a', payload: 'before' }]);
+    const opened = taken();
+    const began = performance.now();
+    await bus.publish(answers);
+    assert.ok(performance.now() - began > 6_000, 'it took long enough to tell');
+    assert.equal(taken(), opened, 'on the connection that there was');
+
+    const lost = bus.publish(answers);
+    lost.catch(() => {}); // The test's end is first.
+    await sleep(1_000);
+    dead = true;
+    await waitFor(
+      () => taken() > opened,
+      5_500,
+      () => 'nobody noticed',
+    );
+  });
+}
 
 test('G5, G7 Redis Sentinel: the master is killed with an entry that only it had: all works again, and the gateway sends it again', {
   timeout: 60_000,

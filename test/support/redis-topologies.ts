@@ -105,7 +105,8 @@ export async function startSecured(options: TopologyOptions): Promise<RedisTopol
     login: { ...tls.login, username: 'tests', password: 'any' },
   });
   await redis.start();
-  const url = `rediss://parley:${encodeURIComponent(PASSWORD)}@localhost:${port}`;
+  const front = (await options.front?.(port)) ?? port;
+  const url = `rediss://parley:${encodeURIComponent(PASSWORD)}@localhost:${front}`;
   return { ...topology(url, [redis], [], theOnly), ...tls.trust };
 }
 

@@ -6,6 +6,17 @@ const CHECK_EVERY_MS = 1_000;
 /** Before another Sentinel is asked, in milliseconds. */
 const NEXT_SENTINEL_MS = 500;
 
+type Handle = { readonly writeQueueSize?: number; readonly _parent?: Handle };
+
+/**
+ * Bytes that the connection was given and the system has not taken yet. The streams count a long command as one, as does TLS, and
+ * only when all of it is taken; so this is what Node's own time-out of a socket looks at.
+ */
+function unsentOf({ stream }: Redis): number {
+  const { _handle: handle } = stream as { _handle?: Handle | null };
+  return (handle?._parent ?? handle)?.writeQueueSize ?? 0;
+}
+
 /**
  * Watches a connection: a half-open one is silent for some 15 minutes before TCP gives up on it, and one whose peer
  * accepts but never greets would wait for ever.
@@ -14,6 +25,7 @@ const NEXT_SENTINEL_MS = 500;
 export function watchConnection(redis: Redis): () => void {
   let silentSince: number | undefined;
   let bytesRead = 0;
+  let unsent = 0;
   const timer = setInterval(() => {
     const connected = redis.status === 'connect' || redis.status === 'ready';
     if (!connected) {
@@ -26,8 +38,8 @@ export function watchConnection(redis: Redis): () => void {
           () => (silentSince = undefined),
           () => {},
         );
-    } else if (redis.stream.bytesRead !== bytesRead) {
-      // A long answer, which the ping's is behind: asked for again on another connection, it would take as long.
+    } else if (redis.stream.bytesRead !== bytesRead || (unsent > 0 && unsentOf(redis) !== unsent)) {
+      // A long answer, which the ping's is behind, or a long command before it: again on another connection, it would take as long.
       silentSince = performance.now();
     } else if (performance.now() - silentSince > SILENCE_MS - CHECK_EVERY_MS / 2) {
       // At the third check after the question, 4 s after the silence began at most: not at the fourth, by a timer's hair.
@@ -35,7 +47,10 @@ export function watchConnection(redis: Redis): () => void {
       redis.emit('error', new Error(`no answer for ${SILENCE_MS / 1000} s`));
       redis.disconnect(true);
     }
-    if (connected) bytesRead = redis.stream.bytesRead;
+    if (connected) {
+      bytesRead = redis.stream.bytesRead;
+      unsent = unsentOf(redis);
+    }
   }, CHECK_EVERY_MS);
   const heard = (): void => {
     silentSince = undefined;
