@@ -13,6 +13,8 @@ import { prepareStatements, type Statements } from './statements.ts';
 
 /** Conversations whose id is remembered before all are forgotten at once. */
 const CONVERSATIONS_MAX = 200_000;
+/** The same for batches with sends to nobody, of 500 at most; one that comes again does so within half a minute. */
+const BATCHES_TO_NOBODY_MAX = 5_000;
 
 /**
  * Ended tokens are kept for so long after they expired, in seconds: a clock that was wrong for a while, and is put right, must
@@ -54,6 +56,7 @@ const refused = (code: ErrorCode): Outcome => ({
   code,
 });
 const DONE: Outcome = { kind: 'done' };
+const TO_NOBODY = refused('unknown_user');
 
 /** The database as the writer sees it: applies groups of commands, one transaction each, behind the fence. */
 export class Ledger implements Checkpointed {
@@ -62,6 +65,11 @@ export class Ledger implements Checkpointed {
   readonly #assertMine: () => void;
   readonly #apply: (group: Group) => Committed;
   readonly #conversations = new Map<string, number>();
+  /**
+   * By batch, which sends were to nobody. They stay so when the batch comes again: its sender may have been told, and the receiver
+   * have registered meanwhile.
+   */
+  readonly #sendsToNobody = new Map<string, readonly number[]>();
   #identity: DatabaseIdentity;
   #head: number;
   #tokensForgottenAt = Number.NEGATIVE_INFINITY;
@@ -170,15 +178,26 @@ export class Ledger implements Checkpointed {
     const timestamp = new Date().toISOString().slice(0, 19).replace('T', ' ');
     for (const { gateway, seq, at, commands } of group.batches) {
       const outcomes: [number, Outcome][] = [];
+      const toNobody = this.#sendsToNobody.get(`${gateway} ${seq}`);
       for (let i = 0; i < commands.length; i++) {
-        const outcome = this.#applyOne(commands[i] as Command, at, timestamp, committed);
+        const outcome = toNobody?.includes(i)
+          ? TO_NOBODY
+          : this.#applyOne(commands[i] as Command, at, timestamp, committed);
         if (outcome !== DONE) outcomes.push([i, outcome]);
       }
+      this.#rememberSendsToNobody(`${gateway} ${seq}`, outcomes);
       committed.results.push({ gateway, seq, outcomes });
     }
     this.#sql.setPosition.run(group.position);
     this.#countTransaction();
     return committed;
+  }
+
+  #rememberSendsToNobody(batch: string, outcomes: readonly [number, Outcome][]): void {
+    const toNobody = outcomes.filter(([, outcome]) => outcome === TO_NOBODY).map(([i]) => i);
+    if (toNobody.length === 0) return;
+    if (this.#sendsToNobody.size >= BATCHES_TO_NOBODY_MAX) this.#sendsToNobody.clear();
+    this.#sendsToNobody.set(batch, toNobody);
   }
 
   #applyOne(command: Command, at: number, timestamp: string, committed: Committed): Outcome {
@@ -218,7 +237,7 @@ export class Ledger implements Checkpointed {
     committed: Committed,
   ): Outcome {
     const conversation = this.#conversationOf(from, to);
-    if (conversation === undefined) return refused('unknown_user');
+    if (conversation === undefined) return TO_NOBODY;
     const id = this.#head + 1;
     if (this.#sql.insertMessage.run(id, conversation, from, to, text, timestamp, clientId).changes === 0) {
       return this.#repeat(from, to, text, clientId);

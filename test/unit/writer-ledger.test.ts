@@ -7,7 +7,7 @@ import { openForReading } from '../../src/db/open.ts';
 import { Fenced, readIdentity } from '../../src/db/store-row.ts';
 import { Reader } from '../../src/reader/reader.ts';
 import { Ledger } from '../../src/writer/ledger.ts';
-import { commit, openLedger, openMigrated, register, send } from '../support/ledger.ts';
+import { batch, commit, openLedger, openMigrated, register, send } from '../support/ledger.ts';
 import { temporaryFolder } from '../support/server.ts';
 
 const folder = temporaryFolder({ after });
@@ -106,6 +106,24 @@ test('M5: a send to or from nobody is refused, and takes no id', async () => {
   ]);
   assert.deepEqual(outcomes, [unknown, unknown, unknown, { kind: 'done' }, { kind: 'done' }]);
   assert.equal(ledger.head, 1);
+});
+
+test('M5: a send that was refused stays so when its batch comes again, though the receiver has registered meanwhile; sent anew, it is stored', async () => {
+  const { ledger, path } = await bench();
+  const sends = [send('ann', 'zoe', 'hi', 'c1'), send('ann', 'bob', 'hi', 'c2')];
+  const apply = (seq: number, gateway: string, position: string): readonly unknown[] =>
+    ledger.commit({ batches: [batch(sends, seq, gateway)], position }).results[0]?.outcomes ?? [];
+  const refused = [[0, { kind: 'refused', code: 'unknown_user' }]];
+  assert.deepEqual(apply(7, 'g1', '1'), refused);
+  commit(ledger, [register('zoe')]);
+  assert.deepEqual(apply(7, 'g1', '3')[0], refused[0]);
+  assert.deepEqual(idsOnDisk(path, 'zoe'), []);
+  assert.equal(
+    (apply(8, 'g1', '4')[0] as [number])[0],
+    1,
+    'the repeat of the other alone is no plain success',
+  );
+  assert.deepEqual(idsOnDisk(path, 'zoe'), [2]);
 });
 
 test('B6: a message to oneself is one message, in one conversation', async () => {
