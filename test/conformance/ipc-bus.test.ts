@@ -61,6 +61,20 @@ test('IPC: what a dead server was asked and did not answer is given to another',
   assert.equal(await answer, 'x!');
 });
 
+test('G8 IPC: who has closed its bus answers no request any more; another does', async () => {
+  const broker = new IpcBroker();
+  const [asker, closed] = [attach(broker), attach(broker)];
+  let asked = 0;
+  await closed.bus.serve((payload) => `${payload} ${++asked}`);
+  await closed.bus.close();
+  const answer = asker.bus.request('x', 5_000);
+  await sleep(50);
+  const other = attach(broker);
+  await other.bus.serve((payload) => `${payload}!`);
+  await closed.die();
+  assert.deepEqual([await answer, asked], ['x!', 0]);
+});
+
 test('G6 IPC: who serves is given a few requests at once, and none that was given up meanwhile', async () => {
   const broker = new IpcBroker();
   const asker = attach(broker);

@@ -242,6 +242,15 @@ for (const { name, start } of REDIS_FORMS) {
       assert.equal(await kindOf(two.renew(restored)), 'held');
     });
 
+    test(`G4, G7 ${name}: a store that was refused for an old copy may write once that is restored, though its numbers are lower`, async () => {
+      const { leaser } = await bench();
+      const [one, two] = [leaser('one'), leaser('two')];
+      await one.renew(identity({ generation: 50, transactions: 9 }));
+      await one.release();
+      assert.equal(await kindOf(acquire(two, identity({ generation: 49 }))), 'refused');
+      assert.equal(await kindOf(two.acquire(identity({ epoch: 'f', generation: 3 }))), 'held');
+    });
+
     test(`G4, G7 ${name}: what a restore has ended never writes again, though the lease is free, and does not stand by to answer`, async () => {
       const { redis, flush, leaser } = await bench();
       const [old, restored] = [leaser('old'), leaser('restored')];

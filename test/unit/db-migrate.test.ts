@@ -299,3 +299,20 @@ test('open: a writer has WAL and synchronous=FULL, a reader can not write', asyn
   reader.close();
   db.close();
 });
+
+for (const [what, asked, done, says] of [
+  ['journal_mode=WAL', 'journal_mode = WAL', 'journal_mode = DELETE', /says delete, 2/],
+  ['synchronous=FULL', 'synchronous = FULL', 'synchronous = NORMAL', /says wal, 1/],
+] as const) {
+  test(`G1 open: a database that that does not take ${what}, and says nothing, is refused`, (t) => {
+    const real = Database.prototype.pragma;
+    t.mock.method(
+      Database.prototype,
+      'pragma',
+      function (this: Database.Database, source: string, options?: Database.PragmaOptions) {
+        return real.call(this, source === asked ? done : source, options);
+      },
+    );
+    assert.throws(() => openForWriting(newPath()), { name: 'DatabaseError', message: says });
+  });
+}

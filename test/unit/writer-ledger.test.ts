@@ -295,6 +295,29 @@ test('G7: every transaction is counted, whatever it does, in the file as the wri
   );
 });
 
+test('G7: a transaction that fails only when it is committed is not counted, and nothing of it stays', async () => {
+  const path = `${folder}/last-step.db`;
+  const db = await openMigrated(path);
+  const ledger = new Ledger(db, (error) => assert.fail(String(error)));
+  commit(ledger, [register('ann')]);
+  // A foreign key that is looked at in COMMIT.
+  db.exec(`CREATE TABLE nobody (id INTEGER PRIMARY KEY);
+    CREATE TABLE theirs (id INTEGER REFERENCES nobody DEFERRABLE INITIALLY DEFERRED);
+    CREATE TRIGGER at_last AFTER UPDATE ON store BEGIN INSERT INTO theirs VALUES (1); END`);
+  db.pragma('foreign_keys = ON');
+  const before = ledger.identity;
+  for (const transaction of [
+    () => commit(ledger, [send('ann', 'ann', 'hi', 'c1')]),
+    () => ledger.commitCanary(),
+  ]) {
+    assert.throws(transaction, /FOREIGN KEY/);
+    assert.deepEqual([ledger.identity, onDiskIdentity(path)], [before, before]);
+  }
+  db.exec('DROP TRIGGER at_last');
+  assert.equal(commit(ledger, [send('ann', 'ann', 'hi', 'c1')]).committed.messages[0]?.id, 1);
+  assert.deepEqual(ledger.identity, onDiskIdentity(path));
+});
+
 test('G1 checkpoint: one that the disk does not take costs a longer log, and not the writer', async (t) => {
   const db = await openMigrated(`${folder}/checkpoint.db`);
   const ledger = new Ledger(db, (error) => assert.fail(String(error)));

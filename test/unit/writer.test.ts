@@ -180,6 +180,44 @@ test('G8 stop: a read that Redis does not answer, and a publication it does not 
   assert.ok(tookMs < 1_500, `${tookMs} ms`);
 });
 
+test('G8 stop: a writer whose publications are taken after its stop has ended commits nothing more', async () => {
+  const { bus, writer, tried, failures } = await bench('late', (real, group) => real.commit(group));
+  const [port] = bus.ports;
+  assert.ok(port);
+  const { promise: taken, resolve } = Promise.withResolvers<void>();
+  port.publish = () => taken;
+  await writer.start();
+  await waitFor(
+    () => tried.length === 2,
+    2_000,
+    () => `${tried} was tried`,
+  );
+  await writer.stop();
+  resolve();
+  await settle();
+  assert.deepEqual([tried, await failures()], [['1', '2'], 0]);
+});
+
+test('G8 stop: a writer that is stopped just before it would read on does not wait for a Redis that is away', async () => {
+  const nothing = { messages: [], signals: [], ended: [], results: [] };
+  const { bus, writer, tried } = await bench('between', () => nothing);
+  const [port] = bus.ports;
+  assert.ok(port);
+  const read = port.read.bind(port);
+  // It pauses after what it has read the first time.
+  port.read = (...asked) => {
+    port.read = () => new Promise<never>(() => {});
+    return read(...asked);
+  };
+  port.trim = async () => {};
+  await writer.start();
+  while (tried.length < 3) await settle(1);
+  const begun = performance.now();
+  await writer.stop();
+  const tookMs = performance.now() - begun;
+  assert.ok(tookMs < 500, `${tookMs} ms`);
+});
+
 test('a gateway that has just started hears the writer at once: its first batch is answered with a beat, and no other is', async (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] }); // No beat by the clock.
   const { bus, writer } = await bench('first', (real, group) => real.commit(group));
