@@ -12,6 +12,9 @@ export class Fenced extends Error {
 /** Every schema has these. */
 const IDENTITY = 'database_id AS databaseId, epoch, generation, canary AS transactions';
 
+/** The newest id that a message was given; 0 if there was none. What was written before there was such a column counts, too. */
+export const HEAD = 'SELECT max(head, coalesce((SELECT max(id) FROM messages), 0)) FROM store';
+
 export function readIdentity(db: Db): DatabaseIdentity {
   return db.prepare(`SELECT ${IDENTITY} FROM store`).get() as DatabaseIdentity;
 }

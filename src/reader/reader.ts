@@ -163,7 +163,7 @@ export class Reader implements QueryHandlers {
   }
 
   #head(): number {
-    return (this.#sql.head.get() as number | null) ?? 0;
+    return this.#sql.head.get() as number;
   }
 
   /** The user's messages with ids above `since`, oldest first: those of a page, and one to know of more. */

@@ -1,4 +1,5 @@
 import type { Db } from '../db/open.ts';
+import { HEAD } from '../db/store-row.ts';
 
 const COLUMNS = 'id, sender, receiver, message, timestamp, client_id';
 
@@ -11,7 +12,7 @@ export function prepareStatements(db: Db) {
     ),
     tokenVersion: db.prepare('SELECT token_version FROM users WHERE user_id = ?').pluck(),
     tokenEnded: db.prepare('SELECT 1 FROM ended_tokens WHERE token_id = ?').pluck(),
-    head: db.prepare('SELECT max(id) FROM messages').pluck(),
+    head: db.prepare(HEAD).pluck(),
     message: db.prepare(`SELECT ${COLUMNS} FROM messages WHERE id = ?`),
     conversation: db
       .prepare('SELECT id FROM conversations WHERE user_a = min(@one, @two) AND user_b = max(@one, @two)')

@@ -89,7 +89,7 @@ export class Ledger implements Checkpointed {
       assertMine();
     };
     this.#sql = prepareStatements(db);
-    this.#head = (this.#sql.head.get() as number | null) ?? 0;
+    this.#head = this.#sql.head.get() as number;
     this.#apply = db.transaction((group: Group) => this.#applyGroup(group)).immediate;
   }
 
@@ -98,7 +98,7 @@ export class Ledger implements Checkpointed {
     return this.#identity;
   }
 
-  /** Newest message id. */
+  /** Newest message id, though it may have been deleted. */
   get head(): number {
     return this.#head;
   }
@@ -188,7 +188,7 @@ export class Ledger implements Checkpointed {
       this.#rememberSendsToNobody(`${gateway} ${seq}`, outcomes);
       committed.results.push({ gateway, seq, outcomes });
     }
-    this.#sql.setPosition.run(group.position);
+    this.#sql.setPosition.run(group.position, this.#head);
     this.#countTransaction();
     return committed;
   }

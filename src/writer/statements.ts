@@ -1,11 +1,12 @@
 import type { Db } from '../db/open.ts';
+import { HEAD } from '../db/store-row.ts';
 
 /** Every statement the writer uses. */
 export function prepareStatements(db: Db) {
   return {
-    head: db.prepare('SELECT max(id) FROM messages').pluck(),
+    head: db.prepare(HEAD).pluck(),
     position: db.prepare('SELECT log_position FROM store').pluck(),
-    setPosition: db.prepare('UPDATE store SET log_position = ?, canary = canary + 1'),
+    setPosition: db.prepare('UPDATE store SET log_position = ?, head = ?, canary = canary + 1'),
     canary: db.prepare('UPDATE store SET canary = canary + 1'),
 
     user: db.prepare('SELECT password, token_version AS version FROM users WHERE user_id = ?'),

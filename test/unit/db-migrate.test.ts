@@ -7,6 +7,7 @@ import { isOurs, migrate, refuseForeign, SCHEMA_VERSION } from '../../src/db/mig
 import { DatabaseError, type Db, openForReading, openForWriting } from '../../src/db/open.ts';
 import { readIdentity } from '../../src/db/store-row.ts';
 import { Reader } from '../../src/reader/reader.ts';
+import { commit, openLedger, send } from '../support/ledger.ts';
 import { temporaryFolder } from '../support/server.ts';
 
 const folder = temporaryFolder({ after });
@@ -276,6 +277,23 @@ for (const [what, sql] of strange) {
     assert.ok(readFileSync(path).equals(before));
   });
 }
+
+test('migration: a database of the first schema is taken over as it is, and its ids go on', async () => {
+  const path = newPath();
+  const old = openForWriting(path);
+  old.exec(readFileSync(`${import.meta.dirname}/../../src/db/migrations/000001-initial.sql`, 'utf8'));
+  old.exec(`PRAGMA application_id = 0x5061726c; PRAGMA user_version = 1;
+    INSERT INTO store (one, database_id, epoch, token_secret) VALUES (1, 'd', 'e', 's');
+    INSERT INTO users (user_id, password) VALUES ('ann', 'x');
+    INSERT INTO conversations VALUES (1, 'ann', 'ann');
+    INSERT INTO messages (id, conversation_id, sender, receiver, message) VALUES (41, 1, 'ann', 'ann', 'hi')`);
+  assert.deepEqual(await migrate(old, fakeHash), { from: 1, to: SCHEMA_VERSION });
+  old.close();
+  const ledger = await openLedger(path);
+  assert.equal(ledger.identity.epoch, 'e');
+  assert.equal(commit(ledger, [send('ann', 'ann', '2', 'c')]).committed.messages[0]?.id, 42);
+  ledger.close();
+});
 
 test('open: what is no database, or nowhere, is one sentence', () => {
   const path = newPath();

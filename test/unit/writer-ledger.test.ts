@@ -64,6 +64,24 @@ test('G3 order: ids ascend by one in the order of the commands', async () => {
   assert.equal(ledger.head, 3);
 });
 
+test('G3, G4 deleted: ids of the newest messages, which somebody has deleted, are given to no others, though the writer starts anew', async () => {
+  const { ledger, path } = await bench();
+  commit(ledger, [send('ann', 'bob', '1', 'c1'), send('bob', 'ann', '2', 'c1')]);
+  ledger.close();
+  const shell = new Database(path);
+  shell.exec('DELETE FROM messages');
+  shell.close();
+  const page = (since: number): unknown => {
+    const { ids, upto, head } = onDisk(path, (reader) => reader.catchUp({ user: 'ann', since }));
+    return [ids, upto, head];
+  };
+  assert.deepEqual(page(2), [[], 2, 2], 'a cursor of before is good');
+  const successor = await openLedger(path);
+  commit(successor, [register('zoe')]);
+  assert.equal(commit(successor, [send('ann', 'bob', '3', 'c2')]).committed.messages[0]?.id, 3);
+  assert.deepEqual(page(2), [[3], 3, 3]);
+});
+
 test('M3 once: a repeat stores nothing and answers the original, also in the same transaction, also for ever after', async () => {
   const { ledger, path } = await bench();
   const hi = send('ann', 'bob', 'hi', 'c1');
