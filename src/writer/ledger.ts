@@ -72,6 +72,7 @@ export class Ledger implements Checkpointed {
   readonly #sendsToNobody = new Map<string, readonly number[]>();
   #identity: DatabaseIdentity;
   #head: number;
+  #dataVersion: number | undefined;
   #tokensForgottenAt = Number.NEGATIVE_INFINITY;
   #onDefect: (error: unknown) => void;
 
@@ -120,6 +121,7 @@ export class Ledger implements Checkpointed {
     } catch (error) {
       this.#head = head;
       this.#identity = identity;
+      this.#dataVersion = undefined;
       this.#conversations.clear();
       throw error;
     }
@@ -172,8 +174,18 @@ export class Ledger implements Checkpointed {
     this.#db.close();
   }
 
+  /** What is remembered may not be so any more, once another has written: an operator, by hand. */
+  #lookAgain(): void {
+    const version = this.#sql.dataVersion.get() as number;
+    if (version === this.#dataVersion) return;
+    this.#dataVersion = version;
+    this.#conversations.clear();
+    this.#head = Math.max(this.#head, this.#sql.head.get() as number);
+  }
+
   #applyGroup(group: Group): Committed {
     this.#assertMine();
+    this.#lookAgain();
     const committed: Committed = { messages: [], signals: [], ended: [], results: [] };
     const timestamp = new Date().toISOString().slice(0, 19).replace('T', ' ');
     for (const { gateway, seq, at, commands } of group.batches) {

@@ -5,6 +5,8 @@ import { HEAD } from '../db/store-row.ts';
 export function prepareStatements(db: Db) {
   return {
     head: db.prepare(HEAD).pluck(),
+    // Grows when another connection has written.
+    dataVersion: db.prepare('PRAGMA data_version').pluck(),
     position: db.prepare('SELECT log_position FROM store').pluck(),
     setPosition: db.prepare('UPDATE store SET log_position = ?, head = ?, canary = canary + 1'),
     canary: db.prepare('UPDATE store SET canary = canary + 1'),

@@ -82,6 +82,41 @@ test('G3, G4 deleted: ids of the newest messages, which somebody has deleted, ar
   assert.deepEqual(page(2), [[3], 3, 3]);
 });
 
+test('G9, G10: what somebody does to the database by hand, under the writer, is seen by its next transaction', async () => {
+  const path = `${folder}/by-hand.db`;
+  const db = await openMigrated(path);
+  const ledger = new Ledger(db, (error) => assert.fail(String(error)));
+  commit(ledger, [register('ann'), register('bob'), register('eve')]);
+  commit(ledger, [send('ann', 'bob', '1', 'c1'), send('ann', 'eve', '2', 'c2')]);
+  const byHand = (sql: string): void => {
+    const shell = new Database(path);
+    shell.exec(sql);
+    shell.close();
+  };
+  byHand(`DELETE FROM users WHERE user_id = 'eve'; DELETE FROM messages WHERE 'eve' IN (sender, receiver);
+    DELETE FROM members WHERE 'eve' IN (user_id, peer); DELETE FROM conversations WHERE 'eve' IN (user_a, user_b)`);
+  const { outcomes } = commit(ledger, [
+    register('zoe'),
+    send('bob', 'zoe', '3', 'c3'),
+    send('ann', 'eve', '4', 'c4'),
+  ]);
+  assert.deepEqual(outcomes[2], { kind: 'refused', code: 'unknown_user' });
+  const { frames } = onDisk(path, (reader) => reader.history({ user: 'bob', peer: 'zoe', limit: 9 }));
+  assert.deepEqual(
+    frames.map((frame) => JSON.parse(frame).message),
+    ['3'],
+    'nothing of others, though its conversation has the number of theirs',
+  );
+  byHand(
+    `INSERT INTO messages (id, conversation_id, sender, receiver, message) VALUES (4, 1, 'bob', 'ann', 'by hand')`,
+  );
+  db.pragma(`max_page_count = ${db.pragma('page_count', { simple: true })}`);
+  assert.throws(() => commit(ledger, [send('ann', 'bob', 'x'.repeat(100_000), 'c5')]), /full/);
+  db.pragma('max_page_count = 100000');
+  assert.deepEqual(commit(ledger, [send('ann', 'bob', '5', 'c5')]).outcomes, [{ kind: 'done' }]);
+  assert.equal(ledger.head, 5);
+});
+
 test('M3 once: a repeat stores nothing and answers the original, also in the same transaction, also for ever after', async () => {
   const { ledger, path } = await bench();
   const hi = send('ann', 'bob', 'hi', 'c1');
