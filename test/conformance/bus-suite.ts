@@ -145,6 +145,20 @@ export function busSuite(name: string, createBench: () => Promise<BusBench>): vo
     },
   );
 
+  benchTest(
+    'a position in the log of another bus says nothing: a node that is given a Redis, or has none any more, reads all there is',
+    async (bench) => {
+      const { bus } = await bench.member();
+      for (const foreign of ['1e6dba37-122', '12345678-5', '1795719235233-0']) {
+        assert.deepEqual(await bus.read(foreign, 10, 1), []);
+        await bus.append('new');
+        const [entry] = await bus.read(foreign, 10, 1_000);
+        assert.equal(entry?.payload, 'new', foreign);
+        await bus.trim(entry.position);
+      }
+    },
+  );
+
   benchTest('trim forgets up to and including the position, and positions stay good', async (bench) => {
     const { bus } = await bench.member();
     for (const payload of numbers(10)) await bus.append(payload);

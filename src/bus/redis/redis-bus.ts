@@ -137,6 +137,8 @@ export class RedisBus implements Bus {
   }
 
   async read(after: Position | undefined, limit: number, waitMs: number): Promise<readonly LogEntry[]> {
+    // Of the log of a node that had no Redis yet: this one is all new.
+    if (after !== undefined && !STREAM_ID.test(after)) return this.read(undefined, limit, waitMs);
     this.#reader ??= this.#connections.open('log');
     const from = after === undefined || after === this.#lostPosition ? '0' : after;
     const answer = (await this.#reader.xread(
@@ -288,6 +290,8 @@ export class RedisBus implements Bus {
     return this.#prefix + name;
   }
 }
+
+const STREAM_ID = /^\d+-\d+$/;
 
 /** Stream ids (`ms-seq`) as numbers that compare as the stream orders them. */
 function streamOrder(id: string): bigint {
