@@ -2,7 +2,7 @@ import type { RedisClient } from './connection.ts';
 
 /** An answer that was longer under way says too little, in milliseconds. */
 const TRUSTED_MS = 500;
-/** Looked at again after this, in milliseconds: another Redis may have taken over, or its clock may have been set. */
+/** Looked at again after this, in milliseconds, since it may have been set; and at once by a new connection, perhaps to another Redis. */
 const LOOK_EVERY_MS = 60_000;
 
 /**
@@ -16,6 +16,7 @@ export class RedisClock {
 
   constructor(redis: RedisClient) {
     this.#redis = redis;
+    redis.on('ready', () => void this.look());
   }
 
   /** Unix milliseconds; undefined as long as Redis has not told. */
