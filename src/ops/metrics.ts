@@ -1,4 +1,4 @@
-import type { MetricObjectWithValues, MetricValue } from 'prom-client';
+import type { MetricObjectWithValues, MetricValueWithName } from 'prom-client';
 import AggregatorRegistry from 'prom-client/lib/cluster.js';
 import Counter from 'prom-client/lib/counter.js';
 import Gauge from 'prom-client/lib/gauge.js';
@@ -11,7 +11,7 @@ import { ERRORS } from '../contract/errors.ts';
  * answers with the sum (MetricsSum). Never a user id in a label.
  */
 
-export type MetricsSnapshot = MetricObjectWithValues<MetricValue<string>>[];
+export type MetricsSnapshot = MetricObjectWithValues<MetricValueWithName<string>>[];
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
@@ -210,6 +210,7 @@ export class MetricsSum<Worker extends object> {
       const last = this.#living.get(worker);
       if (last === undefined) return;
       // A gauge says how things are, and with the worker they are no more.
+      // Its types take this for a number; it is a word.
       const lasting = last.filter(({ type }) => String(type) !== 'gauge');
       this.#living.set(worker, lasting);
       const sum = await AggregatorRegistry.aggregate([this.#departed, lasting]).getMetricsAsJSON();

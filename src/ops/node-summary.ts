@@ -90,9 +90,9 @@ function bucketsOf(snapshots: readonly MetricsSnapshot[], name: string): Buckets
       const bounds: number[] = [];
       const counts: number[] = [];
       let below = 0;
-      for (const { labels, value, ...rest } of metric.values) {
-        if ((rest as { metricName?: string }).metricName !== `${name}_bucket`) continue;
-        const bound = Number((labels as { le?: string | number }).le);
+      for (const { metricName, labels, value } of metric.values) {
+        if (metricName !== `${name}_bucket`) continue;
+        const bound = Number(labels['le']);
         if (Number.isFinite(bound)) bounds.push(bound);
         // As they come, each holds all that is below its bound.
         counts.push(value - below);
