@@ -4,7 +4,9 @@ import {
   type Buckets,
   bucketsSince,
   type Counts,
+  NO_BUCKETS,
   type NodeSummary,
+  problemOf,
   quantile,
 } from './node-summary.ts';
 
@@ -13,8 +15,8 @@ const SILENT_MS = 3_500;
 /** A lost node that did not say it would leave is missed for this long, in milliseconds, and so many of them at most. */
 const FORGET_MS = 3_600_000;
 const LOST_MAX = 50;
-/** What the page can look back on. */
-const SAMPLES_MAX = 600;
+/** What the page can look back on: ten minutes, a sample a second. */
+export const SAMPLES_MAX = 600;
 const EVENTS_MAX = 60;
 /** Rates are taken over this many summaries: workers count into them once a second, each in its own rhythm. */
 const RATE_OVER = 3;
@@ -194,8 +196,6 @@ export class ClusterView {
   }
 }
 
-const problemOf = ({ trouble, failing }: NodeSummary): string | undefined => trouble ?? failing?.[0];
-
 const rank = ({ role }: { role: string }): number => ['store', 'all', 'gateway'].indexOf(role);
 
 const ms = (seconds: number | null): number | null => (seconds === null ? null : seconds * 1000);
@@ -213,7 +213,7 @@ function changeOf(before: Counts | undefined, now: Counts, at: number, elapsedMs
   const rate = (name: 'accepted' | 'committed' | 'delivered' | 'refused' | 'cpuSeconds'): number =>
     before === undefined || elapsedMs <= 0 ? 0 : Math.max(0, now[name] - before[name]) / (elapsedMs / 1000);
   const since = (name: 'delivery' | 'commit' | 'lag'): Buckets =>
-    before === undefined ? { bounds: [], counts: [] } : bucketsSince(now[name], before[name]);
+    before === undefined ? NO_BUCKETS : bucketsSince(now[name], before[name]);
   const [delivery, commit, lag] = [since('delivery'), since('commit'), since('lag')];
   const sample: Sample = {
     at,
@@ -234,7 +234,7 @@ function sum(changes: readonly Change[], at: number): Sample {
   const total = (value: (sample: Sample) => number): number =>
     changes.reduce((soFar, { sample }) => soFar + value(sample), 0);
   const merged = (value: (change: Change) => Buckets): Buckets =>
-    changes.map(value).reduce(addBuckets, { bounds: [], counts: [] });
+    changes.map(value).reduce(addBuckets, NO_BUCKETS);
   return {
     at,
     sockets: total((s) => s.sockets),

@@ -210,7 +210,7 @@ export class MetricsSum<Worker extends object> {
       const last = this.#living.get(worker);
       if (last === undefined) return;
       // A gauge says how things are, and with the worker they are no more.
-      // Its types take this for a number; it is a word.
+      // The library's types say a number; it is a word.
       const lasting = last.filter(({ type }) => String(type) !== 'gauge');
       this.#living.set(worker, lasting);
       const sum = await AggregatorRegistry.aggregate([this.#departed, lasting]).getMetricsAsJSON();

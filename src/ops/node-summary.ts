@@ -49,7 +49,13 @@ export type NodeSummary = {
   readonly counts: Counts;
 };
 
-const NO_BUCKETS: Buckets = { bounds: [], counts: [] };
+export const NO_BUCKETS: Buckets = { bounds: [], counts: [] };
+
+/** The first that is wrong with a node; undefined if nothing is. */
+export const problemOf = ({
+  trouble,
+  failing,
+}: Pick<NodeSummary, 'trouble' | 'failing'>): string | undefined => trouble ?? failing?.[0];
 
 /** Sums up what the workers of a node have counted. */
 export function countsOf(snapshots: readonly MetricsSnapshot[]): Counts {

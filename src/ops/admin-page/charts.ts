@@ -1,6 +1,6 @@
 import uPlot from 'uplot';
 import type { Sample } from '../cluster-view.ts';
-import { latency, number } from './format.ts';
+import { clock, latency, number } from './format.ts';
 
 type Line = {
   readonly label: string;
@@ -174,7 +174,7 @@ function readout(plan: Plan): uPlot.Plugin {
   };
 }
 
-const time = (seconds: number): string => new Date(seconds * 1000).toTimeString().slice(0, 8);
+const time = (seconds: number): string => clock(seconds * 1000);
 
 /** A colour of the style sheet as the canvas wants it: `light-dark()` decided. */
 function resolve(variable: string): string {

@@ -12,8 +12,8 @@ export function latency(ms: number | null): string {
 }
 
 export function bytes(value: number): string {
-  const mib = value / 2 ** 20;
-  return mib < 1_000 ? `${Math.round(mib)} MB` : `${(mib / 1024).toFixed(1)} GB`;
+  const mb = value / 1e6;
+  return mb < 1_000 ? `${Math.round(mb)} MB` : `${(mb / 1_000).toFixed(1)} GB`;
 }
 
 /** A share of one processor: 0.42 → 42 % */
@@ -39,5 +39,5 @@ export function duration(ms: number): string {
   return parts.join(' ');
 }
 
-export const clock = (at: number): string =>
-  new Date(at).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+/** Local time of day of a moment in Unix milliseconds: 14:03:59 */
+export const clock = (at: number): string => new Date(at).toTimeString().slice(0, 8);

@@ -1,9 +1,8 @@
-import type { ClusterAnswer, Sample } from '../cluster-view.ts';
+import { type ClusterAnswer, SAMPLES_MAX, type Sample } from '../cluster-view.ts';
 import { Charts } from './charts.ts';
 import { element, showEvents, showNodes, showSilence, showState, showTiles } from './view.ts';
 
 const ASK_EVERY_MS = 1_000;
-const SAMPLES_MAX = 600;
 const THEME = 'parley-admin-theme';
 
 applyTheme(localStorage.getItem(THEME));

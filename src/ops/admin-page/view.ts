@@ -1,4 +1,5 @@
 import type { ClusterAnswer, ClusterEvent, NodeView, Sample } from '../cluster-view.ts';
+import { problemOf } from '../node-summary.ts';
 import { bytes, clock, duration, latency, number, percent } from './format.ts';
 
 export const element = (id: string): HTMLElement => document.getElementById(id) as HTMLElement;
@@ -64,8 +65,8 @@ export function showNodes(nodes: readonly NodeView[]): void {
 
 function row(node: NodeView, mostSockets: number): HTMLElement {
   const { lost, now } = node;
-  const trouble = node.trouble ?? node.failing?.[0];
-  const state = lost ? 'lost' : trouble === undefined ? 'good' : 'bad';
+  const problem = problemOf(node);
+  const state = lost ? 'lost' : problem === undefined ? 'good' : 'bad';
   const name = make(
     'td',
     '',
@@ -75,7 +76,7 @@ function row(node: NodeView, mostSockets: number): HTMLElement {
   );
   if (node.writer === 'leader' && !lost) name.append(make('span', 'tag strong', 'writes'));
   if (node.writer === 'standby') name.append(make('span', 'tag', 'stands by'));
-  const note = lost ? `silent for ${duration(node.silentMs)}` : trouble;
+  const note = lost ? `silent for ${duration(node.silentMs)}` : problem;
   if (note !== undefined) name.append(make('span', 'note', sentence(note)));
   const cell = (text: string): HTMLElement => make('td', 'number', lost ? '–' : text);
   const messages = node.role === 'store' ? now.committed : now.delivered;
