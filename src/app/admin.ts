@@ -1,23 +1,25 @@
 import path from 'node:path';
+import type { WorkerRole } from '../config/worker.ts';
 import { adminFiles } from '../ops/admin-files.ts';
 import { type AdminHandler, AdminServer, json, text } from '../ops/admin-server.ts';
 import type { ClusterAnswer } from '../ops/cluster-view.ts';
-import type { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
+import type { NodeSummary } from '../ops/node-summary.ts';
 import type { BackupMade } from './backups.ts';
 
 export type NodeState = {
   /** Why the node does not do all it is meant to; undefined if it does. */
   readonly trouble: string | undefined;
-  readonly writer: string;
-  readonly workers: Readonly<Record<string, number>>;
+  readonly writer: NodeSummary['writer'];
+  /** Those that do their work now. */
+  readonly workers: Readonly<Record<WorkerRole, number>>;
 };
 
 export type AdminParts = {
-  readonly metrics: PrimaryMetrics;
-  readonly sum: Pick<MetricsSum<object>, 'text'>;
   /** Whether requests are answered only if they call this machine `localhost` or by an address. */
   readonly localNamesOnly: boolean;
   state(): NodeState;
+  /** Of the whole node, as Prometheus reads them. */
+  metrics(): Promise<string>;
   /** What the cluster page shows; of its samples, those after `after`. */
   cluster(after: number): ClusterAnswer;
   /**
@@ -30,10 +32,9 @@ export type AdminParts = {
 
 /** The operator's server of a node. */
 export function createAdminServer({
-  metrics,
-  sum,
   localNamesOnly,
   state,
+  metrics,
   cluster,
   backUp,
   onError,
@@ -50,7 +51,7 @@ export function createAdminServer({
     [
       'GET /metrics',
       async () => ({
-        ...text(200, await sum.text(await metrics.snapshot())),
+        ...text(200, await metrics()),
         type: 'text/plain; version=0.0.4; charset=utf-8',
       }),
     ],

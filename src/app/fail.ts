@@ -1,3 +1,5 @@
+import type { ListenAddress } from '../cluster/listen-address.ts';
+
 /** Ends the process with one clear line for each problem, for the person who started it. */
 export function fail(...problems: string[]): never {
   for (const problem of problems) process.stderr.write(`parley: ${problem}\n`);
@@ -10,7 +12,7 @@ export function fail(...problems: string[]): never {
  */
 export function startFailure(
   error: unknown,
-  { host, port }: { host: string; port: number },
+  { host, port }: ListenAddress,
   settings: '' | 'ADMIN_' = '',
 ): string {
   const { code } = error as { code?: string };

@@ -9,13 +9,13 @@ import { systemClock } from '../base/clock.ts';
 import { IpcBroker } from '../bus/ipc/broker.ts';
 import type { BrokerItem, BusItem } from '../bus/ipc/items.ts';
 import { localLink } from '../bus/ipc/local-link.ts';
-import { reservePort } from '../cluster/listen-address.ts';
+import { type ListenAddress, reservePort } from '../cluster/listen-address.ts';
 import type { WriterStatus } from '../cluster/messages.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
 import type { Config } from '../config/config.ts';
 import { redactedUrl } from '../config/redis-url.ts';
 import { COMPILE_CACHE } from '../config/runtime.ts';
-import { workerEnvironment } from '../config/worker.ts';
+import { type WorkerRole, workerEnvironment } from '../config/worker.ts';
 import { OPEN_WARNING } from '../gateway/readiness.ts';
 import { createLogger, type Logger } from '../ops/logger.ts';
 import { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
@@ -62,14 +62,13 @@ export async function startNode(environment: NodeJS.ProcessEnv): Promise<void> {
     );
   }
   const node = `${os.hostname().slice(0, 32)}-${randomUUID().slice(0, 4)}`;
-  const { host, port } = config.http;
-  const reserved =
+  const port =
     config.gateways === 0
-      ? port
-      : await reservePort(host, port).catch((error) => fail(startFailure(error, config.http)));
+      ? config.http.port
+      : await reservePort(config.http).catch((error) => fail(startFailure(error, config.http)));
   const running = new Node(
     // PORT=0 is chosen once: all workers listen on the same.
-    { ...config, http: { ...config.http, port: reserved } },
+    { ...config, http: { ...config.http, port } },
     node,
     createLogger(config.logLevel, { node, worker: 'primary' }),
   );
@@ -78,7 +77,7 @@ export async function startNode(environment: NodeJS.ProcessEnv): Promise<void> {
 }
 
 /** Where a person finds what listens there. */
-function urlOf({ host, port }: { host: string; port: number }): string {
+function urlOf({ host, port }: ListenAddress): string {
   const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
   return `http://${isIPv6(name) ? `[${name}]` : name}:${port}`;
 }
@@ -98,7 +97,7 @@ class Node {
   /** What the node's gateways count together, unless Redis counts for the cluster. */
   readonly #attempts = new MemoryAttempts(systemClock);
   readonly #backups: Backups;
-  #address: { host: string; port: number } | undefined;
+  #address: ListenAddress | undefined;
   #writer: WriterStatus | undefined;
   /** Readers may answer from the database: as the writer said last, or one before it. */
   #mayServe = false;
@@ -208,7 +207,7 @@ class Node {
     }, PARENT_CHECK_MS);
   }
 
-  #workers(): Record<string, number> {
+  #workers(): Record<WorkerRole, number> {
     return {
       gateway: this.#supervisor.ready('gateway'),
       reader: this.#supervisor.ready('reader'),
@@ -234,7 +233,7 @@ class Node {
   }
 
   /** What this node's writer is; there is none in a node without a store, or while one is being replaced. */
-  get #writerIs(): WriterStatus['kind'] | 'elsewhere' {
+  get #writerIs(): NodeSummary['writer'] {
     return this.#writer?.kind ?? 'elsewhere';
   }
 
@@ -242,13 +241,12 @@ class Node {
     const sockets = new Map(
       [...this.#sum.living].map(([{ name }, metrics]) => [name, sumOf([metrics], 'parley_sockets')]),
     );
-    const trouble = this.#trouble;
     return {
       node: this.#name,
       version,
       role: this.#config.role,
       upMs: Math.round(process.uptime() * 1000),
-      ...(trouble !== undefined && { trouble }),
+      trouble: this.#trouble,
       failing: this.#draining ? [] : this.#health.failing,
       readyGateways: this.#draining ? 0 : this.#health.readyGateways,
       writer: this.#writerIs,
@@ -274,9 +272,8 @@ class Node {
     this.#reports = reports;
     await reports.start();
     const server = createAdminServer({
-      metrics: this.#metrics,
-      sum: this.#sum,
       localNamesOnly,
+      metrics: async () => this.#sum.text(await this.#metrics.snapshot()),
       cluster: (after) => reports.answer(after),
       state: () => ({
         trouble: this.#problem,
@@ -334,7 +331,7 @@ class Node {
       this.#supervisor.run('reader', this.#config.readers > 1 ? `reader ${i}` : 'reader');
   }
 
-  #ready(name: string, address: { host: string; port: number } | undefined): void {
+  #ready(name: string, address: ListenAddress | undefined): void {
     this.#address ??= address;
     this.#log.debug({ event: 'worker_ready', name }, 'worker ready');
     this.#sayStarted();
@@ -386,8 +383,7 @@ class Node {
 
   #tellTrouble(): void {
     if (this.#draining) return;
-    const { trouble } = this.#supervisor;
-    this.#supervisor.tell('gateway', { kind: 'trouble', ...(trouble !== undefined && { trouble }) });
+    this.#supervisor.tell('gateway', { kind: 'trouble', trouble: this.#supervisor.trouble });
   }
 
   /** Gateways before the store: what they have taken in must still be committed (G8). */

@@ -1,5 +1,7 @@
 import net, { type AddressInfo } from 'node:net';
 
+export type ListenAddress = { readonly host: string; readonly port: number };
+
 /**
  * Whether gateways listen each for themselves and the kernel spreads connections over them. Where it can, it is better than the
  * primary accepting for them: a connection that the primary had just handed to a worker that then dies would hang,
@@ -13,7 +15,7 @@ export const kernelBalances = process.platform === 'linux';
  * @returns the port; the one that was chosen, if `port` is 0
  * @throws EADDRINUSE and the like
  */
-export function reservePort(host: string, port: number): Promise<number> {
+export function reservePort({ host, port }: ListenAddress): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = net.createServer();
     probe.once('error', reject);

@@ -1,6 +1,7 @@
 import type { Attempt } from '../auth/attempts.ts';
 import type { BrokerItem, BusItem } from '../bus/ipc/items.ts';
 import type { MetricsSnapshot } from '../ops/metrics.ts';
+import type { ListenAddress } from './listen-address.ts';
 
 /*
  * Everything a primary and its workers say to each other.
@@ -27,7 +28,7 @@ export type BackupResult = { readonly file: string; readonly pages?: number; rea
 export type ToPrimary =
   | { readonly kind: 'bus'; readonly items: readonly BusItem[] }
   /** The worker does its work now. `address`: where a gateway listens. */
-  | { readonly kind: 'ready'; readonly address?: { readonly host: string; readonly port: number } }
+  | { readonly kind: 'ready'; readonly address?: ListenAddress }
   /** The worker can't start, for a reason that a person has to mend; it exits next. */
   | { readonly kind: 'failed'; readonly reason: string }
   | { readonly kind: 'writer'; readonly status: WriterStatus }
@@ -44,7 +45,8 @@ export type ToWorker =
   | { readonly kind: 'drain' }
   /** The node shuts down; a drain comes when it is this worker's turn. */
   | { readonly kind: 'draining' }
-  | { readonly kind: 'trouble'; readonly trouble?: string }
+  /** What is wrong with the node's workers; undefined if nothing is. */
+  | { readonly kind: 'trouble'; readonly trouble: string | undefined }
   /** Back the database up to a file (writer only). */
   | { readonly kind: 'backup'; readonly file: string }
   /** An attempt was counted. `waitMs`: as an AttemptCounter answers. */

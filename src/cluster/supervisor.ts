@@ -2,13 +2,13 @@ import cluster, { type Worker } from 'node:cluster';
 import type { Attempt } from '../auth/attempts.ts';
 import type { Clock } from '../base/clock.ts';
 import type { BusItem } from '../bus/ipc/items.ts';
-import type { WorkerOrder } from '../config/worker.ts';
+import type { WorkerRole } from '../config/worker.ts';
 import type { Logger } from '../ops/logger.ts';
 import type { MetricsSnapshot } from '../ops/metrics.ts';
+import type { WorkerSummary } from '../ops/node-summary.ts';
+import type { ListenAddress } from './listen-address.ts';
 import type { BackupResult, ToPrimary, ToWorker, WorkerState, WriterStatus } from './messages.ts';
 import { RestartPolicy } from './restart-policy.ts';
-
-export type WorkerRole = WorkerOrder['role'];
 
 /** A ready worker that does not answer for this long is stuck, or stopped, and is replaced, in milliseconds. */
 const SILENCE_MS = 5_000;
@@ -57,7 +57,7 @@ export type Launch = {
 export interface SupervisorEvents {
   /** A worker has joined; answer with what to do with its bus items, and what when it is gone. */
   joined(name: string, send: (message: ToWorker) => void): WorkerSink;
-  ready(name: string, address: { host: string; port: number } | undefined): void;
+  ready(name: string, address: ListenAddress | undefined): void;
   /** A worker said why it can't work. */
   failed(name: string, reason: string): void;
   writer(status: WriterStatus): void;
@@ -108,8 +108,7 @@ export class Supervisor {
 
   /** Ends the workers of a role at once, and replaces none. */
   dismiss(role: WorkerRole): void {
-    for (const slot of this.#slots.values()) {
-      if (slot.role !== role) continue;
+    for (const slot of this.#of(role)) {
       this.#slots.delete(slot.name);
       slot.cancelRestart();
       const { life } = slot;
@@ -120,14 +119,15 @@ export class Supervisor {
 
   /** What is wrong with the node's workers; undefined if nothing is. */
   get trouble(): string | undefined {
-    const absent = [...this.#slots.values()].filter(({ life }) => life?.worker.process.pid === undefined);
+    const slots = [...this.#slots.values()];
+    const absent = slots.filter(({ life }) => life?.worker.process.pid === undefined);
     if (absent.length > 0) return `no process for: ${absent.map(({ name }) => name).join(', ')}`;
-    const looping = [...this.#slots.values()]
+    const looping = slots
       .filter((slot) => slot.looping)
       .map(({ name, life }) => `${name}${life?.failure ? ` (${life.failure})` : ''}`);
     if (looping.length > 0) return `crash loop: ${looping.join(', ')}`;
     const now = this.#clock.steady();
-    const late = [...this.#slots.values()].filter(
+    const late = slots.filter(
       ({ life }) =>
         life !== undefined &&
         !life.worker.isDead() &&
@@ -139,12 +139,11 @@ export class Supervisor {
 
   /** Workers by role that do their work now. */
   ready(role: WorkerRole): number {
-    return [...this.#slots.values()].filter((slot) => slot.role === role && slot.life?.readyAt !== undefined)
-      .length;
+    return this.#of(role).filter(({ life }) => life?.readyAt !== undefined).length;
   }
 
   /** Every place of the node, and how whoever fills it does. */
-  get workers(): { name: string; pid: number | null; upMs: number | null; restarts: number }[] {
+  get workers(): Omit<WorkerSummary, 'sockets'>[] {
     return [...this.#slots.values()].map(({ name, life, ends }) => ({
       name,
       pid: life?.worker.process.pid ?? null,
@@ -154,7 +153,7 @@ export class Supervisor {
   }
 
   tell(role: WorkerRole, message: ToWorker): void {
-    for (const slot of this.#slots.values()) if (slot.role === role) send(slot.life?.worker, message);
+    for (const { life } of this.#of(role)) send(life?.worker, message);
   }
 
   /** Nothing is replaced from now on. */
@@ -172,9 +171,7 @@ export class Supervisor {
    */
   async drain(role: WorkerRole, timeoutMs: number): Promise<number> {
     let killed = 0;
-    const workers = [...this.#slots.values()]
-      .filter((slot) => slot.role === role)
-      .flatMap(({ life }) => life?.worker ?? []);
+    const workers = this.#of(role).flatMap(({ life }) => life?.worker ?? []);
     const exits = workers.map((worker) => {
       if (worker.isDead()) return Promise.resolve();
       return new Promise<void>((resolve) => {
@@ -205,6 +202,10 @@ export class Supervisor {
       slot.cancelRestart();
       slot.life?.worker.process.kill('SIGKILL');
     }
+  }
+
+  #of(role: WorkerRole): Slot[] {
+    return [...this.#slots.values()].filter((slot) => slot.role === role);
   }
 
   #fork(slot: Slot): void {

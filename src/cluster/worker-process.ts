@@ -1,7 +1,8 @@
 import type { BrokerItem, BusItem, Link } from '../bus/ipc/items.ts';
 import type { Logger } from '../ops/logger.ts';
 import type { MetricsSnapshot } from '../ops/metrics.ts';
-import type { ToPrimary, ToWorker, WorkerState } from './messages.ts';
+import type { ListenAddress } from './listen-address.ts';
+import type { ToPrimary, ToWorker, WorkerState, WriterStatus } from './messages.ts';
 import { PrimaryAttempts } from './primary-attempts.ts';
 
 /** How often the primary gets to know how the worker is and what it has counted, in milliseconds. */
@@ -84,11 +85,12 @@ export class WorkerProcess {
     };
   }
 
-  ready(address?: { host: string; port: number }): void {
-    this.#post({ kind: 'ready', ...(address && { address }) });
+  /** @param address where a gateway listens */
+  ready(address?: ListenAddress): void {
+    this.#post({ kind: 'ready', address });
   }
 
-  writer(status: Extract<ToPrimary, { kind: 'writer' }>['status']): void {
+  writer(status: WriterStatus): void {
     this.#post({ kind: 'writer', status });
   }
 

@@ -1,8 +1,10 @@
 import type { Config } from './config.ts';
 
+export type WorkerRole = 'gateway' | 'writer' | 'reader';
+
 /** What a forked process is told by its primary: which worker of which node it is, and the node's settings. */
 export type WorkerOrder = {
-  readonly role: 'gateway' | 'writer' | 'reader';
+  readonly role: WorkerRole;
   /** Unique within the node, such as `gateway 2`. */
   readonly name: string;
   /** Unique in the cluster; new with each start of the primary. */

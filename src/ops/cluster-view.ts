@@ -196,7 +196,7 @@ export class ClusterView {
   }
 }
 
-const rank = ({ role }: { role: string }): number => ['store', 'all', 'gateway'].indexOf(role);
+const rank = ({ role }: Pick<NodeSummary, 'role'>): number => ['store', 'all', 'gateway'].indexOf(role);
 
 const ms = (seconds: number | null): number | null => (seconds === null ? null : seconds * 1000);
 

@@ -4,6 +4,7 @@ import Counter from 'prom-client/lib/counter.js';
 import Gauge from 'prom-client/lib/gauge.js';
 import Histogram from 'prom-client/lib/histogram.js';
 import Registry from 'prom-client/lib/registry.js';
+import type { WorkerRole } from '../config/worker.ts';
 import { ERRORS } from '../contract/errors.ts';
 
 /*
@@ -150,7 +151,7 @@ export class PrimaryMetrics extends ProcessMetrics {
   constructor(
     build: { version: string; node: string },
     live: {
-      workers(): Readonly<Record<string, number>>;
+      workers(): Readonly<Record<WorkerRole, number>>;
       leads(): boolean;
       ready(): boolean;
       redisUp(): boolean;

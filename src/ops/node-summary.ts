@@ -1,3 +1,4 @@
+import type { Role } from '../config/config.ts';
 import type { MetricsSnapshot } from './metrics.ts';
 
 /*
@@ -36,7 +37,7 @@ export type WorkerSummary = {
 export type NodeSummary = {
   readonly node: string;
   readonly version: string;
-  readonly role: string;
+  readonly role: Role;
   readonly upMs: number;
   /** Why it does not do all it is meant to. */
   readonly trouble?: string;

@@ -3,7 +3,8 @@ import cluster, { type Worker } from 'node:cluster';
 import { EventEmitter } from 'node:events';
 import { mock, type TestContext, test } from 'node:test';
 import type { ToPrimary } from '../../src/cluster/messages.ts';
-import { Supervisor, type SupervisorEvents, type WorkerRole } from '../../src/cluster/supervisor.ts';
+import { Supervisor, type SupervisorEvents } from '../../src/cluster/supervisor.ts';
+import type { WorkerRole } from '../../src/config/worker.ts';
 import { createLogger } from '../../src/ops/logger.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 

@@ -115,7 +115,7 @@ function sockets(node: NodeView, most: number): HTMLElement {
   return make('td', 'number', bar, number(node.now.sockets));
 }
 
-const hasGateway = ({ role }: { readonly role: string }): boolean => role !== 'store';
+const hasGateway = ({ role }: NodeView): boolean => role !== 'store';
 
 const count = (many: number, what: string): string => `${number(many)} ${what}${many === 1 ? '' : 's'}`;
 
