@@ -14,8 +14,7 @@ import type { WriterStatus } from '../cluster/messages.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
 import type { Config } from '../config/config.ts';
 import { redactedUrl } from '../config/redis-url.ts';
-import { COMPILE_CACHE } from '../config/runtime.ts';
-import { type WorkerRole, workerEnvironment } from '../config/worker.ts';
+import type { WorkerRole } from '../config/worker.ts';
 import { OPEN_WARNING } from '../gateway/readiness.ts';
 import { createLogger, type Logger } from '../ops/logger.ts';
 import { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
@@ -26,6 +25,7 @@ import { type BackupMade, Backups } from './backups.ts';
 import { ClusterReports } from './cluster-reports.ts';
 import { drainDeadlines } from './drain-times.ts';
 import { fail, startFailure } from './fail.ts';
+import { launchOf } from './launch.ts';
 import { NodeHealth } from './node-health.ts';
 import { readConfigOrFail } from './read-config.ts';
 
@@ -38,16 +38,6 @@ const LOCKED_PATIENCE_MS = 4_000;
 const TELL_TROUBLE_EVERY_MS = 500;
 const LOOK_AT_REDIS_EVERY_MS = 1_000;
 const PARENT_CHECK_MS = 250;
-
-/**
- * V8's young space in each role, in MB. Of gateways there are many, with sockets that idle: measured with 6,000 of them, 7.5 KB each
- * over all processes at 8 MB, 15.5 at V8's own 16, which a storm of connects makes each gateway grow to, and none gives
- * back; at 4 MB, collecting took a tenth of a busy gateway's time. A reader collects for 3 ms while it pages through gigabytes: at
- * 8 MB that was each ninetieth page, the 99th percentile. The primary's flags stand where it is started (package.json,
- * Dockerfile): it relays buffers and makes little else, and at 16 MB the buffers reached V8's limit on outside memory before
- * the young space was full, which set off full collections, three a second.
- */
-const YOUNG_SPACE_MB = { gateway: 8, reader: 32, writer: 8 } as const;
 
 /** Runs a node: the primary and, through it, its workers. */
 export async function startNode(environment: NodeJS.ProcessEnv): Promise<void> {
@@ -125,20 +115,7 @@ class Node {
     this.#supervisor = new Supervisor(
       systemClock,
       log,
-      (role, name) => ({
-        env: {
-          ...workerEnvironment({ role, name, node, config }),
-          // From its first file on, so that it need not load what strips types.
-          NODE_COMPILE_CACHE: COMPILE_CACHE,
-        },
-        execArgv: [
-          ...process.execArgv,
-          `--max-semi-space-size=${YOUNG_SPACE_MB[role]}`,
-          // Where every core has its worker, threads that mark garbage take the cores from those who answer: measured at half
-          // load on 2 cores, p99 fell from 20 to 11 ms, and a worker's scavenges took half as long.
-          '--single-threaded-gc',
-        ],
-      }),
+      (role, name) => launchOf({ role, name, node, config }),
       {
         joined: (name, send) => {
           let deliver = (_: readonly BusItem[]): void => {};
