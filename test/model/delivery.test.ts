@@ -200,11 +200,7 @@ class World {
     const rows = this.db.prepare('SELECT * FROM messages ORDER BY id').all() as Row[];
     const ids = rows.map(({ sender, client_id }) => `${sender} ${client_id}`);
     assert.equal(new Set(ids).size, ids.length, 'G2: stored twice');
-    for (const { user: me, messages, start } of this.clients.map((one) => ({
-      user: one.user,
-      messages: one.messages,
-      start: one.start,
-    }))) {
+    for (const { user: me, messages, start } of this.clients) {
       if (start === undefined) {
         assert.deepEqual(messages, [], 'a message before connected');
         continue;

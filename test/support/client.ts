@@ -46,6 +46,14 @@ export async function newUser(url: string, user: string): Promise<string> {
   return logIn(url, user);
 }
 
+/** Messages delivered live or in pages, answers to repeated sends left out. */
+export const messagesOf = (frames: readonly Frame[]): MessageFrame[] =>
+  frames.flatMap((frame) => {
+    if (frame.type === 'page') return frame['messages'] as MessageFrame[];
+    if (frame.type === 'message' && frame['repeat'] === undefined) return [frame as unknown as MessageFrame];
+    return [];
+  });
+
 /** A socket that keeps what it gets. */
 export class TestSocket {
   readonly ws: WebSocket;
@@ -92,14 +100,8 @@ export class TestSocket {
     return this.next((frame) => frame.type === type, n);
   }
 
-  /** Messages delivered live or in pages, answers to repeated sends left out. */
   get messages(): MessageFrame[] {
-    return this.frames.flatMap((frame) => {
-      if (frame.type === 'page') return frame['messages'] as MessageFrame[];
-      if (frame.type === 'message' && frame['repeat'] === undefined)
-        return [frame as unknown as MessageFrame];
-      return [];
-    });
+    return messagesOf(this.frames);
   }
 
   close(): void {

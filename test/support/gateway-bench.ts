@@ -14,7 +14,7 @@ import { Turns } from '../../src/gateway/turns.ts';
 import { Session } from '../../src/gateway/ws/session.ts';
 import type { SessionContext } from '../../src/gateway/ws/session-context.ts';
 import type { Reader } from '../../src/reader/reader.ts';
-import type { Frame } from './client.ts';
+import { type Frame, messagesOf } from './client.ts';
 import type { ManualClock } from './manual-clock.ts';
 import type { ScriptedPort } from './scripted-bus.ts';
 
@@ -61,8 +61,6 @@ class FakeWebSocket extends EventEmitter {
 export class FakeClient {
   readonly user: string;
   readonly ws = new FakeWebSocket();
-  /** Where the stream of this socket begins; undefined until it is connected. */
-  start: number | undefined;
   readonly #since: number | undefined;
 
   constructor(user: string, since: number | undefined) {
@@ -86,16 +84,14 @@ export class FakeClient {
     });
   }
 
-  /** Messages delivered, live and in pages. */
-  get messages(): MessageFrame[] {
+  /** Where the stream of this socket begins; undefined until it is connected. */
+  get start(): number | undefined {
     const connected = this.ws.frames.find(({ type }) => type === 'connected');
-    if (connected !== undefined) this.start = this.#since ?? (connected['head'] as number);
-    return this.ws.frames.flatMap((frame) => {
-      if (frame.type === 'page') return frame['messages'] as MessageFrame[];
-      return frame.type === 'message' && frame['repeat'] === undefined
-        ? [frame as unknown as MessageFrame]
-        : [];
-    });
+    return connected && (this.#since ?? (connected['head'] as number));
+  }
+
+  get messages(): MessageFrame[] {
+    return messagesOf(this.ws.frames);
   }
 }
 

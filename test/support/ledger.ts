@@ -19,8 +19,12 @@ export async function openMigrated(path: string): Promise<Db> {
   return db;
 }
 
-export const batch = (commands: readonly Command[], seq = 1, gateway = 'g'): CommandBatch =>
-  ({ gateway, seq, at: 0, commands }) as CommandBatch;
+export const batch = (commands: readonly Command[], seq = 1, gateway = 'g'): CommandBatch => ({
+  gateway,
+  seq,
+  at: 0,
+  commands,
+});
 
 export const register = (user: string, passwordHash = `hash of ${user}`): Command => ({
   kind: 'register',

@@ -137,42 +137,20 @@ function secure({ directory, tls = false }: TopologyOptions): Security {
 /** A certificate for localhost, and the authority that signed it; made anew each time. */
 function makeCertificates(directory: string): { ca: string; cert: string; key: string } {
   mkdirSync(directory, { recursive: true });
-  const file = (name: string): string => join(directory, name);
-  const openssl = (...args: string[]): void => {
-    execFileSync('openssl', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const openssl = (line: string): void => {
+    execFileSync('openssl', line.split(' '), { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] });
   };
-  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  const [ca, caKey, cert, key, request] = ['ca.crt', 'ca.key', 'redis.crt', 'redis.key', 'redis.csr'].map(
-    file,
-  );
-  openssl(
-    'req',
-    '-x509',
-    ...newKey,
-    '-keyout',
-    `${caKey}`,
-    '-out',
-    `${ca}`,
-    '-days',
-    '2',
-    '-subj',
-    '/CN=test authority',
-  );
-  openssl('req', ...newKey, '-keyout', `${key}`, '-out', `${request}`, '-subj', '/CN=localhost');
-  writeFileSync(file('names'), 'subjectAltName=DNS:localhost,IP:127.0.0.1\n');
-  const signedBy = [
-    '-CA',
-    `${ca}`,
-    '-CAkey',
-    `${caKey}`,
-    '-CAcreateserial',
-    '-days',
-    '2',
-    '-extfile',
-    file('names'),
-  ];
-  openssl('x509', '-req', '-in', `${request}`, '-out', `${cert}`, ...signedBy);
-  return { ca: `${ca}`, cert: `${cert}`, key: `${key}` };
+  const newKey = '-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes';
+  openssl(`req -x509 ${newKey} -keyout ca.key -out ca.crt -days 2 -subj /CN=test-authority`);
+  openssl(`req ${newKey} -keyout redis.key -out redis.csr -subj /CN=localhost`);
+  writeFileSync(join(directory, 'names'), 'subjectAltName=DNS:localhost,IP:127.0.0.1\n');
+  const signed = '-CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names';
+  openssl(`x509 -req -in redis.csr -out redis.crt ${signed}`);
+  return {
+    ca: join(directory, 'ca.crt'),
+    cert: join(directory, 'redis.crt'),
+    key: join(directory, 'redis.key'),
+  };
 }
 
 /** A master, a replica and three Sentinels, all with passwords. */
