@@ -198,7 +198,7 @@ test('nothing is lost, doubled, reordered or misdelivered whatever befalls the c
       device.reconnect();
       await sleep(30);
     }
-    await until(20_000, () => load.devices.every(({ ready }) => ready));
+    await until(() => load.devices.every(({ ready }) => ready), 20_000);
     const counts = socketsByGateway(history);
     const mean = load.devices.length / gateways;
     t.diagnostic(`${gateways} gateways: ${counts.join(' + ')} sockets`);
@@ -251,7 +251,7 @@ test('nothing is lost, doubled, reordered or misdelivered whatever befalls the c
   if (ONLY === undefined) await scaleAndRestart();
 
   load.aim(0, 0);
-  await until(60_000, () => load.open === 0);
+  await until(() => load.open === 0, 60_000);
   const copy = await copyOfTheDatabase();
   await load.quiesce(60_000, () => copy.newest());
   load.stop();
@@ -285,7 +285,7 @@ async function wellAgain(load: Load): Promise<void> {
   for (const service of SERVICES) await untilHealthy(stack, service);
   const back = (): boolean =>
     load.devices.every((device) => device.paused || (device.ready && device.caughtUp));
-  const well = await until(WELL_AGAIN_MS, () => load.open < SENDS_PER_S && back());
+  const well = await until(() => load.open < SENDS_PER_S && back(), WELL_AGAIN_MS);
   const away = load.devices.filter((device) => !device.paused && !(device.ready && device.caughtUp));
   if (!well) throw new Error(`${load.open} sends wait, ${away.length} devices are away`);
 }

@@ -124,6 +124,6 @@ export async function untilHealthy(stack: Stack, service: ServiceName, boundMs =
     const ids = await stack.containers(service);
     return ids.length > 0 && (await Promise.all(ids.map((id) => stack.isHealthy(id)))).every(Boolean);
   };
-  if (!(await until(boundMs, healthy, 300)))
+  if (!(await until(healthy, boundMs, 300)))
     throw new Error(`${service} is not healthy after ${boundMs / 1000} s`);
 }

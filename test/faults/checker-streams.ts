@@ -1,4 +1,5 @@
 import type { Flag, StoredMessage } from './checker.ts';
+import { firstIndex } from './first-index.ts';
 import type { Closed, Connected, Delivered, HistoryEvent, Opened, Page } from './history.ts';
 
 /** One socket's stream, as far as it has been read. */
@@ -173,13 +174,14 @@ class StreamChecker {
   }
 
   #checkHoles(stream: Stream, upto: number): void {
-    if (stream.start === null) return;
+    const { start } = stream;
+    if (start === null) return;
     const ids = this.#byUser.get(stream.opened.user) ?? [];
-    for (let i = firstAbove(ids, stream.start); i < ids.length && ids[i]! <= upto; i++) {
+    for (let i = firstIndex(ids, (id) => id > start); i < ids.length && ids[i]! <= upto; i++) {
       const id = ids[i]!;
       if (stream.ids.has(id)) continue;
       const until = stream.open ? 'to the end' : `up to ${stream.complete}`;
-      const what = `${id} was never delivered to ${this.#name(stream.opened.socket)}, complete from ${stream.start} ${until}`;
+      const what = `${id} was never delivered to ${this.#name(stream.opened.socket)}, complete from ${start} ${until}`;
       this.#flag({ class: 'hole', at: stream.opened.at, what });
     }
   }
@@ -188,16 +190,4 @@ class StreamChecker {
     const { device, node, worker, protocol } = this.#streams.get(socket)!.opened;
     return `${device} (${protocol} socket ${socket}, node ${node}${worker === '' ? '' : `, worker ${worker}`})`;
   }
-}
-
-/** Index of the first id above `bound` in an ascending list. */
-function firstAbove(ids: readonly number[], bound: number): number {
-  let low = 0;
-  let high = ids.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (ids[middle]! > bound) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }

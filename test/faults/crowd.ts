@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, createClient, type Message } from '../../src/client/index.ts';
 import { until } from '../support/wait.ts';
 import type { StoredMessage } from './checker.ts';
@@ -76,13 +77,13 @@ export class Crowd {
   async settle(boundMs: number, newest: () => ReadonlyMap<string, number>): Promise<void> {
     clearInterval(this.#timer);
     const quiet = (): boolean => this.#members.every(({ client }) => client.outbox.length === 0);
-    assert.ok(await until(boundMs, quiet), 'some sends were never acknowledged');
+    assert.ok(await until(quiet, boundMs), 'some sends were never acknowledged');
     const heads = newest();
     const level = ({ user, client }: Member): boolean =>
       (client.cursor?.since ?? 0) >= (heads.get(user) ?? 0);
-    assert.ok(await until(boundMs, () => this.#members.every(level), 200), 'some never caught up');
+    assert.ok(await until(() => this.#members.every(level), boundMs, 200), 'some never caught up');
     // A repeat or a straggler would come now.
-    await until(500, () => false);
+    await sleep(500);
   }
 
   /** Throws unless what everybody was told is what is stored: each message once, in order, none missing, none more. */

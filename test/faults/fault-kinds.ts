@@ -27,9 +27,7 @@ const stopsReading: FaultKind = {
     holdMs: 6_000,
     measureFrom: 'inject',
     path: { kind: 'all' },
-    inject: () => {
-      load.floodPaused(6_000, 250);
-    },
+    inject: () => load.floodPaused(6_000, 250),
   }),
 };
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../support/wait.ts';
 import { Device, type DeviceEvents } from './client.ts';
-import type { History } from './history.ts';
+import type { History, UnknownReason } from './history.ts';
 import type { Random } from './random.ts';
 import { uuidV7 } from './uuid.ts';
 import type { MessageFrame } from './wire.ts';
@@ -121,14 +121,13 @@ export class Load {
     for (let i = 0; i < count; i++) this.#options.random.pick(this.devices).reconnect();
   }
 
-  /** `user` gets a burst of long messages while its devices do not read. */
-  floodPaused(pauseMs: number, messages: number): string {
+  /** One user gets a burst of long messages while its devices do not read. */
+  floodPaused(pauseMs: number, messages: number): void {
     const { random } = this.#options;
     const user = random.pick(this.#users);
     for (const device of this.#byUser.get(user)!) device.pause(pauseMs);
     const others = this.#users.filter((other) => other !== user);
     for (let i = 0; i < messages; i++) this.#create(random.pick(others), user, `${i} `.padEnd(8_000, '€'));
-    return user;
   }
 
   /**
@@ -138,15 +137,14 @@ export class Load {
   async quiesce(boundMs: number, newestOf: () => ReadonlyMap<string, number>): Promise<void> {
     this.aim(0, 0);
     for (const device of this.devices) device.resume();
-    const settled = (): boolean => this.#open.size === 0;
-    await until(boundMs, settled);
+    await until(() => this.#open.size === 0, boundMs);
     const back = (device: Device): boolean => device.ready && device.caughtUp;
-    await until(boundMs, () => this.devices.every(back));
+    await until(() => this.devices.every(back), boundMs);
     const complete = (): boolean => {
       const newest = newestOf();
       return this.devices.every((d) => d.protocol === 'basic' || (d.claim ?? 0) >= (newest.get(d.user) ?? 0));
     };
-    await until(Math.min(boundMs, 15_000), complete, 300);
+    await until(complete, Math.min(boundMs, 15_000), 300);
     // A repeat or a straggler would come now.
     await sleep(1_000);
     for (const device of this.devices) {
@@ -273,7 +271,7 @@ export class Load {
     }
   }
 
-  #unknown(send: Send, reason: 'closed' | 'timeout' | 'unavailable'): void {
+  #unknown(send: Send, reason: UnknownReason): void {
     this.#options.history.record({ kind: 'unknown', user: send.user, clientId: send.clientId, reason });
   }
 

@@ -90,7 +90,7 @@ export class ParleyNode {
   }
 
   untilReady(boundMs: number): Promise<boolean> {
-    return until(boundMs, async () => (await this.ready()) === true);
+    return until(async () => (await this.ready()) === true, boundMs);
   }
 
   /** Ends it, with all its processes, whatever state they are in. */

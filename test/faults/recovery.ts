@@ -1,4 +1,5 @@
 import type { AffectedPath } from './fault-kind.ts';
+import { firstIndex } from './first-index.ts';
 import type { HistoryEvent, Opened } from './history.ts';
 
 /** One fault as it was done; times in milliseconds since the start of the run. */
@@ -35,14 +36,15 @@ export function measureRecovery(
     const origin = fault.measureFrom === 'inject' ? fault.injectedAt : fault.healedAt;
     const next = Math.min(...faults.map((f) => f.injectedAt).filter((at) => at > fault.injectedAt));
     const stretch = events.slice(firstAt(events, fault.injectedAt), firstAt(events, next));
-    const until = stretch.find(
-      (event) => event.at >= origin && shows(event, fault, origin, stretch, sockets, sentAt),
+    const dropped = droppedDevices(stretch, fault, sockets);
+    const shown = stretch.find(
+      (event) => event.at >= origin && shows(event, fault, origin, dropped, sockets, sentAt),
     );
     const servedAt =
       fault.path.kind === 'all' ? servedEverybody(stretch, origin, sockets, sentAt) : undefined;
     return {
       ...fault,
-      recoveryMs: until === undefined ? null : until.at - origin,
+      recoveryMs: shown === undefined ? null : shown.at - origin,
       servedMs: servedAt === undefined ? null : servedAt - origin,
     };
   });
@@ -52,7 +54,7 @@ function shows(
   event: HistoryEvent,
   { path, injectedAt }: FaultRecord,
   origin: number,
-  stretch: readonly HistoryEvent[],
+  dropped: ReadonlySet<string>,
   sockets: ReadonlyMap<number, Opened>,
   sentAt: ReadonlyMap<string, number>,
 ): boolean {
@@ -63,9 +65,7 @@ function shows(
     case 'catch-up':
       return false;
     case 'dropped':
-      return (
-        socket.at >= injectedAt && droppedDevices(stretch, injectedAt, path.node, sockets).has(socket.device)
-      );
+      return socket.at >= injectedAt && dropped.has(socket.device);
     case 'all':
     case 'node': {
       if (event.via !== 'live' || event.to !== socket.user || event.from === event.to) return false;
@@ -92,23 +92,19 @@ function servedEverybody(
   return undefined;
 }
 
-const dropped = new WeakMap<readonly HistoryEvent[], Set<string>>();
-
+/** The devices that lost a socket to the fault; none where its path does not ask for them. */
 function droppedDevices(
   stretch: readonly HistoryEvent[],
-  injectedAt: number,
-  node: number,
+  { path, injectedAt }: FaultRecord,
   sockets: ReadonlyMap<number, Opened>,
 ): Set<string> {
-  const known = dropped.get(stretch);
-  if (known !== undefined) return known;
   const devices = new Set<string>();
+  if (path.kind !== 'dropped') return devices;
   for (const event of stretch) {
     if (event.at > injectedAt + DROPPED_WITHIN_MS) break;
     const socket = event.kind === 'closed' ? sockets.get(event.socket)! : undefined;
-    if (socket?.node === node) devices.add(socket.device);
+    if (socket?.node === path.node) devices.add(socket.device);
   }
-  dropped.set(stretch, devices);
   return devices;
 }
 
@@ -122,16 +118,8 @@ export function firstSends(events: readonly HistoryEvent[]): Map<string, number>
 }
 
 /** Index of the first event at or after `at`. */
-function firstAt(events: readonly HistoryEvent[], at: number): number {
-  let low = 0;
-  let high = events.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (events[middle]!.at >= at) high = middle;
-    else low = middle + 1;
-  }
-  return low;
-}
+const firstAt = (events: readonly HistoryEvent[], at: number): number =>
+  firstIndex(events, (event) => event.at >= at);
 
 export type Summary = {
   name: string;

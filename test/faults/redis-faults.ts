@@ -87,7 +87,6 @@ const redisPause: FaultKind = {
       inject: async () => {
         await server.command('CLIENT', 'PAUSE', String(ms), 'ALL');
       },
-      heal: () => {},
     };
   },
 };

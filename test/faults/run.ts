@@ -16,7 +16,7 @@ import { measureRecovery, summarise } from './recovery.ts';
 import { printable, type Report, writeReport } from './report.ts';
 import { Runner } from './runner.ts';
 import { applicable, expectedMs } from './schedule.ts';
-import { closesByCode, refusalsByCode, timeline } from './timeline.ts';
+import { byCode, timeline } from './timeline.ts';
 import { untruths } from './truthful.ts';
 import { Volume } from './volume.ts';
 
@@ -110,8 +110,8 @@ async function main(options: Options): Promise<boolean> {
       complaints,
       faults,
       recovery: summarise(faults),
-      closes: closesByCode(events),
-      refusals: refusalsByCode(events),
+      closes: byCode(events, 'closed'),
+      refusals: byCode(events, 'failed'),
       ...timeline(events),
       readiness: runner.readiness,
     };

@@ -24,6 +24,8 @@ const WELL_AGAIN_MS = 40_000;
 /** Before the first fault. */
 const WARM_UP_MS = 2_000;
 const SAMPLE_EVERY_MS = 500;
+/** As fast as the load is ever made, so that load and server share a small machine. */
+const MOST_PER_SECOND = 800;
 
 /** Does the faults of a plan to a cluster under load, one slot after the other. */
 export class Runner {
@@ -107,7 +109,7 @@ export class Runner {
 
   async #watchReturn({ returned }: Armed, record: FaultRecord): Promise<void> {
     if (returned === undefined) return;
-    if (await until(10_000, returned, 50)) record.replacedMs = this.#history.now() - record.injectedAt;
+    if (await until(returned, 10_000)) record.replacedMs = this.#history.now() - record.injectedAt;
   }
 
   /** Until every node says it is ready and the sends that piled up have got their answers. */
@@ -119,7 +121,7 @@ export class Runner {
       }
     }
     const few = (): boolean => this.#load.open < 50;
-    if (!(await until(Math.max(0, end - performance.now()), few))) {
+    if (!(await until(few, Math.max(0, end - performance.now())))) {
       this.#complain(`${this.#load.open} sends have no outcome`);
     }
   }
@@ -147,8 +149,8 @@ export class Runner {
     this.#say(`${clockOf(this.#history.now())}     the last ${left} messages`);
     this.#load.aim(MOST_PER_SECOND, plan.messages);
     await until(
-      (left / MOST_PER_SECOND) * 3_000 + 30_000,
       () => aborted() || this.#load.created >= plan.messages,
+      (left / MOST_PER_SECOND) * 3_000 + 30_000,
     );
   }
 
@@ -160,9 +162,6 @@ export class Runner {
     }
   }
 }
-
-/** As fast as the load is ever made, so that load and server share a small machine. */
-const MOST_PER_SECOND = 800;
 
 const clockOf = (ms: number): string => {
   const seconds = ms / 1000;

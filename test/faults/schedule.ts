@@ -1,6 +1,9 @@
 import type { FaultKind, Need } from './fault-kind.ts';
 import type { Random } from './random.ts';
 
+/** What a fault costs beyond its own time, about; for planning. */
+const RECOVERY_MS = 2_000;
+
 /** What is done next: one fault, or two at once, and how the time after it is spent. */
 export type Slot = {
   kinds: readonly FaultKind[];
@@ -58,8 +61,6 @@ export function expectedMs(kinds: readonly FaultKind[], faults: number): number 
   const lasts = kinds.reduce((sum, kind) => sum + kind.lastsMs, 0) / kinds.length;
   return faults * (lasts + RECOVERY_MS) * (6 / 7);
 }
-
-const RECOVERY_MS = 2_000;
 
 function shuffled<T>(items: readonly T[], random: Random): T[] {
   const result = [...items];

@@ -69,16 +69,9 @@ export function timeline(events: readonly HistoryEvent[]): { stretchMs: number; 
   return { stretchMs, moments };
 }
 
-/** How often sockets were closed with each code. */
-export function closesByCode(events: readonly HistoryEvent[]): Record<string, number> {
+/** How often sockets were closed, or sends and connects refused, with each code. */
+export function byCode(events: readonly HistoryEvent[], kind: 'closed' | 'failed'): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const event of events) if (event.kind === 'closed') counts[event.code] = (counts[event.code] ?? 0) + 1;
-  return counts;
-}
-
-/** How often sends and connects were refused with each code. */
-export function refusalsByCode(events: readonly HistoryEvent[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const event of events) if (event.kind === 'failed') counts[event.code] = (counts[event.code] ?? 0) + 1;
+  for (const event of events) if (event.kind === kind) counts[event.code] = (counts[event.code] ?? 0) + 1;
   return counts;
 }

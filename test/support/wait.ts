@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Asks until it is so, for `boundMs` at most. @returns whether it was */
 export async function until(
-  boundMs: number,
   done: () => boolean | Promise<boolean>,
+  boundMs: number,
   everyMs = 50,
 ): Promise<boolean> {
   const end = performance.now() + boundMs;
@@ -20,5 +20,5 @@ export async function waitFor(
   boundMs: number,
   message: () => string,
 ): Promise<void> {
-  if (!(await until(boundMs, condition, 20))) throw new Error(message());
+  if (!(await until(condition, boundMs, 20))) throw new Error(message());
 }

@@ -7,7 +7,7 @@ import { check } from '../faults/checker.ts';
 import { History } from '../faults/history.ts';
 import { type FaultRecord, summarise } from '../faults/recovery.ts';
 import { printable, type Report, writeReport } from '../faults/report.ts';
-import { closesByCode, refusalsByCode, timeline } from '../faults/timeline.ts';
+import { byCode, timeline } from '../faults/timeline.ts';
 
 function sample(): Report {
   let now = 0;
@@ -48,8 +48,8 @@ function sample(): Report {
     complaints: ['node 1 ended by itself: 1'],
     faults: [fault],
     recovery: summarise([fault]),
-    closes: closesByCode(events),
-    refusals: refusalsByCode(events),
+    closes: byCode(events, 'closed'),
+    refusals: byCode(events, 'failed'),
     ...timeline(events),
     readiness: [{ at: 1_500, node: 1, ready: false }],
   };
