@@ -6,21 +6,16 @@ const SUB_BITS = 7;
 const SUB = 1 << SUB_BITS;
 const GROUPS = 40;
 
+/** Quantiles, in milliseconds. */
 export type Latency = {
-  readonly count: number;
-  /** All in milliseconds. */
-  readonly mean: number;
   readonly p50: number;
-  readonly p90: number;
   readonly p99: number;
   readonly p999: number;
-  readonly max: number;
 };
 
 export class Histogram {
   readonly #buckets = new Float64Array(GROUPS * SUB);
   #count = 0;
-  #sum = 0;
   #max = 0;
 
   /** Time spans below 1 µs count as 0 µs. */
@@ -28,14 +23,12 @@ export class Histogram {
     const value = microseconds > 0 ? Math.floor(microseconds) : 0;
     this.#buckets[bucketOf(value)]! += 1;
     this.#count += 1;
-    this.#sum += value;
     if (value > this.#max) this.#max = value;
   }
 
   reset(): void {
     this.#buckets.fill(0);
     this.#count = 0;
-    this.#sum = 0;
     this.#max = 0;
   }
 
@@ -52,15 +45,7 @@ export class Histogram {
 
   summary(): Latency {
     const ms = (share: number): number => this.quantile(share) / 1000;
-    return {
-      count: this.#count,
-      mean: this.#count === 0 ? 0 : this.#sum / this.#count / 1000,
-      p50: ms(0.5),
-      p90: ms(0.9),
-      p99: ms(0.99),
-      p999: ms(0.999),
-      max: this.#max / 1000,
-    };
+    return { p50: ms(0.5), p99: ms(0.99), p999: ms(0.999) };
   }
 }
 

@@ -1,11 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Tokens } from '../../src/auth/tokens.ts';
-import { createDatabase } from '../support/database.ts';
+import { createDatabase, mintToken } from '../support/database.ts';
 import { freePort } from '../support/ports.ts';
-import type { Login } from './dialect.ts';
+import { TEST_SECRET } from '../support/server.ts';
 import { removeDirectory, spawnProcess, stopProcess, temporaryDirectory, untilReady } from './processes.ts';
 import { startRedis } from './redis.ts';
 import { type Running, userIds } from './running.ts';
@@ -17,7 +15,6 @@ import { type Running, userIds } from './running.ts';
  */
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const TOKEN_TTL_S = 24 * 3600;
 
 /** `gateways`: as many as it takes by itself if not given. */
 export type Setting = { readonly redis: boolean; readonly gateways?: number | undefined };
@@ -38,13 +35,12 @@ export async function startParley(users: number, setting: Setting): Promise<Runn
 export async function startParleyOn(files: ParleyFiles, setting: Setting): Promise<Running> {
   const redis = setting.redis ? await startRedis() : undefined;
   const port = await freePort();
-  const secret = randomBytes(32).toString('hex');
   const child = spawnProcess(process.execPath, startArguments(), {
     PORT: `${port}`,
     HOST: '127.0.0.1',
     ADMIN_PORT: `${await freePort()}`,
     DATABASE_PATH: files.databasePath,
-    TOKEN_SECRET: secret,
+    TOKEN_SECRET: TEST_SECRET,
     LOG_LEVEL: 'warn',
     ...(setting.gateways === undefined ? {} : { WORKERS: `${setting.gateways}` }),
     ...(redis === undefined ? {} : { REDIS_URL: `redis://127.0.0.1:${redis.port}` }),
@@ -64,13 +60,12 @@ export async function startParleyOn(files: ParleyFiles, setting: Setting): Promi
     await stop();
     throw error;
   }
-  const tokens = new Tokens([secret], TOKEN_TTL_S);
   return {
     port,
     protocol: 'parley',
     roots: redis === undefined ? [child.pid!] : [child.pid!, redis.pid],
     socketRole: 'gateway',
-    logins: (count) => Promise.all(userIds(count).map((id) => login(tokens, id))),
+    logins: (count) => Promise.all(userIds(count).map(async (id) => ({ id, token: await mintToken(id) }))),
     stop,
   };
 }
@@ -82,9 +77,4 @@ function startArguments(): string[] {
   };
   const [, ...given] = scripts.start.split(' ');
   return given.map((argument) => (argument.startsWith('-') ? argument : join(ROOT, argument)));
-}
-
-async function login(tokens: Tokens, id: string): Promise<Login> {
-  const { token } = await tokens.issue(id, 0);
-  return { id, token };
 }

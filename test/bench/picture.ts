@@ -1,3 +1,4 @@
+import { escapeHtml } from '../support/markup.ts';
 import type { Summary } from './sample.ts';
 import { NAMES } from './scenarios.ts';
 import { LABELS } from './systems.ts';
@@ -144,6 +145,5 @@ function text(
   content: string,
   { size = 13, weight = 400, color = COLORS.ink }: Style,
 ): string {
-  const escaped = content.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-  return `<text x="${x}" y="${y}" font-size="${size}" font-weight="${weight}" fill="${color}">${escaped}</text>`;
+  return `<text x="${x}" y="${y}" font-size="${size}" font-weight="${weight}" fill="${color}">${escapeHtml(content)}</text>`;
 }

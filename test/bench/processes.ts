@@ -1,9 +1,10 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { exited, hasEnded } from '../support/processes.ts';
+import { bareEnvironment } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 
 /*
  * Everything the bench starts and leaves behind is listed here, and is gone when the bench ends, however it ends.
@@ -12,6 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const children = new Set<ChildProcess>();
 const directories = new Set<string>();
 const lastTasks: (() => void)[] = [];
+const START_MS = 30_000;
 const STOP_MS = 15_000;
 
 export function forkProcess(file: URL, env: Readonly<Record<string, string>> = {}): ChildProcess {
@@ -37,11 +39,8 @@ export function spawnProcess(
 
 /** SIGTERM, then SIGKILL for the whole group when it takes too long. */
 export async function stopProcess(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) {
-    const exited = once(child, 'exit');
-    child.kill('SIGTERM');
-    await Promise.race([exited, sleep(STOP_MS, undefined, { ref: false })]);
-  }
+  child.kill('SIGTERM');
+  await exited(child, STOP_MS);
   killGroup(child);
   children.delete(child);
 }
@@ -67,28 +66,22 @@ export async function untilReady(
   name: string,
   child: ChildProcess,
   ready: () => Promise<boolean>,
-  timeoutMs = 30_000,
 ): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!(await ready().catch(() => false))) {
-    if (child.exitCode !== null || child.signalCode !== null)
-      throw new Error(`${name} ended before it was ready`);
-    if (performance.now() > deadline) throw new Error(`${name} was not ready within ${timeoutMs} ms`);
-    await sleep(50);
-  }
+  await waitFor(
+    async () => {
+      if (hasEnded(child)) throw new Error(`${name} ended before it was ready`);
+      return ready().catch(() => false);
+    },
+    START_MS,
+    () => `${name} was not ready within ${START_MS} ms`,
+  );
 }
 
 /** The bench's own settings do not reach what it measures. */
 function environment(env: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   // NODE_OPTIONS is passed on, for profiles of everything the bench starts (--cpu-prof).
-  const { PATH, HOME, TMPDIR, NODE_OPTIONS } = process.env;
-  return {
-    PATH,
-    HOME,
-    ...(TMPDIR === undefined ? {} : { TMPDIR }),
-    ...(NODE_OPTIONS === undefined ? {} : { NODE_OPTIONS }),
-    ...env,
-  };
+  const { NODE_OPTIONS } = process.env;
+  return { ...bareEnvironment(), ...(NODE_OPTIONS !== undefined && { NODE_OPTIONS }), ...env };
 }
 
 function track(child: ChildProcess): ChildProcess {

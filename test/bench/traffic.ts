@@ -13,17 +13,13 @@ const ECHOED = 1;
 const DELIVERED = 2;
 const BACKGROUND = 4;
 
-export type Counts = {
+export type Window = {
   /** Received by the other user. */
   readonly delivered: number;
-  readonly echoed: number;
   readonly sent: number;
   readonly duplicates: number;
   /** Refusals by code, and closes by `close <code>`. */
   readonly refused: Readonly<Record<string, number>>;
-};
-
-export type Window = Counts & {
   readonly seconds: number;
   /** From the intended time of sending to the receiver. Only messages that were to be sent within the window. */
   readonly delivery: Latency;
@@ -48,7 +44,6 @@ export class Traffic {
   #to = Number.NEGATIVE_INFINITY;
   #began = 0;
   #delivered = 0;
-  #echoed = 0;
   #sent = 0;
   #duplicates = 0;
   readonly #refused = new Map<string, number>();
@@ -100,7 +95,6 @@ export class Traffic {
     this.#flags[at] = flags | flag;
     if ((flags & BACKGROUND) !== 0) return;
     if (flag === DELIVERED) this.#delivered += 1;
-    else this.#echoed += 1;
     const intended = this.#intended[at]!;
     if (intended >= this.#from && intended < this.#to) {
       (flag === DELIVERED ? this.#delivery : this.#echo).record((nowMs - intended) * 1000);
@@ -142,7 +136,6 @@ export class Traffic {
     this.#delivery.reset();
     this.#echo.reset();
     this.#delivered = 0;
-    this.#echoed = 0;
     this.#sent = 0;
     this.#duplicates = 0;
     this.#refused.clear();
@@ -152,7 +145,7 @@ export class Traffic {
   endWindow(): (unfinished: number) => Window {
     this.#to = performance.now();
     const seconds = (this.#to - this.#began) / 1000;
-    const counts = { delivered: this.#delivered, echoed: this.#echoed, sent: this.#sent };
+    const counts = { delivered: this.#delivered, sent: this.#sent };
     return (unfinished) => ({
       ...counts,
       duplicates: this.#duplicates,

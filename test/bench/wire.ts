@@ -33,7 +33,7 @@ export function textFrame(text: string): Buffer {
 const HEX = Buffer.from('0123456789abcdef');
 
 /** Marks the number of a message in its text. No other part of a frame contains it. */
-export const MARK = 0x23;
+const MARK = 0x23;
 const NUMBER_DIGITS = 8;
 /** UUIDv7 with a constant random part: `tttttttt-tttt-7rrr-8rrr-nnnnnnnnnnnn`, so that ids ascend in time. */
 const RUN = randomBytes(3).toString('hex');

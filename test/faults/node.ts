@@ -1,8 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { exited, hasEnded } from '../support/processes.ts';
+import { bareEnvironment } from '../support/server.ts';
 import { until } from '../support/wait.ts';
-import { exited, hasRole, type Process, processTree, type Role, signal } from './processes.ts';
+import { hasRole, type Process, processTree, type Role, signal } from './processes.ts';
 
 export type NodeOptions = {
   /** 1, 2, …: how histories and reports call it. */
@@ -50,9 +52,9 @@ export class ParleyNode {
   }
 
   processes(role?: Role): Process[] {
-    const pid = this.#child?.pid;
-    if (pid === undefined || this.#child?.exitCode !== null || this.#child.signalCode !== null) return [];
-    const all = processTree(pid);
+    const child = this.#child;
+    if (child?.pid === undefined || hasEnded(child)) return [];
+    const all = processTree(child.pid);
     return role === undefined ? all : all.filter((process) => hasRole(process, role));
   }
 
@@ -98,7 +100,7 @@ export class ParleyNode {
     this.#wanted = false;
     this.#expected = true;
     const child = this.#child;
-    if (child?.pid !== undefined && child.exitCode === null && child.signalCode === null) {
+    if (child?.pid !== undefined && !hasEnded(child)) {
       this.#census();
       for (const process of this.#seen.values()) signal(process, 'SIGCONT');
       child.kill('SIGTERM');
@@ -130,7 +132,7 @@ export class ParleyNode {
       this.#logStart = fstatSync(log).size;
       const child = spawn(process.execPath, ['src/main.ts'], {
         cwd: this.#options.root,
-        env: { PATH: process.env.PATH ?? '', ...this.#options.env },
+        env: { ...bareEnvironment(), ...this.#options.env },
         stdio: ['ignore', log, log],
       });
       closeSync(log);

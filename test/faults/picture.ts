@@ -1,4 +1,4 @@
-import { escapeHtml } from './markup.ts';
+import { escapeHtml } from '../support/markup.ts';
 import type { FaultRecord } from './recovery.ts';
 import type { Report } from './report.ts';
 import type { Moment } from './timeline.ts';

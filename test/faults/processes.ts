@@ -1,4 +1,3 @@
-import type { ChildProcess } from 'node:child_process';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { descendants, statOf, titleOf } from '../support/processes.ts';
 
@@ -41,16 +40,4 @@ export function signal(target: Process, name: NodeJS.Signals): boolean {
   } catch {
     return false;
   }
-}
-
-/** Whether the child has ended within the bound. */
-export async function exited(child: ChildProcess, boundMs: number): Promise<boolean> {
-  if (child.exitCode !== null || child.signalCode !== null) return true;
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), boundMs);
-    child.once('exit', () => {
-      clearTimeout(timer);
-      resolve(true);
-    });
-  });
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { escapeHtml } from '../support/markup.ts';
 import { CLASSES, type Verdict, type ViolationClass } from './checker.ts';
-import { escapeHtml } from './markup.ts';
 import { picture } from './picture.ts';
 import type { FaultRecord, Summary } from './recovery.ts';
 import type { Moment } from './timeline.ts';

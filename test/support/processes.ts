@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
 /*
@@ -60,6 +61,21 @@ export function descendants(root: number): Map<number, Stat> {
 
 export const childrenOf = (pid: number): number[] =>
   [...descendants(pid)].filter(([, { parent }]) => parent === pid).map(([child]) => child);
+
+export const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean =>
+  exitCode !== null || signalCode !== null;
+
+/** Whether the child has ended within the bound. */
+export async function exited(child: ChildProcess, boundMs: number): Promise<boolean> {
+  if (hasEnded(child)) return true;
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), boundMs);
+    child.once('exit', () => {
+      clearTimeout(timer);
+      resolve(true);
+    });
+  });
+}
 
 /** The process may be gone. */
 export function signalPid(pid: number, signal: NodeJS.Signals): void {

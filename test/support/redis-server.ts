@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis, type RedisOptions } from 'ioredis';
+import { hasEnded } from './processes.ts';
 import { waitFor } from './wait.ts';
 
 export type RedisServerOptions = {
@@ -44,7 +45,7 @@ export class RedisServer {
   }
 
   get isUp(): boolean {
-    return this.#process?.exitCode === null && this.#process.signalCode === null;
+    return this.#process !== undefined && !hasEnded(this.#process);
   }
 
   /** Returns when it answers; throws when it does not within 10 s. */

@@ -11,7 +11,7 @@ import type { FaultKind } from '../faults/fault-kind.ts';
 import { FAULT_KINDS } from '../faults/fault-kinds.ts';
 import { History } from '../faults/history.ts';
 import { commandOf, parseOptions } from '../faults/options.ts';
-import { exited, isAlive, processTree, signal } from '../faults/processes.ts';
+import { isAlive, processTree, signal } from '../faults/processes.ts';
 import { createRandom } from '../faults/random.ts';
 import { type FaultRecord, measureRecovery, percentile, summarise } from '../faults/recovery.ts';
 import { Relay } from '../faults/relay.ts';
@@ -19,6 +19,7 @@ import { applicable, schedule } from '../faults/schedule.ts';
 import { timeline } from '../faults/timeline.ts';
 import { Volume } from '../faults/volume.ts';
 import { freePort } from '../support/ports.ts';
+import { exited } from '../support/processes.ts';
 import { RedisServer } from '../support/redis-server.ts';
 
 function scratch(t: TestContext): string {
