@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { createDatabase, mintToken } from '../support/database.ts';
 import { freePort } from '../support/ports.ts';
+import { ROOT } from '../support/root.ts';
 import { TEST_SECRET } from '../support/server.ts';
 import { removeDirectory, spawnProcess, stopProcess, temporaryDirectory, untilReady } from './processes.ts';
 import { startRedis } from './redis.ts';
@@ -13,8 +13,6 @@ import { type Running, userIds } from './running.ts';
  * itself (cores − 1). Only registering and logging in are skipped, since 10,000 password hashes would take minutes: users are
  * written into the database before the start, and their tokens are made with the secret the server is given.
  */
-
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 /** `gateways`: as many as it takes by itself if not given. */
 export type Setting = { readonly redis: boolean; readonly gateways?: number | undefined };

@@ -23,11 +23,11 @@ import { call, connect, logIn, newUser } from '../support/client.ts';
 import { createDatabase, queryDatabase } from '../support/database.ts';
 import { freePort } from '../support/ports.ts';
 import { signalPid } from '../support/processes.ts';
+import { ROOT } from '../support/root.ts';
 import { startNode, temporaryFolder } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
 const folder = temporaryFolder({ after });
-const ROOT = path.join(import.meta.dirname, '../..');
 
 /** Runs one of the commands of package.json as npm would. */
 function run(

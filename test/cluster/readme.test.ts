@@ -6,9 +6,9 @@ import { after, test } from 'node:test';
 import { envSchema } from '../../src/config/env.ts';
 import { logIn, register } from '../support/client.ts';
 import { freePort } from '../support/ports.ts';
+import { ROOT } from '../support/root.ts';
 import { bareEnvironment, startNode, temporaryFolder } from '../support/server.ts';
 
-const ROOT = path.join(import.meta.dirname, '../..');
 const README = readFileSync(path.join(ROOT, 'README.md'), 'utf8');
 const folder = temporaryFolder({ after });
 

@@ -6,10 +6,10 @@ import { connect, newUser, TestSocket } from '../support/client.ts';
 import { freePort } from '../support/ports.ts';
 import { isAlive, signalPid } from '../support/processes.ts';
 import { startRedis } from '../support/redis.ts';
+import { ROOT } from '../support/root.ts';
 import { startNode, TestNode, temporaryFolder, waitReady } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
-const ROOT = path.join(import.meta.dirname, '../..');
 const folder = temporaryFolder({ after });
 
 test('G8: a killed gateway worker is back in less than 2 s, a killed writer in less than 3 s, a killed reader too', async (t) => {

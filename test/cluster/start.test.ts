@@ -2,15 +2,14 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { chmodSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import path from 'node:path';
 import { after, test } from 'node:test';
 import { freePort } from '../support/ports.ts';
 import { descendants, isAlive, signalPid, titleOf } from '../support/processes.ts';
 import { rawRequest, upgradeLines } from '../support/raw.ts';
+import { ROOT } from '../support/root.ts';
 import { bareEnvironment, startNode, TestNode, temporaryFolder, waitReady } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
-const ROOT = path.join(import.meta.dirname, '../..');
 const folder = temporaryFolder({ after });
 
 /** Starts a node that should give up, and answers with what it said on stderr. */

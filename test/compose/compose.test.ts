@@ -11,8 +11,9 @@ import { Load } from '../faults/load.ts';
 import { createRandom } from '../faults/random.ts';
 import { call, connect, newUser, register, type TestSocket } from '../support/client.ts';
 import { freePort } from '../support/ports.ts';
+import { ROOT } from '../support/root.ts';
 import { until, waitFor } from '../support/wait.ts';
-import { docker, feed, ROOT, SERVICES, Stack } from './engine.ts';
+import { docker, feed, SERVICES, Stack } from './engine.ts';
 import { allFaults, rollingReplacement, rollingRestart, untilHealthy } from './faults.ts';
 import { during, felt, type Stretch, table } from './recovery.ts';
 

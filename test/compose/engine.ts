@@ -1,12 +1,11 @@
 import { execFile, spawnSync } from 'node:child_process';
-import path from 'node:path';
 import { promisify } from 'node:util';
+import { ROOT } from '../support/root.ts';
 
 /*
  * The container engine, through its own command lines: docker, and compose v2 or 1.29, whichever is there.
  */
 
-export const ROOT = path.join(import.meta.dirname, '../..');
 const run = promisify(execFile);
 
 const works = (program: string, ...args: string[]): boolean =>

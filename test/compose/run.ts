@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { ROOT, whatIsMissing } from './engine.ts';
+import { ROOT } from '../support/root.ts';
+import { whatIsMissing } from './engine.ts';
 
 /*
  * npm run test:compose: what docker-compose.yml promises, on a real engine. It takes some seven minutes, and stops where

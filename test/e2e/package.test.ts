@@ -5,12 +5,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { before, describe, test } from 'node:test';
+import { ROOT } from '../support/root.ts';
 import { temporaryFolder } from '../support/server.ts';
 import { launchBrowser, openTab } from './support/browser.ts';
 import { suiteCleanups } from './support/cleanups.ts';
 import { type Site, startSite } from './support/site.ts';
-
-const ROOT = path.join(import.meta.dirname, '../..');
 
 const README = readFileSync(path.join(ROOT, 'src/client/README.md'), 'utf8');
 const [INSTALL, RUN, PAGE, TERMINAL] = [...README.matchAll(/```sh\n(.*?)```/gs)].map(([, lines]) =>

@@ -5,6 +5,7 @@ import { before, describe, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { connect, type TestSocket } from '../support/client.ts';
 import { mintToken } from '../support/database.ts';
+import { ROOT } from '../support/root.ts';
 import {
   assertAccessible,
   DESKTOP,
@@ -19,7 +20,6 @@ import { bubble, entry, logIn, mark, register, say, search } from './support/scr
 import { type Site, startSite } from './support/site.ts';
 import { PEOPLE, tellStory } from './support/story.ts';
 
-const ROOT = path.join(import.meta.dirname, '../..');
 /** What the app's scripts may weigh on the wire, in bytes of gzip. */
 const SCRIPT_BUDGET = 120_000;
 

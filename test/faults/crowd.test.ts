@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ROOT } from '../support/root.ts';
 import { Balancer } from './balancer.ts';
 import { Cluster } from './cluster.ts';
 import { Crowd } from './crowd.ts';
@@ -16,7 +17,6 @@ import { SEED } from './random-run.ts';
  * what the users are told.
  */
 
-const ROOT = resolve(import.meta.dirname, '../..');
 const CLIENTS = 20;
 const ROUNDS = 3;
 const KILLS = 50;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ROOT } from '../support/root.ts';
 import { TestNode } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 import { check } from './checker.ts';
@@ -14,7 +15,6 @@ import { Load } from './load.ts';
 import { createRandom } from './random.ts';
 import { Volume } from './volume.ts';
 
-const ROOT = resolve(import.meta.dirname, '../..');
 const FULL_MS = 8_000;
 const UNDER_WAY_MS = 1_000;
 

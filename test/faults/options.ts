@@ -1,9 +1,7 @@
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { ROOT } from '../support/root.ts';
 import type { RedisForm } from './cluster.ts';
-
-const HERE = fileURLToPath(new URL('../..', import.meta.url));
 
 export type Options = {
   faults: number;
@@ -71,7 +69,7 @@ export function parseOptions(args: readonly string[]): Options {
     only: values.only?.split(',').map((name) => name.trim()),
     users: Math.max(2, optional('users', values.users) ?? 30),
     report: values.report,
-    root: resolve(values.root ?? HERE),
+    root: resolve(values.root ?? ROOT),
   };
 }
 
@@ -101,6 +99,6 @@ export function commandOf(options: Options): string {
   if (options.standby) args.push('--standby');
   if (options.only !== undefined) args.push(`--only ${options.only.join(',')}`);
   if (options.users !== 30) args.push(`--users ${options.users}`);
-  if (options.root !== resolve(HERE)) args.push(`--root ${options.root}`);
+  if (options.root !== ROOT) args.push(`--root ${options.root}`);
   return `npm run faults -- ${args.join(' ')}`;
 }

@@ -1,14 +1,13 @@
 import { spawn } from 'node:child_process';
 import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
+import { ROOT } from '../support/root.ts';
 import type { Report } from './report.ts';
 
 /*
  * Planted faults: the product is copied, broken on purpose, and put to the test as any checkout is. A checker that does not
  * see the fault proves nothing by its silence.
  */
-
-const ROOT = resolve(import.meta.dirname, '../..');
 
 /** One place of the source that is changed. `find` must be there exactly once. */
 export type Edit = { file: string; find: string; replace: string };

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { resolve } from 'node:path';
 import { it } from 'node:test';
+import { ROOT } from '../support/root.ts';
 import { putToTheTest } from './plant.ts';
-
-const ROOT = resolve(import.meta.dirname, '../..');
 
 /** What all of a run's random choices are made from; PARLEY_FAULT_SEED repeats a run's. */
 export const SEED = process.env['PARLEY_FAULT_SEED'] ?? String(Math.floor(Math.random() * 1_000_000));

@@ -2,13 +2,13 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { COMPILE_CACHE } from '../../src/config/runtime.ts';
 import { BROWSERS, findProgram } from './programs.ts';
+import { ROOT } from './root.ts';
 
 /*
  * What `npm test` runs: finds the programs that npm can't bring, checks types and style, measures
  * what a message costs, and runs every suite. `npm test -- unit cluster` runs some suites only.
  */
 
-const ROOT = path.join(import.meta.dirname, '../..');
 const BIN = path.join(ROOT, 'node_modules/.bin');
 
 /** A suite's folder under test/, the seconds it may take, and how many of its files run at once. */

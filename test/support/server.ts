@@ -4,9 +4,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { freePort } from './ports.ts';
 import { childrenOf, isAlive, signalPid, titleOf } from './processes.ts';
+import { ROOT } from './root.ts';
 import { waitFor } from './wait.ts';
 
-const ROOT = path.join(import.meta.dirname, '../..');
 const START_MS = 30_000;
 
 /** Shared by tests so that tokens can be made without a login. */

@@ -2,10 +2,9 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { createDatabase, mintToken } from '../../support/database.ts';
 import { titleOf } from '../../support/processes.ts';
+import { ROOT } from '../../support/root.ts';
 import { startNode, type TestNode, temporaryFolder } from '../../support/server.ts';
 import type { Cleanups } from './cleanups.ts';
-
-const ROOT = path.join(import.meta.dirname, '../../..');
 
 export type Site = {
   readonly url: string;
