@@ -19,7 +19,11 @@ export type ConnectedBus = {
   close(): Promise<void>;
 };
 
-/** The one place that knows which adapters serve the bus and the lease. Each is loaded where it is needed. */
+/**
+ * The one place that knows which adapters serve the bus and the lease. Each is loaded where it is needed.
+ * @param name what Redis lists the connections as
+ * @param link to the node's broker, without Redis
+ */
 export async function connectBus(
   config: Config,
   name: string,

@@ -7,7 +7,7 @@ export function fail(...problems: string[]): never {
 }
 
 /**
- * Why a node or a worker can't listen where it is to, in words that say what to do.
+ * Why a node or a worker can't start: where it can't listen as it is to, in words that say what to do; else the error's own.
  * @param settings what the names of the address's settings begin with
  */
 export function startFailure(

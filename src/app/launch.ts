@@ -1,6 +1,6 @@
 import type { Launch } from '../cluster/supervisor.ts';
 import { COMPILE_CACHE } from '../config/runtime.ts';
-import { type WorkerOrder, workerEnvironment } from '../config/worker.ts';
+import { type WorkerOrder, type WorkerRole, workerEnvironment } from '../config/worker.ts';
 
 /**
  * V8's young space in each role, in MB. Of gateways there are many, with sockets that idle: measured with 6,000 of them, 7.5 KB each
@@ -10,7 +10,7 @@ import { type WorkerOrder, workerEnvironment } from '../config/worker.ts';
  * Dockerfile): it relays buffers and makes little else, and at 16 MB the buffers reached V8's limit on outside memory before
  * the young space was full, which set off full collections, three a second.
  */
-const YOUNG_SPACE_MB = { gateway: 8, reader: 32, writer: 8 } as const;
+const YOUNG_SPACE_MB: Readonly<Record<WorkerRole, number>> = { gateway: 8, reader: 32, writer: 8 };
 
 /** What a worker's process is started with. */
 export function launchOf(order: WorkerOrder): Launch {

@@ -274,7 +274,9 @@ class Node {
   async #backUp(file: string, meant: string | undefined): Promise<BackupMade> {
     const writer = this.#writer?.kind;
     if (this.#config.role === 'gateway' || writer === 'standby' || writer === 'refused')
-      throw new Error('this node is not the writer');
+      throw new Error(
+        'this node is not the writer: set ADMIN_PORT (and ADMIN_HOST) to those of the node that is; the cluster page names it',
+      );
     // An order that nobody hears is never answered.
     if (this.#draining) throw new Error('this server is shutting down');
     if (writer === undefined || this.#supervisor.ready('writer') === 0)

@@ -1,6 +1,6 @@
 import type { Service } from '../base/life-cycle.ts';
 import { WorkerProcess } from '../cluster/worker-process.ts';
-import { readWorkerOrder, type WorkerOrder } from '../config/worker.ts';
+import { readWorkerOrder, type WorkerRole } from '../config/worker.ts';
 import { createLogger } from '../ops/logger.ts';
 import { type ConnectedBus, connectBus } from './adapters.ts';
 import { startFailure } from './fail.ts';
@@ -11,7 +11,7 @@ const SERVICES = {
   gateway: async () => (await import('./workers/gateway.ts')).gatewayService,
   reader: async () => (await import('./workers/reader.ts')).readerService,
   writer: async () => (await import('./workers/writer.ts')).writerService,
-} as const satisfies Record<WorkerOrder['role'], () => Promise<(setup: Setup) => Service | Promise<Service>>>;
+} satisfies Record<WorkerRole, () => Promise<(setup: Setup) => Service | Promise<Service>>>;
 
 /** Runs a forked worker in the role its primary gave it. */
 export async function startWorker(environment: NodeJS.ProcessEnv): Promise<void> {

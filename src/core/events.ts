@@ -2,10 +2,10 @@
  * What the writer tells gateways. Per-user events are made once, by the writer, and forwarded to sockets without
  * being parsed: a line of numbers, then one ready frame per line (JSON text has no raw line feed).
  *
- *   m <prev> <at> <id> <id> …\n<frame>\n<frame>…   stored messages of the user; prev: the id before the first; at: when the
- *                                               oldest was taken in, Unix ms
- *   s\n<frame>                                  a signal (read mark, typing): may be lost, full protocol only
- *   x <version> <tokenId|*>                     tokens ended: close the sockets that hold them
+ *   m <prev> <at> <id> <id> …\n<frame>\n<frame>…  stored messages of the user; prev: the id before the first; at: when the
+ *                                              oldest was taken in, Unix ms
+ *   s\n<frame>                                 a signal (read mark, typing): may be lost, full protocol only
+ *   x <version> <tokenId|*>                    tokens ended: close the sockets that hold this one, or one of a lower version
  */
 
 export type UserEvent =

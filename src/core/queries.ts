@@ -35,7 +35,6 @@ export type CatchUpPage = {
   readonly more: boolean;
 };
 
-/** [id, sender, receiver, message, timestamp] */
 export type StoredRow = readonly [
   id: number,
   sender: string,

@@ -23,6 +23,7 @@ const RATE_OVER = 3;
 
 /** One second of the cluster, or of a node. Rates are per second, latencies in milliseconds (null: nothing to measure). */
 export type Sample = {
+  /** Unix milliseconds, by the clock of the node that shows the page. */
   readonly at: number;
   readonly sockets: number;
   readonly pending: number;
@@ -48,6 +49,7 @@ export type NodeView = Omit<NodeSummary, 'counts'> & {
 };
 
 export type ClusterEvent = {
+  /** As a sample's. */
   readonly at: number;
   readonly level: 'info' | 'warn';
   readonly text: string;
