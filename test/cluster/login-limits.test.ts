@@ -21,7 +21,7 @@ for (const bus of ['embedded', 'Redis'] as const) {
       WORKERS: String(GATEWAYS),
       RATE_LIMITS: 'on',
       TRUST_PROXY: 'on',
-      ...(bus === 'Redis' && { REDIS_URL: (await startRedis({ after: (task) => t.after(task) })).url }),
+      ...(bus === 'Redis' && { REDIS_URL: (await startRedis(t)).url }),
     });
     await newUser(url, 'ann');
     const from = (path: string, body: unknown, address: string): Promise<{ status: number }> =>

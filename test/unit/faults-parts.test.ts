@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { statfsSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,12 +20,7 @@ import { Volume } from '../faults/volume.ts';
 import { freePort } from '../support/ports.ts';
 import { exited } from '../support/processes.ts';
 import { RedisServer } from '../support/redis-server.ts';
-
-function scratch(t: TestContext): string {
-  const directory = mkdtempSync(join(tmpdir(), 'parley-faults-test-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
-  return directory;
-}
+import { temporaryFolder } from '../support/server.ts';
 
 // ---- schedule and seed -----------------------------------------------------------------------------------------
 
@@ -292,7 +286,7 @@ test('processes are found below their parent by the title they give themselves',
 });
 
 test('a killed Redis comes back on its port, with its data or without', async (t) => {
-  const directory = scratch(t);
+  const directory = temporaryFolder(t);
   const redis = new RedisServer({
     port: await freePort(),
     directory: join(directory, 'data'),
@@ -311,7 +305,7 @@ test('a killed Redis comes back on its port, with its data or without', async (t
 });
 
 test('a small disk can be filled to the last block and freed again', { skip: !Volume.available }, (t) => {
-  const volume = new Volume(scratch(t));
+  const volume = new Volume(temporaryFolder(t));
   volume.mount(2);
   try {
     writeFileSync(join(volume.directory, 'x'), 'x');

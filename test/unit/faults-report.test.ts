@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { check } from '../faults/checker.ts';
@@ -8,6 +7,7 @@ import { History } from '../faults/history.ts';
 import { type FaultRecord, summarise } from '../faults/recovery.ts';
 import { printable, type Report, writeReport } from '../faults/report.ts';
 import { byCode, timeline } from '../faults/timeline.ts';
+import { temporaryFolder } from '../support/server.ts';
 
 function sample(): Report {
   let now = 0;
@@ -56,8 +56,7 @@ function sample(): Report {
 }
 
 test('the report is a page that needs nothing else, and JSON', (t) => {
-  const directory = mkdtempSync(join(tmpdir(), 'parley-faults-report-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const directory = temporaryFolder(t);
   const page = readFileSync(writeReport(directory, sample()), 'utf8');
   for (const part of [
     '<svg',

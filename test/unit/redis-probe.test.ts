@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import os from 'node:os';
-import path from 'node:path';
 import { test } from 'node:test';
 import { Redis } from 'ioredis';
 import { probeRedis } from '../../src/bus/redis/probe.ts';
 import { parseRedisUrl } from '../../src/config/redis-url.ts';
 import { freePort } from '../support/ports.ts';
 import { startRedis } from '../support/redis.ts';
-import { RedisServer } from '../support/redis-server.ts';
 
 for (const form of ['redis://ADDRESS', 'redis+sentinel://ADDRESS/name', 'redis+cluster://ADDRESS']) {
   test(`${form}: a server that takes the connection and never answers is found out within 4 s at the start`, async (t) => {
@@ -36,15 +32,12 @@ for (const form of ['redis://ADDRESS', 'redis+sentinel://ADDRESS/name', 'redis+c
 }
 
 test('what is no cluster, and a master that the Sentinels do not know, are told at the start', async (t) => {
-  const redis = await startRedis({ after: (task) => t.after(task) });
+  const redis = await startRedis(t);
   await assert.rejects(
     probeRedis(parseRedisUrl(redis.url.replace('redis:', 'redis+cluster:'))),
     /cluster support disabled/,
   );
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'parley-sentinel-'));
-  const sentinel = new RedisServer({ port: await freePort(), directory, sentinel: true });
-  t.after(() => sentinel.remove());
-  await sentinel.start();
+  const sentinel = await startRedis(t, { sentinel: true });
   await assert.rejects(
     probeRedis(parseRedisUrl(`redis+sentinel://127.0.0.1:${sentinel.port}/chat`)),
     /^Error: the Sentinels know no master named 'chat'$/,
@@ -52,7 +45,7 @@ test('what is no cluster, and a master that the Sentinels do not know, are told 
 });
 
 test('what a Redis says that lets nobody in is told, and not that the connection broke', async (t) => {
-  const redis = await startRedis({ after: (task) => t.after(task) });
+  const redis = await startRedis(t);
   const only = new Redis(redis.url);
   t.after(() => only.disconnect());
   await only.config('SET', 'maxclients', '1');
@@ -60,7 +53,7 @@ test('what a Redis says that lets nobody in is told, and not that the connection
 });
 
 test('what this user may not do, and Redis does not know, is told at the start; nothing is left behind, and a full Redis will do', async (t) => {
-  const redis = await startRedis({ after: (task) => t.after(task) });
+  const redis = await startRedis(t);
   await redis.command('ACL', 'SETUSER', 'some', 'on', '>pw', '~parley:*', '~{parley:*', '&parley:*', '+@all');
   const target = parseRedisUrl(redis.url.replace('//', '//some:pw@'));
   for (const command of [
@@ -85,12 +78,8 @@ test('what this user may not do, and Redis does not know, is told at the start; 
 });
 
 test('a Redis that is too old is told so', async (t) => {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'parley-redis-'));
   // What an older one answers.
-  const config = ['rename-command BLMPOP ""'];
-  const redis = new RedisServer({ port: await freePort(), directory, config });
-  t.after(() => redis.remove());
-  await redis.start();
+  const redis = await startRedis(t, { config: ['rename-command BLMPOP ""'] });
   await assert.rejects(
     probeRedis(parseRedisUrl(redis.url)),
     /^Error: it knows no BLMPOP: Redis 7 or newer is needed$/,
