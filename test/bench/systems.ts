@@ -1,7 +1,8 @@
-import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { freePort } from '../support/ports.ts';
+import type { RedisServer } from '../support/redis-server.ts';
+import type { Protocol } from './dialect.ts';
 import { startParley } from './parley.ts';
 import { forkProcess, removeDirectory, stopProcess, temporaryDirectory } from './processes.ts';
 import { startRedis } from './redis.ts';
@@ -32,11 +33,11 @@ export const LABELS: Readonly<Record<System, string>> = {
 export async function start(system: System, users: number, gateways?: number): Promise<Running> {
   switch (system) {
     case 'floor':
-      return startRelay('the floor', 'floor.ts');
+      return startForked(system, 'floor.ts', 'seed', 'relay');
     case 'durable-floor':
-      return startRelay('the durable floor', 'durable-floor.ts');
+      return startForked(system, 'durable-floor.ts', 'seed', 'relay');
     case 'socket-io':
-      return startSocketIo();
+      return startForked(system, 'peer-socket-io.ts', 'socket.io', 'worker', await startRedis());
     case 'parley':
       return startParley(users, { redis: false, gateways });
     case 'parley-redis':
@@ -44,53 +45,33 @@ export async function start(system: System, users: number, gateways?: number): P
   }
 }
 
-/** One of the floors. Both are given a database; the bare one makes no use of it. */
-async function startRelay(name: string, file: string): Promise<Running> {
+/** A system that is one file here, and asks for no token. Each is given a database; the bare floor makes no use of it. */
+async function startForked(
+  system: System,
+  file: string,
+  protocol: Protocol,
+  socketRole: string,
+  redis?: RedisServer,
+): Promise<Running> {
   const directory = temporaryDirectory();
   const port = await freePort();
   const child = forkProcess(new URL(file, import.meta.url), {
     PORT: `${port}`,
     DATABASE_PATH: join(directory, 'chat.db'),
+    ...(redis && { REDIS_PORT: `${redis.port}` }),
   });
-  await listening(name, child);
-  return {
-    port,
-    protocol: 'seed',
-    roots: [child.pid!],
-    socketRole: 'relay',
-    logins: async (count) => userIds(count).map((id) => ({ id })),
-    stop: async () => {
-      await stopProcess(child);
-      removeDirectory(directory);
-    },
-  };
-}
-
-async function startSocketIo(): Promise<Running> {
-  const directory = temporaryDirectory();
-  const redis = await startRedis();
-  const port = await freePort();
-  const child = forkProcess(new URL('peer-socket-io.ts', import.meta.url), {
-    PORT: `${port}`,
-    DATABASE_PATH: join(directory, 'chat.db'),
-    REDIS_PORT: `${redis.port}`,
-  });
-  await listening('Socket.IO', child);
-  return {
-    port,
-    protocol: 'socket.io',
-    roots: [child.pid!, redis.pid],
-    socketRole: 'worker',
-    logins: async (count) => userIds(count).map((id) => ({ id })),
-    stop: async () => {
-      await stopProcess(child);
-      await redis.remove();
-      removeDirectory(directory);
-    },
-  };
-}
-
-async function listening(name: string, child: ChildProcess): Promise<void> {
   const [message] = await Promise.race([once(child, 'message'), once(child, 'exit').then(() => [undefined])]);
-  if (message !== 'listening') throw new Error(`${name} did not start`);
+  if (message !== 'listening') throw new Error(`${LABELS[system]} did not start`);
+  return {
+    port,
+    protocol,
+    roots: redis === undefined ? [child.pid!] : [child.pid!, redis.pid],
+    socketRole,
+    logins: async (count) => userIds(count).map((id) => ({ id })),
+    stop: async () => {
+      await stopProcess(child);
+      await redis?.remove();
+      removeDirectory(directory);
+    },
+  };
 }
