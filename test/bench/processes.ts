@@ -30,7 +30,7 @@ export function forkProcess(file: URL, env: Readonly<Record<string, string>> = {
 export function spawnProcess(
   command: string,
   args: readonly string[],
-  env: Readonly<Record<string, string>> = {},
+  env: Readonly<Record<string, string>>,
 ): ChildProcess {
   return track(
     spawn(command, args, { env: environment(env), detached: true, stdio: ['ignore', 'ignore', 'inherit'] }),

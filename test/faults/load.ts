@@ -30,11 +30,11 @@ export type LoadOptions = {
   random: Random;
   history: History;
   ports: () => ReadonlyMap<number, number>;
-  /** Of the devices, those on the basic protocol. */
-  basicShare?: number;
   peek?: (id: number) => boolean | undefined;
 };
 
+/** Of the devices, those on the basic protocol. */
+const BASIC_SHARE = 0.2;
 const TICK_MS = 20;
 const ANSWER_TIMEOUT_MS = 6_000;
 /** Sends without an outcome, in all: above this, no new ones are made until the server answers. */
@@ -59,7 +59,7 @@ export class Load {
 
   constructor(options: LoadOptions) {
     this.#options = options;
-    const { accounts, random, history, ports, basicShare = 0.2, peek } = options;
+    const { accounts, random, history, ports, peek } = options;
     this.#users = accounts.map((account) => account.user);
     const events: DeviceEvents = {
       message: (device, frame) => this.#onMessage(device, frame),
@@ -70,7 +70,7 @@ export class Load {
       const count = random.chance(0.5) ? 2 : 1;
       const devices = Array.from({ length: count }, (_, i) => {
         const name = `${user}/${i + 1}`;
-        const protocol = random.chance(basicShare) ? 'basic' : 'full';
+        const protocol = random.chance(BASIC_SHARE) ? 'basic' : 'full';
         const patient = random.chance(0.5);
         return new Device({
           name,

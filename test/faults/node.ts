@@ -16,6 +16,8 @@ export type NodeOptions = {
   logFile: string;
 };
 
+/** How long `/readyz` may take to answer. */
+const ANSWER_MS = 1_000;
 /** How long systemd and its like wait before they start a service again. */
 const RESTART_AFTER_MS = 100;
 
@@ -79,10 +81,10 @@ export class ParleyNode {
   }
 
   /** What `/readyz` says; undefined when it does not answer in time. */
-  async ready(timeoutMs = 1_000): Promise<boolean | undefined> {
+  async ready(): Promise<boolean | undefined> {
     try {
       const answer = await fetch(`http://127.0.0.1:${this.port}/readyz`, {
-        signal: AbortSignal.timeout(timeoutMs),
+        signal: AbortSignal.timeout(ANSWER_MS),
       });
       await answer.arrayBuffer();
       return answer.status === 200;

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 
 /** A UUIDv7: 48 bits of time, then random ones. */
-export function uuidV7(now: number = Date.now()): string {
+export function uuidV7(): string {
   const bytes = randomBytes(16);
-  bytes.writeUIntBE(now, 0, 6);
+  bytes.writeUIntBE(Date.now(), 0, 6);
   bytes[6] = 0x70 | (bytes[6]! & 0x0f);
   bytes[8] = 0x80 | (bytes[8]! & 0x3f);
   const hex = bytes.toString('hex');

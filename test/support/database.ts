@@ -12,15 +12,11 @@ export async function mintToken(user: string): Promise<string> {
   return (await tokens.issue(user, 0)).token;
 }
 
-/** Makes a database with users in it, all with the same password: registering thousands would take minutes. */
-export async function createDatabase(
-  path: string,
-  users: readonly string[],
-  password = 'secret',
-): Promise<void> {
+/** Makes a database with users in it, all with the password `secret`: registering thousands would take minutes. */
+export async function createDatabase(path: string, users: readonly string[]): Promise<void> {
   const db = openForWriting(path);
   await migrate(db, hashPassword);
-  const hash = await hashPassword(password);
+  const hash = await hashPassword('secret');
   const insert = db.prepare('INSERT INTO users (user_id, password) VALUES (?, ?)');
   db.transaction(() => {
     for (const user of users) insert.run(user, hash);
