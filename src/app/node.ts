@@ -52,13 +52,14 @@ export async function startNode(environment: NodeJS.ProcessEnv): Promise<void> {
     );
   }
   const node = `${os.hostname().slice(0, 32)}-${randomUUID().slice(0, 4)}`;
-  const port =
+  const { host, port } = config.http;
+  const reserved =
     config.gateways === 0
-      ? config.http.port
-      : await reservePort(config.http).catch((error) => fail(startFailure(error, config.http)));
+      ? port
+      : await reservePort(host, port).catch((error) => fail(startFailure(error, config.http)));
   const running = new Node(
     // PORT=0 is chosen once: all workers listen on the same.
-    { ...config, http: { ...config.http, port } },
+    { ...config, http: { ...config.http, port: reserved } },
     node,
     createLogger(config.logLevel, { node, worker: 'primary' }),
   );

@@ -15,7 +15,7 @@ export const kernelBalances = process.platform === 'linux';
  * @returns the port; the one that was chosen, if `port` is 0
  * @throws EADDRINUSE and the like
  */
-export function reservePort({ host, port }: ListenAddress): Promise<number> {
+export function reservePort(host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = net.createServer();
     probe.once('error', reject);
