@@ -76,11 +76,13 @@ export class FakeClient {
     this.ws.emit('message', Buffer.from(JSON.stringify(frame)), false);
   }
 
-  connect(): void {
+  /** @param more what else the frame has */
+  connect(more: Record<string, unknown> = {}): void {
     this.send({
       type: 'connect',
       user_id: this.user,
       ...(this.#since !== undefined && { since: this.#since }),
+      ...more,
     });
   }
 
