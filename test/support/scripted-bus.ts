@@ -97,7 +97,7 @@ export class ScriptedPort implements Bus {
     this.#bus.log = this.#bus.log.filter((entry) => Number(entry.position) > Number(position));
   }
 
-  request(): Promise<string> {
+  request(_payload: string): Promise<string> {
     return Promise.reject(new Error('requests are not scripted'));
   }
 

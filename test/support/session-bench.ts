@@ -145,7 +145,7 @@ export async function sessionBench({
     overflowed: (kind: string) => overflows.push(kind),
   } as unknown as SessionContext;
   const client = new FakeClient('ann', since);
-  const session = new Session(client.ws as unknown as WebSocket, client.ws._socket, full, claims, context);
+  const session = new Session(client.ws as unknown as WebSocket, client.ws._socket, full, undefined, context);
   const presence = session.presence.bind(session);
   session.presence = (online, offline) => {
     told++;

@@ -235,6 +235,80 @@ test('G5 opening: an event that the head includes is not delivered again', async
   assert.equal(b.store.asked, 0);
 });
 
+test('G5 opening: a look into the store that is asked for before the head is known is taken after it', async () => {
+  const b = bench();
+  const ann = new Member();
+  const feed = await b.feeds.join('ann', ann);
+  b.store.commit(6); // Its event is lost, and the loss is noticed.
+  b.feeds.resync();
+  feed.open(5); // A head from before the commit.
+  await settle();
+  assert.deepEqual(ann.got, ['6:m6']);
+});
+
+test('G3 opening: the head that another socket was told moves nothing for those that are there', async () => {
+  const b = bench();
+  const ann = await live(b, 5);
+  b.store.commit(6);
+  b.event(5, 6);
+  const feed = await b.feeds.join('ann', new Member());
+  feed.open(6);
+  assert.equal(feed.cursor, 5);
+  b.port.deliver();
+  assert.deepEqual(ann.got, ['6:m6']);
+});
+
+test('G5, G6 resync: the store is asked about everybody, 64 users at once', async () => {
+  const b = bench();
+  const users = Array.from({ length: 100 }, (_, i) => `user ${i}`);
+  for (const user of users) (await b.feeds.join(user, new Member())).open(0);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  b.store.beforeAnswer = () => promise;
+  b.feeds.resync();
+  await settle();
+  assert.equal(b.store.asked, 64);
+  resolve();
+  await settle();
+  assert.equal(b.store.asked, users.length);
+});
+
+test('G5 repair: a store that is behind the event is asked again, after a pause', async () => {
+  const b = bench();
+  const ann = await live(b, 5);
+  mock.timers.enable({ apis: ['setTimeout'] });
+  try {
+    b.event(6, 7);
+    b.port.deliver();
+    await settle();
+    assert.equal(b.store.asked, 1);
+    b.store.commit(6, 7);
+    mock.timers.tick(20);
+    await settle();
+  } finally {
+    mock.timers.reset();
+  }
+  assert.deepEqual([ann.got, b.store.asked], [['6:m6', '7:m7'], 2]);
+});
+
+test('G6 repair: once the last socket has left, the store is not asked any more', async () => {
+  const b = bench();
+  const ann = await live(b, 5);
+  mock.timers.enable({ apis: ['setTimeout'] });
+  try {
+    b.store.down = true;
+    b.feeds.resync();
+    await settle();
+    b.feeds.leave('ann', ann);
+    for (let i = 0; i < 3; i++) {
+      mock.timers.tick(250);
+      await settle();
+    }
+  } finally {
+    mock.timers.reset();
+  }
+  assert.equal(b.store.asked, 1);
+});
+
 test('G5 repair: goes on page by page, in order', async () => {
   const b = bench();
   const ann = await live(b, 0);
@@ -318,6 +392,7 @@ test('feeds: signals pass in every state; who left hears nothing, and the last o
   await b.feeds.join('ann', also);
   assert.equal(b.feeds.sockets('ann'), 2);
   b.feeds.leave('ann', ann);
+  b.feeds.resync(); // It is repairing from here on.
   void b.port.publish([{ channel: 'u:ann', payload: encodeSignal('typing') }]);
   b.port.deliver();
   assert.deepEqual([ann.got, also.got], [[], ['typing']]);

@@ -136,9 +136,18 @@ test('G8 presence: a gateway that stops says that nobody is there any more, and 
   there.presence.change('ann', 1);
   world.pass(150);
   assert.deepEqual(eyes.news, ['+ann']);
+  there.presence.change('bob', 1); // Not told yet.
   there.presence.stop();
   world.exchange();
   assert.deepEqual(eyes.news, ['-ann']);
+  const { publish } = there.port;
+  let said = 0;
+  there.port.publish = (...args) => {
+    said++;
+    return publish.apply(there.port, args);
+  };
+  world.pass(2_000);
+  assert.deepEqual([eyes.news, said, there.port.channels], [[], 0, []], 'nothing follows');
 });
 
 test('S3 presence: a new set replaces the old one, and who is gone is told nothing', async () => {

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { QueryPort } from '../../src/core/queries.ts';
 import { BeatMonitor } from '../../src/gateway/beat-monitor.ts';
-import { Readiness } from '../../src/gateway/readiness.ts';
+import { OPEN_WARNING, Readiness } from '../../src/gateway/readiness.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { settle } from '../support/scripted-bus.ts';
 
 const BEAT = { term: 't', epoch: 'e', writer: { ok: true }, heads: [], revoked: [] } as const;
 
 /** A gateway that is ready, on a writer and a reader that the test can silence. */
-async function bench() {
+async function bench(open = false) {
   const clock = new ManualClock();
   const beats = new BeatMonitor(clock);
   const commands: { trouble: string | undefined } = { trouble: undefined };
@@ -21,7 +21,7 @@ async function bench() {
       return { epoch: 'e', tokenSecret: 'secret' };
     }) as QueryPort['ask'],
   };
-  const readiness = new Readiness(clock, queries, beats, commands, false);
+  const readiness = new Readiness(clock, queries, beats, commands, open);
   let seq = 0;
   const pass = async (ms: number): Promise<void> => {
     for (let passed = 0; passed < ms; passed += 500) {
@@ -34,13 +34,37 @@ async function bench() {
   readiness.watch(({ tokenSecret }) => world.secrets.push(tokenSecret));
   await settle(2);
   await pass(500);
+  assert.deepEqual(world.secrets, ['secret']);
   assert.deepEqual(readiness.answer(), {
     ready: true,
-    auth: 'required',
+    ...(open ? { auth: 'open', warning: `${OPEN_WARNING}.` } : { auth: 'required' }),
     checks: { writer: { ok: true }, reader: { ok: true }, node: { ok: true } },
   });
   return { clock, world, commands, readiness, pass };
 }
+
+test('H12 ready: with AUTH=open the answer says so, and what that means', async () => {
+  await bench(true);
+});
+
+test('G10 ready: a reader that is not there yet is asked five times a second, so that the first to come is not waited for', async () => {
+  const clock = new ManualClock();
+  let asked = 0;
+  const queries: QueryPort = {
+    ask: async () => {
+      asked++;
+      throw new Error('no reader');
+    },
+  };
+  const readiness = new Readiness(clock, queries, new BeatMonitor(clock), { trouble: undefined }, false);
+  readiness.watch(() => {});
+  for (let passed = 0; passed < 1_000; passed += 200) {
+    await settle(2);
+    clock.advance(200);
+  }
+  assert.equal(asked, 6);
+  assert.deepEqual(readiness.failing, ['the writer has not been heard yet', 'no reader has answered yet']);
+});
 
 test('G10 ready: stays so for as long as all answer, and the reader is asked again and again', async () => {
   const { world, readiness, pass } = await bench();
@@ -60,6 +84,7 @@ test('G10 ready: not while sends wait, no writer is heard, or the node says why'
   };
   commands.trouble = 'sends have waited for 5 s';
   wrong('writer', /sends have waited/);
+  assert.deepEqual(readiness.failing, [commands.trouble]);
   commands.trouble = undefined;
   assert.equal(readiness.answer().ready, true);
   readiness.nodeTrouble = 'this node is shutting down';

@@ -81,15 +81,30 @@ test('B5, M4: what comes to the user’s other sockets while the store is asked 
 });
 
 test('R1: since yields pages in order, the last one marked, then live messages', async () => {
-  const store = new Store([1, 2, 3, 4, 5]);
+  const store = new Store([1, 2, 3, 4, 5, 6]);
   const { client, event, asked } = await sessionBench({ since: 1, answer: store.answer });
-  await settle(8);
-  event(5, 6);
-  assert.deepEqual(story(client.ws.frames), ['connected', [[2, 3], 3, 'more'], [[4, 5], 5, 'last'], 6]);
+  await settle(12);
+  event(6, 7);
+  assert.deepEqual(story(client.ws.frames), [
+    'connected',
+    [[2, 3], 3, 'more'],
+    [[4, 5], 5, 'more'],
+    [[6], 6, 'last'],
+    7,
+  ]);
   assert.deepEqual(
     asked.map(({ since }) => since),
-    [1, 3],
+    [1, 3, 5],
   );
+});
+
+test('R1, M4: a socket whose pages went further than its user’s feed gets only what is new to it', async () => {
+  const first = await sessionBench({ page: { ...PAGE, head: 5 } });
+  const second = await sessionBench({ on: first.gateway, since: 5, answer: new Store([6, 7]).answer });
+  first.event(5, 6, 7, 8);
+  await settle();
+  assert.deepEqual(story(first.client.ws.frames), ['connected', 6, 7, 8]);
+  assert.deepEqual(story(second.client.ws.frames), ['connected', [[6, 7], 7, 'last'], 8]);
 });
 
 test('R1: there is a page where nothing is new, too', async () => {
@@ -153,6 +168,7 @@ test('B1: the basic protocol gets messages and errors only: no pages, though it 
   session.signal('{"type":"typing","from":"bob"}');
   event(1, 2);
   session.close('restart', new ParleyError('shutting_down'));
+  await settle();
   assert.deepEqual(story(client.ws.frames), [2]);
   assert.deepEqual(
     asked.map(({ since }) => since),
@@ -161,9 +177,9 @@ test('B1: the basic protocol gets messages and errors only: no pages, though it 
   );
 });
 
-test('S2: signals come while pages are on their way, too, and to nobody who is not connected yet', async () => {
+test('S2, R1: signals come while pages are on their way, messages do not, and nothing to one who is not connected yet', async () => {
   const answered = Promise.withResolvers<void>();
-  const { client, session } = await sessionBench({
+  const { client, session, event } = await sessionBench({
     since: 0,
     answer: new Store([1, 2, 3]).answer,
     answered: answered.promise,
@@ -173,7 +189,9 @@ test('S2: signals come while pages are on their way, too, and to nobody who is n
   client.ws.send = (text) => void client.ws.frames.push(JSON.parse(text)); // It never leaves.
   answered.resolve();
   await settle();
+  event(3, 4);
   session.signal('{"type":"typing","from":"eve"}');
+  await settle();
   assert.deepEqual(story(client.ws.frames), ['connected', [[1, 2], 2, 'more'], 'typing']);
 });
 
@@ -291,7 +309,7 @@ test('B4, L5: the 21st socket is refused, whether the others are here or elsewhe
   assert.deepEqual([beyond.errors(), beyond.client.ws.closed], [['too_many_sockets'], 4430]);
   assert.ok(Number(beyond.ofType('closing')[0]?.['reconnect_after_ms']) >= 4_000);
   // Those whose connects are not answered count as well.
-  const first = await sessionBench({ answered: new Promise(() => {}) });
+  const first = await sessionBench({ subscribed: new Promise(() => {}) });
   const here = [];
   for (let i = 0; i < LIMITS.socketsPerUser; i++) here.push(await sessionBench({ on: first.gateway }));
   assert.deepEqual(

@@ -53,6 +53,64 @@ test('G9, A3: a live socket ends with its token, to the second, and says why', a
   assert.deepEqual(left(), NOTHING);
 });
 
+test('G9, A3: a token that ends before the first heartbeat ends its socket, too; a socket that went before leaves no timer', async () => {
+  const { client, clock, errors } = await sessionBench({ tokenS: 10 });
+  clock.advance(9_900);
+  assert.equal(client.open, true);
+  clock.advance(200);
+  assert.deepEqual([errors(), client.ws.closed], [['token_expired'], CLOSE.unauthorized.code]);
+  const gone = await sessionBench({ tokenS: 10 });
+  gone.client.ws.close(1000);
+  await settle();
+  assert.deepEqual(gone.left(), NOTHING);
+});
+
+test('A5: a socket whose token was ended is told so, and closed with 4401', async () => {
+  const { client, session, errors } = await sessionBench();
+  session.revoked();
+  assert.deepEqual([errors(), client.ws.closed], [['token_revoked'], CLOSE.unauthorized.code]);
+});
+
+test('S3: the answer to a watch names everybody once; the next watch replaces the set', async () => {
+  const { client, comes, ofType } = await sessionBench();
+  client.send({ type: 'watch', users: ['bob', 'eve', 'bob'] });
+  await settle();
+  assert.deepEqual(ofType('presence'), [{ type: 'presence', online: [], offline: ['bob', 'eve'] }]);
+  client.send({ type: 'watch', users: ['eve'] });
+  assert.deepEqual([comes('bob'), comes('eve')], [false, true]);
+  await settle();
+  assert.deepEqual(ofType('presence').at(-1), { type: 'presence', online: ['eve'], offline: [] });
+});
+
+test('L5, M5, L9: a send over the rate is refused by its client_id, a long one without; neither counts as a bad frame', async () => {
+  const { client, clock, ofType } = await sessionBench({ frames: LIMITS.framesBurst - 1 });
+  for (let seconds = 0; seconds < 4; seconds++) {
+    const before = ofType('error').length;
+    client.send({ type: 'message', to: 'bob', message: 'x', client_id: 'c1' });
+    client.send({ type: 'message', to: 'bob', message: 'x'.repeat(4_100), client_id: 'c2' });
+    for (let i = 0; i < 38; i++) client.send({ type: 'ping' });
+    await settle();
+    const refused = ofType('error').slice(before);
+    assert.deepEqual(new Set(refused.map(({ code }) => code)), new Set(['rate_limited']));
+    assert.deepEqual(
+      refused.map(({ client_id }) => client_id),
+      ['c1', ...Array(39).fill(undefined)],
+    );
+    clock.advance(1_000);
+    for (let i = 0; i < LIMITS.framesPerSecond; i++) client.ws.emit('pong', NO_DATA);
+  }
+  assert.equal(client.open, true);
+});
+
+test('a frame for a client that has begun to close is not sent', async () => {
+  const { client, session } = await sessionBench();
+  const before = client.ws.frames.length;
+  Object.defineProperty(client.ws, 'readyState', { value: 2 });
+  session.signal('{"type":"typing","from":"bob"}');
+  await settle();
+  assert.equal(client.ws.frames.length, before);
+});
+
 test('L6: a socket with more than 1 MiB unsent is closed with 4431, one with as much is not', async () => {
   const { client, session, overflows } = await sessionBench();
   let unsent: number = LIMITS.unsentBytes;
@@ -63,6 +121,20 @@ test('L6: a socket with more than 1 MiB unsent is closed with 4431, one with as 
   session.signal('{"type":"typing","from":"bob"}');
   assert.equal(client.ws.closed, CLOSE.slowConsumer.code);
   assert.deepEqual(overflows, ['unsent']);
+});
+
+test('K3: a slow consumer gets no notice, and is dropped after a second if it does not answer the close', async () => {
+  const { client, clock, ofType } = await sessionBench();
+  let dropped = 0;
+  client.ws.terminate = () => dropped++;
+  client.ws.close = () => {};
+  Object.assign(client.ws, { bufferedAmount: LIMITS.unsentBytes + 1 });
+  client.send({ type: 'ping' });
+  clock.advance(900);
+  assert.equal(dropped, 0);
+  clock.advance(200);
+  await settle();
+  assert.deepEqual([dropped, ofType('closing')], [1, []]);
 });
 
 test('S2, G6: however often a socket says that its user is typing, one in 100 ms is passed on', async () => {

@@ -69,3 +69,23 @@ test('L10: a client that goes away keeps its turn until the store has answered: 
   await settle();
   assert.equal(reads.length, LIMITS.answersAtOnce + 1, 'the next one has the turn of the first that is done');
 });
+
+test('L10: whoever comes while others of the user have their turn counts with them; a read that fails gives its turn back', async () => {
+  const turns = new Turns();
+  const reads: { done(): void; fail(): void }[] = [];
+  const read = (): void => {
+    const work = (): Promise<void> =>
+      new Promise((resolve, reject) => reads.push({ done: resolve, fail: () => reject(new Error('no')) }));
+    turns.read('ann', work).catch(() => {});
+  };
+  for (let i = 0; i < LIMITS.answersAtOnce; i++) read();
+  await settle();
+  reads[0]?.done();
+  await settle();
+  for (let i = 0; i < LIMITS.answersAtOnce; i++) read();
+  await settle();
+  assert.equal(reads.length, LIMITS.answersAtOnce + 1, 'one turn was free');
+  for (const { fail } of [...reads]) fail();
+  await settle();
+  assert.equal(reads.length, 2 * LIMITS.answersAtOnce, 'all were');
+});

@@ -1,0 +1,255 @@
+import assert from 'node:assert/strict';
+import { after, mock, test } from 'node:test';
+import type { LoginLimits } from '../../src/auth/login-limits.ts';
+import { sleep } from '../../src/base/clock.ts';
+import { CHANNELS } from '../../src/bus/channels.ts';
+import { CLOSE } from '../../src/contract/errors.ts';
+import { LIMITS } from '../../src/contract/limits.ts';
+import { type Beat, encodeMessages } from '../../src/core/events.ts';
+import { Gateway } from '../../src/gateway/gateway.ts';
+import { connect, TestSocket } from '../support/client.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { ScriptedBus, settle } from '../support/scripted-bus.ts';
+import { PAGE } from '../support/session-bench.ts';
+import { waitFor } from '../support/wait.ts';
+
+/*
+ * One gateway with real sockets, on a bus, a writer and a store that the test plays.
+ */
+
+const says = (): void => {};
+
+async function bench() {
+  const clock = new ManualClock();
+  const bus = new ScriptedBus();
+  const port = bus.port();
+  /** Where the other gateways and the writer speak. */
+  const others = bus.port();
+  const asked: string[] = [];
+  port.request = async (payload: string) => {
+    const [name, params] = JSON.parse(payload);
+    asked.push(name === 'catchUp' ? `${params.user} since ${params.since}` : name);
+    return JSON.stringify({ ok: name === 'info' ? { epoch: 'e', tokenSecret: 'secret' } : PAGE });
+  };
+  const gateway = new Gateway({
+    settings: {
+      host: '127.0.0.1',
+      port: 0,
+      sharePort: false,
+      localNamesOnly: false,
+      corsOrigins: '*',
+      trustProxy: false,
+      auth: { mode: 'open' },
+      passwordMinLength: 1,
+      rateLimits: true,
+      drain: { noticeMs: 0, patienceMs: 1_000, lastAnswersMs: 1_000 },
+    },
+    bus: port,
+    limits: {} as LoginLimits,
+    clock,
+    instance: 'g1',
+    name: 'node/1',
+    log: { debug: says, info: says, warn: says, error: says, fatal: says },
+  });
+  await gateway.start();
+  after(async () => {
+    const stopped = gateway.stop();
+    await sleep(20);
+    clock.advance(1_000); // Whatever a failed test has left unanswered.
+    await stopped;
+  });
+  await settle();
+  let seq = 0;
+  const tell = (channel: string, payload: string): void => {
+    void others.publish([{ channel, payload }]);
+    port.deliver();
+  };
+  const beat = (more: Partial<Beat> = {}): void =>
+    tell(
+      CHANNELS.beat,
+      JSON.stringify({
+        term: 't',
+        seq: ++seq,
+        epoch: 'e',
+        writer: { ok: true },
+        heads: [],
+        revoked: [],
+        ...more,
+      }),
+    );
+  return {
+    clock,
+    bus,
+    port,
+    others,
+    gateway,
+    url: `http://127.0.0.1:${gateway.address.port}`,
+    tell,
+    beat,
+    /** The beat that was next is lost. */
+    loseBeat: (): number => ++seq,
+    /** What the store was asked since the last call. */
+    asked: async (): Promise<string[]> => {
+      await settle();
+      return asked.splice(0);
+    },
+  };
+}
+
+test('H12: ready when the writer has been heard and a reader has answered; not while the writer can not commit, and sends are refused at once', async () => {
+  const { url, beat } = await bench();
+  const ready = async (): Promise<number> => (await fetch(`${url}/readyz`)).status;
+  assert.equal(await ready(), 503);
+  beat();
+  assert.equal(await ready(), 200);
+  assert.equal((await fetch(`${url}/livez`)).status, 200);
+  beat({ writer: { ok: false, reason: 'the disk is full' } });
+  assert.equal(await ready(), 503);
+  assert.equal((await fetch(`${url}/livez`)).status, 200);
+  const ann = await connect(url, 'ann', undefined);
+  ann.send({ type: 'message', to: 'bob', message: 'hi', client_id: 'c1' });
+  const error = await ann.type('error');
+  assert.deepEqual([error['code'], error['retryable'], error['client_id']], ['unavailable', true, 'c1']);
+  ann.close();
+});
+
+test('R4: another epoch closes every socket with 1012, connected or not, and says so; the same one closes none', async () => {
+  const { url, beat } = await bench();
+  beat();
+  const sockets = [await connect(url, 'ann', undefined), await connect(url, 'bob', undefined)];
+  const early = new TestSocket(url);
+  await early.opened;
+  beat();
+  sockets[0]?.send({ type: 'ping' });
+  await sockets[0]?.type('pong');
+  beat({ term: 'u', epoch: 'f' });
+  for (const { closed, frames } of [...sockets, early]) {
+    assert.equal((await closed).code, CLOSE.restart.code);
+    const { type, code, reconnect_after_ms: ms } = frames.at(-1) ?? { type: 'nothing' };
+    assert.deepEqual([type, code], ['closing', 'shutting_down']);
+    assert.ok(Number(ms) >= 0 && Number(ms) <= 2_000, `reconnect_after_ms: ${ms}`);
+  }
+});
+
+test('G5: the store is asked about everybody after a gap, a lost beat and one that can not be read, and about those whom a beat names', async () => {
+  const { port, url, tell, beat, loseBeat, asked } = await bench();
+  beat();
+  const ann = await connect(url, 'ann', undefined);
+  const bob = await connect(url, 'bob', undefined);
+  await asked();
+  const all = ['ann since 0', 'bob since 0'];
+  beat();
+  assert.deepEqual(await asked(), []);
+  port.gap();
+  assert.deepEqual(await asked(), all);
+  loseBeat();
+  beat();
+  assert.deepEqual(await asked(), all);
+  tell(CHANNELS.beat, '{"of":"a later version"}');
+  assert.deepEqual(await asked(), all);
+  beat({ revoked: ['ann'] });
+  assert.deepEqual(await asked(), ['ann since 0']);
+  tell(CHANNELS.user('bob'), encodeMessages(0, 0, [7], ['{"type":"message","id":7}']));
+  beat({ heads: [['bob', 7]] });
+  assert.deepEqual(await asked(), [], 'that is known');
+  assert.deepEqual((await bob.type('message'))['id'], 7);
+  beat({ heads: [['ann', 8]] });
+  assert.deepEqual(await asked(), ['ann since 0']);
+  ann.close();
+  bob.close();
+});
+
+test('S2: typing goes to the channel of a user who is online, on this gateway or another, and nowhere for one who is not', async () => {
+  const { clock, others, url, tell, beat } = await bench();
+  const heard: string[] = [];
+  for (const user of ['bob', 'eve', 'nobody'])
+    await others.subscribe(CHANNELS.user(user), (payload) => heard.push(`${user}: ${payload}`));
+  beat();
+  const ann = await connect(url, 'ann', undefined);
+  const bob = await connect(url, 'bob', undefined);
+  tell(CHANNELS.presence, JSON.stringify({ gateway: 'g2', seq: 1, counts: [['eve', 1]], all: true }));
+  let pongs = 0;
+  for (const to of ['nobody', 'bob', 'eve']) {
+    clock.advance(LIMITS.typingMs);
+    ann.send({ type: 'typing', to });
+    ann.send({ type: 'ping' });
+    await ann.type('pong', ++pongs);
+  }
+  others.deliver();
+  const frame = 's\n{"type":"typing","from":"ann"}';
+  assert.deepEqual(heard, [`bob: ${frame}`, `eve: ${frame}`]);
+  ann.close();
+  bob.close();
+});
+
+test('K1: the server pings every socket once in 25 s, however many there are', async () => {
+  mock.timers.enable({ apis: ['setInterval'] });
+  const { url } = await bench();
+  const sockets = Array.from({ length: 60 }, () => new TestSocket(url));
+  const pings = sockets.map(() => 0);
+  for (const [i, { ws, opened }] of sockets.entries()) {
+    ws.on('ping', () => {
+      pings[i] = (pings[i] ?? 0) + 1;
+    });
+    await opened;
+  }
+  for (const round of [1, 2]) {
+    for (let ms = 0; ms < LIMITS.heartbeatMs; ms += 100) mock.timers.tick(100);
+    await waitFor(
+      () => pings.every((count) => count >= round),
+      5_000,
+      () => pings.join(' '),
+    );
+    assert.deepEqual(new Set(pings), new Set([round]));
+  }
+  mock.timers.reset();
+  for (const { ws } of sockets) ws.terminate();
+});
+
+test('A4: in AUTH=open an Authorization header is not looked at', async () => {
+  const { url, beat } = await bench();
+  beat();
+  const socket = new TestSocket(url, { headers: { Authorization: 'Bearer of news' } });
+  await socket.opened;
+  socket.send({ type: 'connect', user_id: 'ann', token: 5 });
+  await socket.type('connected');
+  socket.close();
+});
+
+test('G8: a gateway that stops takes no upgrade, answers what was sent, and tells each socket when to come back', async () => {
+  const { gateway, bus, port, url, beat, tell } = await bench();
+  beat();
+  const ann = await connect(url, 'ann', undefined);
+  ann.send({ type: 'message', to: 'bob', message: 'hi', client_id: 'c1' });
+  ann.send({ type: 'ping' });
+  await ann.type('pong');
+  const stopped = gateway.stop();
+  await waitFor(
+    () =>
+      fetch(`${url}/livez`).then(
+        () => false,
+        () => true,
+      ),
+    5_000,
+    () => 'it still listens',
+  );
+  ann.send({ type: 'message', to: 'bob', message: 'late', client_id: 'c2' });
+  const late = await ann.type('error');
+  assert.deepEqual([late['code'], late['client_id']], ['shutting_down', 'c2']);
+  assert.equal(ann.ws.readyState, ann.ws.OPEN, 'it waits for the answer');
+  const { seq } = JSON.parse(bus.log.at(-1)?.payload ?? '');
+  tell(
+    CHANNELS.gateway('g1'),
+    JSON.stringify({ seq, outcomes: [[0, { kind: 'refused', code: 'unknown_user' }]] }),
+  );
+  assert.equal((await ann.closed).code, CLOSE.restart.code);
+  assert.deepEqual(
+    ann.frames.slice(-2).map(({ type, code }) => [type, code]),
+    [
+      ['error', 'unknown_user'],
+      ['closing', 'shutting_down'],
+    ],
+  );
+  await stopped;
+  assert.deepEqual(port.channels, [CHANNELS.beat]);
+});
