@@ -103,6 +103,24 @@ test('what comes alone is appended at once; the next append a millisecond later 
   await appendedAfter(0, 2);
 });
 
+test('M7: sends are in the log in the order in which they were handed in, over however many entries', async (t) => {
+  const { clock, sender, entries } = await bench(t);
+  const ids = Array.from({ length: 1_200 }, (_, i) => `c${i}`);
+  for (const [i, clientId] of ids.entries()) {
+    sender.submit({ ...command, clientId }, () => {});
+    if (i === 0 || i === 300) await settle();
+  }
+  for (let ms = 0; ms < 20; ms += 4) {
+    clock.advance(4);
+    await settle();
+  }
+  assert.ok(entries().length > 2);
+  assert.deepEqual(
+    entries().flatMap(({ commands }) => commands.map((one) => (one as typeof command).clientId)),
+    ids,
+  );
+});
+
 test('G6: while two appends are under way, what comes in waits, and leaves together as soon as one of them is done', async (t) => {
   const { port, clock, sender } = await bench(t);
   const appended: number[] = [];
@@ -229,7 +247,7 @@ test('G6: more commands than may be unsettled, or more text, are refused as over
   }
 });
 
-test('G6: what has no answer after 30 s is refused as unavailable, whether the log has it or the bus is away; from 4 s on it is trouble', async (t) => {
+test('G6, M6: what has no answer after 30 s is refused as unavailable, whether the log has it or the bus is away; from 4 s on it is trouble', async (t) => {
   for (const away of [false, true]) {
     const { port, clock, sender } = await bench(t);
     if (away) port.append = () => new Promise(() => {});

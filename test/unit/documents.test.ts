@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { asyncApiDocument, openApiDocument } from '../../src/contract/documents.ts';
@@ -182,6 +182,7 @@ test('part L: the figures of the rules are those of limits.ts', () => {
     ['to 256 UTF-16 units', LIMITS.passwordUnits === 256],
     ['20 sockets per user', LIMITS.socketsPerUser === 20],
     ['1,000 unanswered', LIMITS.unansweredPerSocket === 1_000],
+    ['1,000 frames, of 1 MiB together', LIMITS.queuedBytes === 1024 * 1024],
     ['1,000 frames per second', LIMITS.framesPerSecond === 1_000],
     ['2,000 at once', LIMITS.framesBurst === 2_000],
     ['1 MiB unsent', LIMITS.unsentBytes === 1024 * 1024],
@@ -214,6 +215,43 @@ test('H6, H8 to H10: the sizes of pages in the rules are those of limits.ts', ()
       id,
     );
   }
+});
+
+test('B3, H6, S2, S3, K1: the other figures of the rules are those of limits.ts', () => {
+  const rules = spec.replace(/\s+/g, ' ');
+  for (const [figure, value] of [
+    ['within 5 s of the upgrade', LIMITS.connectMs === 5_000],
+    ['10,000 at most, then with `users_truncated:true`', LIMITS.recentUsers === 10_000],
+    ['8 Mi UTF-16 units', LIMITS.recentUnits === 8 * 1024 * 1024],
+    ['at most one in 100 ms is passed on', LIMITS.typingMs === 100],
+    ['the set of watched users (200 at most)', LIMITS.watchedUsers === 200],
+    ['(WebSocket ping) every 25 s', LIMITS.heartbeatMs === 25_000],
+  ] as const) {
+    assert.ok(rules.includes(figure), `no rule says '${figure}'`);
+    assert.ok(value, figure);
+  }
+});
+
+test('SPEC: every rule is quoted by a test, and neither tests nor sources quote one that is not there', () => {
+  const rules = [...spec.matchAll(/^- \*\*([A-Z]\d+)\*\*/gm)].map(([, rule]) => rule as string);
+  const quotedIn = (folder: string): Set<string> => {
+    const root = path.join(CONTRACT, '../..', folder);
+    const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) =>
+      file.endsWith('.ts'),
+    );
+    const texts = files.map((file) => readFileSync(path.join(root, file), 'utf8'));
+    return new Set(texts.join('\n').match(/(?<![\w%-])[ABHKLMRS]\d{1,2}\b/g));
+  };
+  const [byTests, bySources] = [quotedIn('test'), quotedIn('src')];
+  assert.deepEqual(
+    rules.filter((rule) => !byTests.has(rule)),
+    [],
+  );
+  const known = new Set(rules);
+  assert.deepEqual(
+    [...byTests, ...bySources].filter((rule) => !known.has(rule)),
+    [],
+  );
 });
 
 test('SPEC: rule numbers are unique and, within a part, without gaps', () => {
