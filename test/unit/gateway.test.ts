@@ -224,15 +224,16 @@ test('G8: a gateway that stops takes no upgrade, answers what was sent, and tell
   ann.send({ type: 'ping' });
   await ann.type('pong');
   const stopped = gateway.stop();
-  await waitFor(
-    () =>
-      fetch(`${url}/livez`).then(
-        () => false,
-        () => true,
-      ),
-    5_000,
-    () => 'it still listens',
-  );
+  const refuses = async (): Promise<boolean> => {
+    const { opened, ws } = new TestSocket(url);
+    const refused = await opened.then(
+      () => false,
+      () => true,
+    );
+    ws.terminate();
+    return refused;
+  };
+  await waitFor(refuses, 5_000, () => 'upgrades are still taken');
   ann.send({ type: 'message', to: 'bob', message: 'late', client_id: 'c2' });
   const late = await ann.type('error');
   assert.deepEqual([late['code'], late['client_id']], ['shutting_down', 'c2']);
