@@ -539,6 +539,15 @@ const raw: Readonly<Record<string, { lines: string[]; status: number; code?: str
     status: 401,
     code: 'unauthorized',
   },
+  'B1: an upgrade that asks for the address in full': {
+    lines: upgradeLines({}, 'GET http://x/ws?a=/ HTTP/1.1'),
+    status: 101,
+  },
+  'B1: an upgrade elsewhere, in full': {
+    lines: upgradeLines({}, 'GET http://x/chat?/ws HTTP/1.1'),
+    status: 404,
+    code: 'not_found',
+  },
   'an upgrade without a key': {
     lines: upgradeLines({ 'Sec-WebSocket-Key': undefined }),
     status: 400,

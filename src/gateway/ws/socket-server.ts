@@ -117,7 +117,8 @@ export class SocketServer {
 
   async #admit(request: IncomingMessage): Promise<TokenClaims | undefined> {
     checkHost(request, this.#options.localNamesOnly);
-    const path = request.url?.split('?', 1)[0];
+    // It may be asked for in full, as proxies are: http://host/ws.
+    const path = request.url?.replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)[0];
     if (path !== '/ws') throw new ParleyError('not_found');
     if (request.method !== 'GET') throw new ParleyError('method_not_allowed');
     if (this.#context.draining) throw new ParleyError('shutting_down');
