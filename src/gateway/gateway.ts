@@ -19,7 +19,7 @@ import { GatewayMetrics } from '../ops/metrics.ts';
 import { BeatMonitor } from './beat-monitor.ts';
 import { Feeds } from './feeds.ts';
 import { createHttpApp } from './http/app.ts';
-import { inOrder } from './http/in-order.ts';
+import { InOrder } from './http/in-order.ts';
 import { corsHeaders, type Origins } from './http/origins.ts';
 import { endWith, rawAnswer } from './http/raw-answer.ts';
 import type { RouteContext } from './http/route-context.ts';
@@ -128,27 +128,31 @@ export class Gateway implements Service {
     const { corsOrigins: origins, localNamesOnly, trustProxy } = settings;
     const app = createHttpApp({ routes: context, origins, trustProxy, localNamesOnly, headers, log });
     const answer = app.callback();
+    const inOrder = new InOrder();
     this.#server = http.createServer(
       {
         headersTimeout: LIMITS.headersMs,
         requestTimeout: LIMITS.requestMs,
         connectionsCheckingInterval: 1_000,
         // Some clients offer HTTP/2 with every request: theirs is answered in HTTP/1.1, as the offer allows.
-        shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
+        // So is an upgrade that was sent ahead: what follows the answers before it would not be HTTP.
+        shouldUpgradeCallback: ({ headers, socket }) =>
+          headers.upgrade?.toLowerCase() === 'websocket' && !inOrder.owed(socket),
         // The app asks for it, and says so in words.
         requireHostHeader: false,
       },
-      inOrder((request, response) => {
-        this.#requests++;
-        response.once('close', () => {
-          if (--this.#requests === 0) this.#onRequestsAnswered?.();
-        });
-        // Whose answer is still being made, or waits for its turn, has nothing to take yet.
-        response.on('timeout', () => {
-          if (response.headersSent) request.socket.destroy();
-        });
-        answer(request, response);
-      }),
+      (request, response) =>
+        inOrder.begin(request, response, () => {
+          this.#requests++;
+          response.once('close', () => {
+            if (--this.#requests === 0) this.#onRequestsAnswered?.();
+          });
+          // Whose answer is still being made, or waits for its turn, has nothing to take yet.
+          response.on('timeout', () => {
+            if (response.headersSent) request.socket.destroy();
+          });
+          answer(request, response);
+        }),
     );
     // A client that does not read would keep its answers in memory. Node waits twice as long, if something is to be written;
     // for what is to be read, requestTimeout comes first.
@@ -159,10 +163,8 @@ export class Gateway implements Service {
       if (cause.code === 'ECONNRESET' || !socket.writable) return;
       const { error, status } = unreadable(cause);
       // Its origin is not known.
-      endWith(
-        socket,
-        rawAnswer(error, { ...headers, ...corsHeaders(origins, undefined) }, undefined, status),
-      );
+      const said = rawAnswer(error, { ...headers, ...corsHeaders(origins, undefined) }, undefined, status);
+      inOrder.end(socket, () => endWith(socket, said));
     });
     this.#sockets = new SocketServer(this.#server, { context, origins, localNamesOnly, headers });
   }

@@ -597,6 +597,32 @@ for (const [name, { lines, status, code }] of Object.entries(raw)) {
   });
 }
 
+/** Statuses of answers, in the order in which they came. */
+const statuses = (said: string): number[] =>
+  [...said.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
+const body = JSON.stringify(login('ann', 'secret'));
+const ahead = ['POST /login HTTP/1.1', 'Host: x', `Content-Length: ${body.length}`, '', body].join('\r\n');
+for (const [name, next, expected] of [
+  ['what is no HTTP', ['rubbish', '', ''], [200, 400]],
+  [
+    'a request, and what is no HTTP',
+    ['GET /livez HTTP/1.1', 'Host: x', '', 'rubbish', '', ''],
+    [200, 200, 400],
+  ],
+  [
+    'a request whose body is no HTTP',
+    ['POST /login HTTP/1.1', 'Host: x', 'Transfer-Encoding: chunked', '', 'rubbish', '', ''],
+    [200, 400],
+  ],
+  ['an upgrade', upgradeLines({ 'Sec-WebSocket-Protocol': 'parley.v1' }), [200, 426]],
+] as const) {
+  test(`behind a request that is not answered yet: ${name} → its answer first, then ${expected.at(-1)}`, async () => {
+    const { head, body } = await rawRequest(url, [`${ahead}${next.join('\r\n')}`], 1_500);
+    assert.deepEqual(statuses(`${head}\r\n\r\n${body}`), expected);
+    await assertWell();
+  });
+}
+
 test('H1: what POST /logout carries counts, whatever the Content-Type, or without one', async () => {
   const { token } = (await call(url, 'POST', '/login', { body: login('bob', 'secret') })).body;
   const body = '{"everywhere":true}';
