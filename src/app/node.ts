@@ -162,6 +162,10 @@ class Node {
     cluster.setupPrimary({ serialization: 'advanced' });
     process.on('SIGTERM', () => void this.#stop('SIGTERM'));
     process.on('SIGINT', () => void this.#stop('SIGINT'));
+    // A terminal that closes: the kernel and the shell may both say so, which is no wish for haste.
+    process.on('SIGHUP', () => {
+      if (!this.#draining) void this.#stop('SIGHUP');
+    });
     // Readers and gateways load while the writer opens the database; they are not ready before it is.
     if (this.#config.role !== 'gateway') {
       this.#supervisor.run('writer', 'writer');

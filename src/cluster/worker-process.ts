@@ -30,8 +30,8 @@ export class WorkerProcess {
     this.#log = log;
     this.#onDrain = onDrain;
     process.on('message', (message: ToWorker) => this.#handle(message));
-    // Ctrl-C reaches every process of a terminal: the primary says what follows from it.
-    process.on('SIGINT', () => {});
+    // Ctrl-C, and the end of a terminal, reach every process in it: the primary says what follows from it.
+    for (const signal of ['SIGINT', 'SIGHUP']) process.on(signal, () => {});
     // systemd signals every process of a unit: then, too, the primary decides. One that comes alone is for this worker.
     process.on('SIGTERM', () => {
       setTimeout(() => {
