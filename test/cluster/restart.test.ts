@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { linkSync, mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { connect, newUser, TestSocket } from '../support/client.ts';
 import { freePort } from '../support/ports.ts';
-import { isAlive, signalPid } from '../support/processes.ts';
+import { childrenOf, isAlive, signalPid } from '../support/processes.ts';
 import { startRedis } from '../support/redis.ts';
 import { ROOT } from '../support/root.ts';
-import { startNode, TestNode, temporaryFolder, waitReady } from '../support/server.ts';
+import { bareEnvironment, startNode, TestNode, temporaryFolder, waitReady } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
 const folder = temporaryFolder({ after });
@@ -224,6 +226,48 @@ test('G8 drain: a worker that had to be killed shows in the exit code', async (t
     [['gateway', gateway]],
   );
   assert.equal(node.events('stopped')[0]?.['killed'], 1);
+});
+
+test('G8 drain: a terminal that closes says so to every process in it, perhaps twice: a drain, as with SIGTERM', async (t) => {
+  const { node, url } = await startNode(t, { DATABASE_PATH: `${folder}/hangup.db`, WORKERS: '1' });
+  const idle = await connect(url, 'hal', await newUser(url, 'hal'));
+  for (const kind of ['writer', 'reader', 'gateway']) signalPid(node.workers(kind)[0] as number, 'SIGHUP');
+  node.signal('SIGHUP');
+  await node.waitForEvent('draining');
+  node.signal('SIGHUP');
+  assert.equal((await idle.closed).code, 1012);
+  assert.equal(idle.frames.at(-1)?.type, 'closing');
+  assert.deepEqual(await node.exited, { code: 0, signal: null });
+  assert.deepEqual(node.events('worker_ended'), []);
+});
+
+test('G8 drain: a log that can not be written, as where its disk is full, ends nobody, and does not keep the node from its end', async (t) => {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const node = spawn('sh', ['-c', 'exec "$0" src/main.ts > /dev/full', process.execPath], {
+    cwd: ROOT,
+    env: {
+      ...bareEnvironment(),
+      PORT: `${port}`,
+      ADMIN_PORT: '0',
+      DATABASE_PATH: `${folder}/unlogged.db`,
+      WORKERS: '1',
+    },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const workers = (): number[] => childrenOf(node.pid as number);
+  t.after(() => {
+    for (const pid of [...workers(), node.pid as number]) signalPid(pid, 'SIGKILL');
+  });
+  await waitReady(url);
+  const begun = workers();
+  const socket = await connect(url, 'ida', await newUser(url, 'ida'));
+  socket.send({ type: 'message', to: 'ida', message: 'unlogged' });
+  await socket.next((frame) => frame['message'] === 'unlogged');
+  assert.deepEqual(workers(), begun, 'no worker was replaced');
+  const exited = once(node, 'exit');
+  node.kill('SIGTERM');
+  assert.deepEqual(await exited, [0, null]);
 });
 
 test('a second SIGTERM forces', async (t) => {
