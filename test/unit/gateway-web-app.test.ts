@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import Koa from 'koa';
+import { serveWebApp } from '../../src/gateway/http/web-app.ts';
+import { rawRequest } from '../support/raw.ts';
+import { temporaryFolder } from '../support/server.ts';
+
+const folder = temporaryFolder({ after });
+const root = path.join(folder, 'web');
+const app = new Koa();
+app.silent = true;
+app.use(serveWebApp(root));
+app.use((ctx) => {
+  ctx.body = 'not built';
+  ctx.set('Cache-Control', 'no-store');
+});
+const server = createServer(app.callback()).listen(0, '127.0.0.1');
+await once(server, 'listening');
+after(() => server.close());
+const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+
+/** Builds the app as Vite does: what was there is gone. */
+function build(name: string): void {
+  rmSync(root, { recursive: true, force: true });
+  mkdirSync(path.join(root, 'assets'), { recursive: true });
+  writeFileSync(path.join(root, 'index.html'), `<script src="/assets/${name}.js">`);
+  writeFileSync(path.join(root, 'index.html.br'), `compressed ${name}`);
+  writeFileSync(path.join(root, `assets/${name}.js`), name);
+}
+
+async function ask(
+  request: string,
+  ...headers: string[]
+): Promise<{ status: number; head: string; body: string }> {
+  return rawRequest(url, [`${request} HTTP/1.1`, 'Host: x', 'Connection: close', ...headers, '', '']);
+}
+
+async function get(where: string): Promise<[number, string, string | undefined]> {
+  const { status, head, body } = await ask(`GET ${where}`);
+  return [status, body, /^Cache-Control: (.*)\r$/m.exec(head)?.[1]];
+}
+
+test('an app that is built, or built anew, under a running server is served as it is now', async () => {
+  assert.deepEqual(await get('/'), [200, 'not built', 'no-store']);
+  for (const name of ['one', 'two']) {
+    build(name);
+    assert.deepEqual(await get('/'), [200, `<script src="/assets/${name}.js">`, 'no-cache']);
+    const year = 'public, max-age=31536000, immutable';
+    assert.deepEqual(await get(`/assets/${name}.js`), [200, name, year]);
+  }
+  assert.deepEqual(await get('/assets/one.js'), [200, 'not built', 'no-store'], 'one that is gone');
+  const { head, body } = await ask('GET /', 'Accept-Encoding: br');
+  assert.match(head, /^Content-Encoding: br$/m);
+  assert.equal(body, 'compressed two');
+});
+
+test('nothing outside is served, and nothing hidden', async () => {
+  build('one');
+  writeFileSync(path.join(folder, 'secret.txt'), 'secret');
+  writeFileSync(path.join(root, '.env.txt'), 'secret');
+  for (const climb of [
+    '/../secret.txt',
+    '/%2e%2e/secret.txt',
+    '/..%2fsecret.txt',
+    '/.env.txt',
+    '/index.html%00.txt',
+    '/%E0%A4%A.js',
+    `//${folder}/secret.txt`,
+    '/assets/x.js/..',
+  ]) {
+    assert.equal((await ask(`GET ${climb}`)).body, 'not built', climb);
+  }
+});
+
+test('a client that has it gets 304, and neither it nor HEAD leaves a file open', async () => {
+  build('one');
+  const since = (await fetch(`${url}/`)).headers.get('last-modified') ?? '';
+  const open = (): number => readdirSync('/proc/self/fd').length;
+  const before = open();
+  for (let i = 0; i < 30; i++) {
+    assert.equal((await ask('GET /', `If-Modified-Since: ${since}`)).status, 304);
+    assert.equal((await ask('HEAD /assets/one.js')).status, 200);
+  }
+  assert.ok(open() <= before + 5, `${open()} files, ${before} before`);
+});
