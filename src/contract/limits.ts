@@ -23,6 +23,8 @@ export const LIMITS = {
   requestMs: 15_000,
   /** A connection whose client takes nothing of an answer is ended within so long, in milliseconds. */
   answerMs: 40_000,
+  /** Answers of all clients of a gateway that have not left yet, in bytes. */
+  untakenBytes: 128 * 1024 * 1024,
   /** What reads the store for one user, by requests and sockets: how many are answered at once, and how many more wait, at each gateway. */
   answersAtOnce: 4,
   requestsWaiting: 60,

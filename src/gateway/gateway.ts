@@ -23,6 +23,7 @@ import { InOrder } from './http/in-order.ts';
 import { corsHeaders, type Origins } from './http/origins.ts';
 import { endWith, rawAnswer } from './http/raw-answer.ts';
 import type { RouteContext } from './http/route-context.ts';
+import { UntakenAnswers } from './http/untaken-answers.ts';
 import { Identities } from './identities.ts';
 import { Presence } from './presence.ts';
 import { Readiness } from './readiness.ts';
@@ -129,6 +130,7 @@ export class Gateway implements Service {
     const app = createHttpApp({ routes: context, origins, trustProxy, localNamesOnly, headers, log });
     const answer = app.callback();
     const inOrder = new InOrder();
+    const untaken = new UntakenAnswers(LIMITS.untakenBytes, () => context.overflowed('untaken'));
     this.#server = http.createServer(
       {
         headersTimeout: LIMITS.headersMs,
@@ -151,6 +153,7 @@ export class Gateway implements Service {
           response.on('timeout', () => {
             if (response.headersSent) request.socket.destroy();
           });
+          untaken.watch(response);
           answer(request, response);
         }),
     );

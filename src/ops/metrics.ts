@@ -93,7 +93,7 @@ export class GatewayMetrics extends ProcessMetrics {
     // A rate needs a first value: without these, the first failed login would not show as one.
     for (const result of ['ok', 'failed']) this.logins.inc({ result }, 0);
     for (const code of Object.keys(ERRORS)) this.refused.inc({ code }, 0);
-    this.overflows.inc({ kind: 'unsent' }, 0);
+    for (const kind of ['unsent', 'untaken']) this.overflows.inc({ kind }, 0);
     this.gauge('parley_sockets', 'Open sockets', live.sockets);
     this.gauge(
       'parley_commands_pending',

@@ -34,6 +34,6 @@ export interface SessionContext {
   /** Messages were written to a socket. */
   delivered(messages: number): void;
   refused(code: ErrorCode): void;
-  overflowed(kind: 'unsent'): void;
+  overflowed(kind: 'unsent' | 'untaken'): void;
   ended(session: object): void;
 }
