@@ -18,6 +18,9 @@ const STARTING_SILENCE_MS = 30_000;
 const START_MS = 20_000;
 const PING_EVERY_MS = 1_000;
 
+/** Signals that may reach all of a node's processes at once, and ask them to finish. */
+const ASKS = new Set(['SIGTERM', 'SIGINT', 'SIGHUP']);
+
 type Life = {
   readonly worker: Worker;
   readonly startedAt: number;
@@ -184,8 +187,8 @@ export class Supervisor {
         });
         worker.once('exit', (_code, signal) => {
           cancel();
-          // By the deadline, or before it, since it did not answer.
-          if (signal !== null) killed++;
+          // By the deadline, or before it, since it did not answer. One that was just forked is ended by what asks others to finish.
+          if (signal !== null && !ASKS.has(signal)) killed++;
           resolve();
         });
         send(worker, { kind: 'drain' });
