@@ -37,7 +37,13 @@ class ProcessMetrics {
       help: 'Resident memory, by role of the process',
       labelNames: ['role'],
       registers: [this.registry],
-      collect: () => memory.set({ role }, process.memoryUsage.rss()),
+      collect() {
+        try {
+          memory.set({ role }, process.memoryUsage.rss());
+        } catch {
+          // It is read from a file, and sockets may have all descriptors: what was known last stays.
+        }
+      },
     });
   }
 

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { linkSync, mkdirSync, rmSync } from 'node:fs';
+import { linkSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { sleep } from '../../src/base/clock.ts';
 import { connect, newUser, TestSocket } from '../support/client.ts';
 import { freePort } from '../support/ports.ts';
-import { childrenOf, isAlive, signalPid } from '../support/processes.ts';
+import { childrenOf, isAlive, signalPid, titleOf } from '../support/processes.ts';
+import { RawConnection } from '../support/raw.ts';
 import { startRedis } from '../support/redis.ts';
 import { ROOT } from '../support/root.ts';
 import { bareEnvironment, startNode, TestNode, temporaryFolder, waitReady } from '../support/server.ts';
@@ -268,6 +270,52 @@ test('G8 drain: a log that can not be written, as where its disk is full, ends n
   const exited = once(node, 'exit');
   node.kill('SIGTERM');
   assert.deepEqual(await exited, [0, null]);
+});
+
+test('G8 drain: SIGTERM to all of a node’s processes while it starts, as from systemd: none is said to have been killed', async (t) => {
+  const node = new TestNode({ DATABASE_PATH: `${folder}/early.db`, WORKERS: '1' });
+  t.after(() => node.kill());
+  await waitFor(
+    () => childrenOf(node.pid).length === 3,
+    10_000,
+    () => `no workers:\n${node.output}`,
+  );
+  for (const pid of [node.pid, ...childrenOf(node.pid)]) signalPid(pid, 'SIGTERM');
+  assert.deepEqual(await node.exited, { code: 0, signal: null }, node.output);
+});
+
+test('G6: connections that take all of a worker’s descriptors do not end it: it serves again when they are gone', async (t) => {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const node = spawn('sh', ['-c', 'ulimit -n 200; exec "$0" src/main.ts', process.execPath], {
+    cwd: ROOT,
+    env: {
+      ...bareEnvironment(),
+      PORT: `${port}`,
+      ADMIN_PORT: '0',
+      DATABASE_PATH: `${folder}/descriptors.db`,
+      WORKERS: '1',
+    },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const workers = (): number[] => childrenOf(node.pid as number);
+  t.after(() => {
+    for (const pid of [...workers(), node.pid as number]) signalPid(pid, 'SIGKILL');
+  });
+  await waitReady(url);
+  const begun = workers();
+  const throng = Array.from({ length: 250 }, () => new RawConnection(url));
+  const gateway = begun.find((pid) => titleOf(pid).startsWith('parley: gateway')) as number;
+  await waitFor(
+    () => readdirSync(`/proc/${gateway}/fd`).length >= 199,
+    5_000,
+    () => 'descriptors are left',
+  );
+  // It tells how it is each second.
+  await sleep(2_500);
+  assert.deepEqual(workers(), begun);
+  for (const { socket } of throng) socket.destroy();
+  await waitReady(url);
 });
 
 test('a second SIGTERM forces', async (t) => {
