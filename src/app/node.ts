@@ -55,13 +55,14 @@ export async function startNode(environment: NodeJS.ProcessEnv): Promise<void> {
   const { host, port } = config.http;
   const reserved =
     config.gateways === 0
-      ? port
+      ? { port, release: () => {} }
       : await reservePort(host, port).catch((error) => fail(startFailure(error, config.http)));
   const running = new Node(
     // PORT=0 is chosen once: all workers listen on the same.
-    { ...config, http: { ...config.http, port: reserved } },
+    { ...config, http: { ...config.http, port: reserved.port } },
     node,
     createLogger(config.logLevel, { node, worker: 'primary' }),
+    reserved.release,
   );
   running.start();
   if (environment['npm_lifecycle_event'] === 'start') running.stopWith(parent);
@@ -79,6 +80,7 @@ class Node {
   readonly #broker: IpcBroker | undefined;
   readonly #supervisor: Supervisor;
   readonly #name: string;
+  readonly #releasePort: () => void;
   readonly #sum = new MetricsSum<{ readonly name: string }>();
   readonly #metrics: PrimaryMetrics;
   readonly #health: NodeHealth;
@@ -95,8 +97,10 @@ class Node {
   #started = false;
   #draining = false;
 
-  constructor(config: Config, node: string, log: Logger) {
+  /** @param releasePort is called when a gateway listens */
+  constructor(config: Config, node: string, log: Logger, releasePort: () => void) {
     this.#name = node;
+    this.#releasePort = releasePort;
     this.#config = config;
     this.#log = log;
     this.#broker = config.bus.kind === 'ipc' ? new IpcBroker() : undefined;
@@ -317,6 +321,7 @@ class Node {
 
   #ready(name: string, address: ListenAddress | undefined): void {
     this.#address ??= address;
+    if (address) this.#releasePort();
     this.#log.debug({ event: 'worker_ready', name }, 'worker ready');
     this.#sayStarted();
   }

@@ -9,19 +9,24 @@ export type ListenAddress = { readonly host: string; readonly port: number };
  */
 export const kernelBalances = process.platform === 'linux';
 
+/** A port that is free, and `release`, for when a worker listens there. */
+export type Reservation = { readonly port: number; readonly release: () => void };
+
 /**
  * Makes sure that an address is free before workers share it: among those who share a port, nobody is told that it is
- * in use.
- * @returns the port; the one that was chosen, if `port` is 0
+ * in use. A port that was chosen, since `port` is 0, would be given to others as well until a worker listens: where workers
+ * can share it, it is kept.
  * @throws EADDRINUSE and the like
  */
-export function reservePort(host: string, port: number): Promise<number> {
+export function reservePort(host: string, port: number): Promise<Reservation> {
+  const keep = port === 0 && kernelBalances;
   return new Promise((resolve, reject) => {
-    const probe = net.createServer();
+    const probe = net.createServer((socket) => socket.destroy());
     probe.once('error', reject);
-    probe.listen({ host, port, exclusive: true }, () => {
-      const { port: free } = probe.address() as AddressInfo;
-      probe.close(() => resolve(free));
+    probe.listen({ host, port, exclusive: true, reusePort: keep }, () => {
+      const reserved = { port: (probe.address() as AddressInfo).port, release: () => void probe.close() };
+      if (keep) resolve(reserved);
+      else probe.close(() => resolve(reserved));
     });
   });
 }
