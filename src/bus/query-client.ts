@@ -13,10 +13,13 @@ type Answer = { readonly ok: unknown } | { readonly revoked: true } | { readonly
 /** The gateway's end of the query port. */
 export class QueryClient implements QueryPort {
   readonly #bus: Bus;
+  readonly #onEnded: (token: TokenClaims) => void;
   #pending = 0;
 
-  constructor(bus: Bus) {
+  /** @param onEnded is told of a token that the store says was ended */
+  constructor(bus: Bus, onEnded: (token: TokenClaims) => void = () => {}) {
     this.#bus = bus;
+    this.#onEnded = onEnded;
   }
 
   async ask<Name extends QueryName>(
@@ -28,7 +31,10 @@ export class QueryClient implements QueryPort {
     this.#pending++;
     try {
       const answer = JSON.parse(await this.#request(JSON.stringify([name, params, token]))) as Answer;
-      if ('revoked' in answer) throw new ParleyError('token_revoked');
+      if ('revoked' in answer) {
+        if (token) this.#onEnded(token);
+        throw new ParleyError('token_revoked');
+      }
       if ('error' in answer) throw new ParleyError('unavailable', `The store can't answer: ${answer.error}.`);
       return answer.ok as Queries[Name]['answer'];
     } finally {

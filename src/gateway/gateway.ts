@@ -101,7 +101,7 @@ export class Gateway implements Service {
     this.#bus = bus;
     this.#log = log;
     this.#commands = new CommandSender(bus, clock, instance);
-    this.#queries = new QueryClient(bus);
+    this.#queries = new QueryClient(bus, (token) => this.#identities.ended(token));
     this.#identities = new Identities(settings.auth, this.#queries);
     this.#presence = new Presence(bus, clock, instance);
     this.#beats = new BeatMonitor(clock);

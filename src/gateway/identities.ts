@@ -9,11 +9,16 @@ export type Identity = {
   readonly claims: TokenClaims | undefined;
 };
 
+/** Ended tokens that are remembered. */
+const ENDED_MAX = 10_000;
+
 /** Says who a request or a socket acts for (SPEC.md, part A). */
 export class Identities {
   readonly #settings: Config['auth'];
   readonly #queries: QueryPort;
   #tokens: Tokens | undefined;
+  /** Ids of tokens that the store has said to be ended: they take no more turns of their user's (rule L10). */
+  readonly #ended = new Set<string>();
 
   constructor(settings: Config['auth'], queries: QueryPort) {
     this.#settings = settings;
@@ -32,6 +37,13 @@ export class Identities {
     if (this.#settings.mode === 'required' && this.#tokens === undefined) {
       this.#tokens = new Tokens([secret], this.#settings.tokenTtlS);
     }
+  }
+
+  /** Remembers a token that was ended, which is for ever. */
+  ended({ tokenId }: TokenClaims): void {
+    this.#ended.add(tokenId);
+    const [oldest] = this.#ended;
+    if (this.#ended.size > ENDED_MAX) this.#ended.delete(oldest as string);
   }
 
   /** Whether tokens can be made and checked. */
@@ -53,8 +65,8 @@ export class Identities {
 
   /**
    * The identity behind a user id and a token, either of which may be missing. Whether the token was ended early is
-   * not looked at here: see `current`.
-   * @throws ParleyError missing_user | unauthorized | token_expired | forbidden
+   * not asked here: see `current`.
+   * @throws ParleyError missing_user | unauthorized | token_expired | token_revoked, if that is known | forbidden
    */
   async identify(
     user: string | undefined,
@@ -67,6 +79,7 @@ export class Identities {
     }
     const known = claims ?? (token === undefined ? undefined : await this.verify(token));
     if (known === undefined) throw new ParleyError('unauthorized');
+    if (this.#ended.has(known.tokenId)) throw new ParleyError('token_revoked');
     if (user !== undefined && user !== known.user) throw new ParleyError('forbidden');
     return { user: known.user, claims: known };
   }

@@ -308,7 +308,10 @@ export class Session implements FeedMember, Watcher, SocketEvents {
       ...(claims && { tokens: [{ tokenId: claims.tokenId, version: claims.version }] }),
     });
     if (page.user === 'unknown') throw new ParleyError('unknown_user');
-    if (page.tokens.includes('revoked')) throw new ParleyError('token_revoked');
+    if (page.tokens.includes('revoked')) {
+      if (claims) identities.ended(claims);
+      throw new ParleyError('token_revoked');
+    }
     feed.open(page.head);
     const resync =
       (frame.epoch !== undefined && frame.epoch !== page.epoch) ||
