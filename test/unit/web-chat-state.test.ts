@@ -8,9 +8,10 @@ import {
   initialState,
   inOrder,
   merge,
+  peerOf,
   totalUnread,
   update,
-  withMessage,
+  withMessages,
   withOpen,
   withOutbox,
   withPresence,
@@ -32,6 +33,8 @@ const message = (id: number, from: string, to: string, minute = id): Message => 
 });
 
 const empty = (): ChatState => initialState('me', { name: 'online' });
+const withMessage = (state: ChatState, one: Message, attended: boolean): ChatState =>
+  withMessages(state, peerOf(one, state.me), [one], attended);
 const receive = (state: ChatState, ...messages: Message[]): ChatState =>
   messages.reduce((before, each) => withMessage(before, each, false), state);
 const conversation = (state: ChatState, peer: string) => state.conversations.get(peer)!;

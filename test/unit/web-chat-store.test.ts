@@ -41,6 +41,9 @@ let looking = true;
 /** Requests that nobody has answered yet. */
 const asked: Asked[] = [];
 
+/** Time in which a burst of messages is taken in. */
+const BURST_MS = 100;
+
 const settled = async (): Promise<void> => {
   for (let i = 0; i < 5; i++) await turn();
 };
@@ -183,6 +186,36 @@ describe('what the web app asks for', () => {
     assert.deepEqual([store.state.value.list, bob(store).history, ids(store)], ['ready', 'ready', [1, 2, 3]]);
   });
 
+  test('G3: of a long absence each message is not a change of its own; and all of it is there before what comes next', async (t) => {
+    const store = start(t);
+    store.open('bob');
+    welcome();
+    await (await request('conversations')).answer(list());
+    await (await request('history')).answer({ messages: [], next_before: null });
+    socket.onclose({ code: 1006, reason: '' });
+    store.client.connect();
+    welcome({ head: 2_000 });
+    let changes = 0;
+    const set = store.state.set.bind(store.state);
+    store.state.set = (value) => {
+      changes += value.conversations === store.state.value.conversations ? 0 : 1;
+      set(value);
+    };
+    const page = (from: number, upto: number, more: boolean) =>
+      socket.says({ type: 'page', messages: said(from, upto), upto, more });
+    page(1, 200, true);
+    assert.deepEqual(ids(store), []);
+    t.mock.timers.tick(BURST_MS);
+    assert.deepEqual(span(store), [1, 200, 200]);
+    // However slow the timers of a tab in the background are, what waits is bounded.
+    for (let from = 201; from <= 1_201; from += 200) page(from, from + 199, true);
+    assert.deepEqual(span(store), [1, 1_200, 1_200]);
+    page(1_401, 2_000, false);
+    assert.deepEqual(span(store), [1, 2_000, 2_000]);
+    assert.equal(bob(store).unread, 2_000);
+    assert.equal(changes, 3);
+  });
+
   test('G4: after a restored back-up everything is loaded anew, and an answer from before counts for nothing', async (t) => {
     const store = start(t);
     store.open('bob');
@@ -274,6 +307,7 @@ describe('what the web app asks for', () => {
     assert.equal(bob(store).unread, 0);
     socket.says(stored(10), stored(11));
     socket.says(stored(12, { from: 'carol' }));
+    t.mock.timers.tick(BURST_MS);
     t.mock.timers.tick(500);
     await (await request('conversations')).answer(list(summary(12, 2, 'carol')));
     assert.equal(store.state.value.conversations.get('carol')?.unread, 10);
@@ -297,9 +331,11 @@ describe('what the web app asks for', () => {
     store.seen('bob', 1);
     store.atEnd = false;
     socket.says(stored(2), stored(3, { from: 'alice', to: 'bob' }));
+    t.mock.timers.tick(BURST_MS);
     assert.equal(bob(store).newAfter, 1);
     store.atEnd = true;
     socket.says(stored(4, { from: 'carol' }));
+    t.mock.timers.tick(BURST_MS);
     assert.equal(store.state.value.conversations.get('carol')?.newAfter, 3);
     assert.deepEqual(arrived, ['bob 1', 'bob 2', 'carol 4']);
   });
@@ -465,6 +501,7 @@ describe('what the web app asks for', () => {
     assert.equal(bob(store).newAfter, 0);
     store.open('carol');
     socket.says(stored(2, { from: 'carol' }));
+    t.mock.timers.tick(BURST_MS);
     assert.equal(store.state.value.conversations.get('carol')?.newAfter, 1);
   });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { clockTime, dayLabel, listTime, plural } from '../../src/web/model/format.ts';
+import { clockTime, dayLabel, dayOf, listTime, plural } from '../../src/web/model/format.ts';
 
 describe('times in words', () => {
   const now = new Date(2026, 5, 17, 12).getTime();
@@ -22,6 +22,17 @@ describe('times in words', () => {
   test('a day ends at midnight, not after 24 hours', () => {
     assert.equal(dayLabel(new Date(2026, 5, 16, 23, 59).getTime(), now), 'Yesterday');
     assert.equal(dayLabel(new Date(2026, 5, 17).getTime(), now), 'Today');
+  });
+
+  test('a day is the same, whatever day was asked for before', () => {
+    // Over both changes of the clock, in the zones that have them; and every day's first and last millisecond.
+    for (let day = 0; day < 400; day++) {
+      const midnight = new Date(2026, 0, 1 + day).getTime();
+      const number = Date.UTC(2026, 0, 1 + day) / 86_400_000;
+      const hours = Array.from({ length: 22 }, (_, hour) => dayOf(midnight + hour * 3_600_000));
+      assert.deepEqual([...new Set(hours)], [number]);
+      assert.equal(dayOf(midnight - 1), number - 1);
+    }
   });
 
   test('the list: the time today, and of a clock that is ahead; then as short as can be', () => {

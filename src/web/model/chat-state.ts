@@ -97,41 +97,44 @@ export function merge(a: readonly Message[], b: readonly Message[]): readonly Me
   return [...byId.values()].sort((x, y) => x.id - y.id);
 }
 
-/** Puts a message where it belongs, if there would be no hole beside it. */
-function place(conversation: Conversation, message: Message): readonly Message[] {
+/** Puts messages where they belong, those beside which there would be no hole. */
+function place(conversation: Conversation, arrived: readonly Message[]): readonly Message[] {
   const { messages } = conversation;
   const first = messages[0];
   const complete = conversation.history === 'ready' && conversation.nextBefore === null;
   // The stream's is followed by all that come after it; what was stored long ago is not, unless those are here.
-  const joins = first === undefined ? message.repeat !== true : message.id > first.id;
-  return joins || complete ? merge(messages, [message]) : messages;
+  const joins = (message: Message) =>
+    complete || (first === undefined ? message.repeat !== true : message.id > first.id);
+  const placed = arrived.filter(joins);
+  return placed.length === 0 ? messages : merge(messages, placed);
 }
 
 /**
- * A message of the stream, or one that the server says it had stored before.
- * @param attended the user is looking at the end of this conversation: it does not count as new
+ * Messages of the stream in its order, or one that the server says it had stored before.
+ * @param attended the user is looking at the end of this conversation: they do not count as new
  */
-export function withMessage(state: ChatState, message: Message, attended: boolean): ChatState {
-  const peer = peerOf(message, state.me);
+export function withMessages(
+  state: ChatState,
+  peer: string,
+  arrived: readonly Message[],
+  attended: boolean,
+): ChatState {
   return update(state, peer, (conversation) => {
-    const messages = place(conversation, message);
-    const news = message.id > (conversation.last?.id ?? 0);
-    if (!news) return messages === conversation.messages ? conversation : { ...conversation, messages };
-    const incoming = message.from !== state.me && message.id > conversation.read;
-    const firstUnread = incoming && conversation.unread === 0 && !attended;
-    return {
-      ...(peer === state.open
-        ? { ...conversation, messages }
-        : trimmed({ ...conversation, messages }, 2 * KEPT)),
-      last: message,
-      unread: incoming ? conversation.unread + 1 : conversation.unread,
+    let { last, unread, newAfter } = conversation;
+    for (const message of arrived) {
+      if (message.id <= (last?.id ?? 0)) continue;
+      const incoming = message.from !== state.me && message.id > conversation.read;
+      if (incoming && unread === 0 && !attended) newAfter = message.id - 1;
       // A line that still stands from an earlier absence has been read past.
-      newAfter: firstUnread
-        ? message.id - 1
-        : message.from === state.me && conversation.unread === 0
-          ? null
-          : conversation.newAfter,
-    };
+      else if (message.from === state.me && unread === 0) newAfter = null;
+      if (incoming) unread += 1;
+      last = message;
+    }
+    const messages = place(conversation, arrived);
+    if (last === conversation.last)
+      return messages === conversation.messages ? conversation : { ...conversation, messages };
+    const next = { ...conversation, messages, last, unread, newAfter };
+    return peer === state.open ? next : trimmed(next, 2 * KEPT);
   });
 }
 

@@ -15,7 +15,7 @@ import {
   merge,
   peerOf,
   update,
-  withMessage,
+  withMessages,
   withOpen,
   withOutbox,
   withPresence,
@@ -31,6 +31,9 @@ const FIRST_PAGE = 50;
 const OLDER_PAGE = 100;
 /** Pages of the largest size that are loaded at once to get to the first new message. */
 const PAGES_TO_NEW_MAX = 10;
+/** In a burst, and while catching up, messages are taken in together: this often (milliseconds), or this many at once. */
+const BURST_MS = 100;
+const BURST_MAX = 1_000;
 /** The list is asked again, at most this often, when events do not tell all. */
 const REFRESH_MS = 500;
 
@@ -49,6 +52,10 @@ export class ChatStore {
   /** The user looks at the newest message of the open conversation; the message list knows. */
   atEnd = false;
   readonly #arrivals = new Set<(message: Message, peer: string) => void>();
+  /** What has come of the stream and is not in the state yet. */
+  #arrived: Message[] = [];
+  #takenInAt = Number.NEGATIVE_INFINITY;
+  #burst: ReturnType<typeof setTimeout> | undefined;
   #watched = '';
   #refresh: ReturnType<typeof setTimeout> | undefined;
   #live = false;
@@ -70,7 +77,10 @@ export class ChatStore {
     });
     client.on('message', (message) => this.#received(message));
     client.on('outbox', (change) => {
-      if (change.kind === 'settled') this.#set(withMessage(this.#now, change.message, true));
+      if (change.kind === 'settled') {
+        const { message } = change;
+        this.#set(withMessages(this.#now, message.to, [message], true));
+      }
       this.#set(withOutbox(this.#now, client.outbox));
     });
     client.on('read', (mark) => {
@@ -90,7 +100,9 @@ export class ChatStore {
     client.connect();
   }
 
+  /** Whatever changes the state comes after the messages that came before it. */
   get #now(): ChatState {
+    this.#takeIn();
     return this.state.value;
   }
 
@@ -112,6 +124,7 @@ export class ChatStore {
   close(): void {
     removeEventListener('beforeunload', this.#warn);
     clearTimeout(this.#refresh);
+    clearTimeout(this.#burst);
     this.client.close();
   }
 
@@ -249,15 +262,33 @@ export class ChatStore {
     this.#set(update(this.#now, peer, (conversation) => ({ ...conversation, ...part })));
   }
 
+  /** One at once. But with each, all that is at hand of its conversation is copied, and laid out: in a burst, some at a time. */
   #received(message: Message): void {
-    const { me, open, conversations } = this.#now;
-    const peer = peerOf(message, me);
-    const unknown = conversations.get(peer)?.last == null;
-    const attended = peer === open && this.atEnd && this.attention.present;
-    this.#set(withMessage(this.#now, message, attended));
-    // It may be the return of a conversation that is beyond the loaded part of the list, with unread ones of its own.
-    if (unknown) this.#refreshSoon();
-    if (message.from !== me) for (const listener of this.#arrivals) listener(message, peer);
+    this.#arrived.push(message);
+    const rare = this.#live && performance.now() - this.#takenInAt >= BURST_MS;
+    if (rare || this.#arrived.length >= BURST_MAX) this.#takeIn();
+    else this.#burst ??= setTimeout(() => this.#takeIn(), BURST_MS);
+  }
+
+  #takeIn(): void {
+    if (this.#arrived.length === 0) return;
+    const arrived = this.#arrived;
+    this.#arrived = [];
+    clearTimeout(this.#burst);
+    this.#burst = undefined;
+    this.#takenInAt = performance.now();
+    let state = this.state.value;
+    const { me, open } = state;
+    for (const [peer, messages] of Map.groupBy(arrived, (message) => peerOf(message, me))) {
+      // It may be the return of a conversation that is beyond the loaded part of the list, with unread ones of its own.
+      if (state.conversations.get(peer)?.last == null) this.#refreshSoon();
+      state = withMessages(state, peer, messages, peer === open && this.atEnd && this.attention.present);
+    }
+    this.#set(state);
+    for (const message of arrived) {
+      if (message.from === me) continue;
+      for (const listener of this.#arrivals) listener(message, peerOf(message, me));
+    }
   }
 
   #wentOnline(): void {

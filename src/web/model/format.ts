@@ -23,10 +23,20 @@ export function timeOf(message: { readonly timestamp: string }): number {
   return ms;
 }
 
+/** The day that was last asked for: rows are asked for in order, thousands of one day. */
+let lastDay = { number: 0, from: 0, upto: 0 };
+
 /** A number that is the same for two times of one local day, and one more for the day after. */
 export function dayOf(ms: number): number {
+  if (ms >= lastDay.from && ms < lastDay.upto) return lastDay.number;
   const date = new Date(ms);
-  return Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) / 86_400_000;
+  const [year, month, day] = [date.getFullYear(), date.getMonth(), date.getDate()];
+  lastDay = {
+    number: Date.UTC(year, month, day) / 86_400_000,
+    from: new Date(year, month, day).getTime(),
+    upto: new Date(year, month, day + 1).getTime(),
+  };
+  return lastDay.number;
 }
 
 export const clockTime = (ms: number): string => clock.format(ms);

@@ -1,3 +1,4 @@
+import type { Message } from '../../client/index.ts';
 import { announcePresence, presentInAnyTab } from './attention.ts';
 import { totalUnread } from './chat-state.ts';
 import type { ChatStore } from './chat-store.ts';
@@ -26,16 +27,23 @@ export function startNotifier(store: ChatStore, openConversation: (peer: string)
     }, 60);
   };
 
+  /** Of each person, what is told next: what comes in one go, as after a night, is told once. */
+  const newest = new Map<string, Message>();
   const stops = [
     announcePresence(store.attention),
     store.state.subscribe(later),
     store.onArrival((message, peer) => {
       if (store.attention.present || !canNotify()) return;
+      const first = !newest.has(peer);
+      newest.set(peer, message);
+      if (!first) return;
       setTimeout(async () => {
+        const { id, message: text } = newest.get(peer)!;
+        newest.delete(peer);
         const conversation = store.state.value.conversations.get(peer);
-        const read = conversation === undefined || conversation.read >= message.id;
+        const read = conversation === undefined || conversation.read >= id;
         if (read || (await presentInAnyTab())) return;
-        notify(peer, message.message, () => openConversation(peer));
+        notify(peer, text, () => openConversation(peer));
       }, WAIT_MS);
     }),
   ];

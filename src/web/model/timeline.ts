@@ -33,8 +33,10 @@ export type Row = {
 
 type Draft = { -readonly [K in keyof Row]: Row[K] };
 
-export function timeline(conversation: Conversation, me: string): readonly Row[] {
-  const { messages, pending, peerRead, newAfter, peer } = conversation;
+/** The parts of a conversation that its rows are made of. */
+type Shown = Pick<Conversation, 'peer' | 'messages' | 'pending' | 'peerRead' | 'newAfter'>;
+
+export function timeline({ messages, pending, peerRead, newAfter, peer }: Shown, me: string): readonly Row[] {
   const rows: Draft[] = [];
   let marked = newAfter === null || peer === me;
   for (const message of messages) {

@@ -23,9 +23,11 @@ export function ConversationList({ store, open }: ConversationListProps) {
   const view = useRef<HTMLElement>(null);
 
   const loadAhead = () => {
+    // First what costs nothing: to look at a box, the browser lays the page out.
+    if (list !== 'ready' || listBefore === null) return;
     const box = view.current;
     // Without a height it is not shown: a phone shows the conversation in its place.
-    if (box === null || box.clientHeight === 0 || list !== 'ready' || listBefore === null) return;
+    if (box === null || box.clientHeight === 0) return;
     if (box.scrollHeight - box.scrollTop - box.clientHeight < AHEAD) void store.loadMoreConversations();
   };
   const loadAheadNow = useEffectEvent(loadAhead);

@@ -47,8 +47,12 @@ function wouldHideLine(list: VirtualizerHandle | null, rows: readonly Row[]): bo
 }
 
 export function MessageList({ ref, store, conversation, me, onLeave }: MessageListProps) {
-  const { peer, unread, nextBefore, history, older } = conversation;
-  const rows = useMemo(() => timeline(conversation, me), [conversation, me]);
+  const { peer, messages, pending, peerRead, newAfter, unread, nextBefore, history, older } = conversation;
+  // Not when what is read or loading has changed: thousands of rows may be at hand.
+  const rows = useMemo(
+    () => timeline({ peer, messages, pending, peerRead, newAfter }, me),
+    [peer, messages, pending, peerRead, newAfter, me],
+  );
   const now = useToday();
   const view = useRef<HTMLElement>(null);
   const list = useRef<VirtualizerHandle>(null);
