@@ -6,6 +6,7 @@ import type { Browser, Page } from 'playwright-core';
 import { connect, type TestSocket } from '../support/client.ts';
 import { mintToken } from '../support/database.ts';
 import { ROOT } from '../support/root.ts';
+import { waitFor } from '../support/wait.ts';
 import {
   assertAccessible,
   DESKTOP,
@@ -129,6 +130,32 @@ describe('every screen, in light and dark', () => {
       await page.context().close();
     });
   }
+
+  test('a page whose parts are of another build says so, and is loaded again until they are there', async () => {
+    for (const part of ['js', 'css']) {
+      const { page, problems } = await openTab(browser, site.url, { user: 'Nora', reducedMotion: 'reduce' });
+      await page.route(`**/assets/*.${part}`, (route) => route.fulfill({ status: 404, json: {} }), {
+        times: 2,
+      });
+      let loads = 0;
+      page.on('domcontentloaded', () => {
+        loads += 1;
+      });
+      await page.reload();
+      if (part === 'js') {
+        assert.ok(!(await page.getByText('this page tries again').isVisible()), 'not before it is true');
+        await page.getByText('this page tries again').waitFor();
+      }
+      await waitFor(
+        () => loads === 2,
+        20_000,
+        () => `without its ${part}, the page has been loaded ${loads} times`,
+      );
+      await entry(page, 'Dmitri').waitFor();
+      assert.deepEqual(problems, []);
+      await page.context().close();
+    }
+  });
 
   test('a choice of dark or light overrides the system, and is kept', async () => {
     const { page } = await openTab(browser, site.url, { user: 'Nora', colorScheme: 'light' });
