@@ -21,6 +21,7 @@ import type {
   Cursor,
   Listener,
   OutboxEntry,
+  PageRequest,
   Session,
 } from './types.ts';
 import type { ConnectRequest, ErrorNotice, Message, ServerFrame } from './wire.ts';
@@ -143,7 +144,7 @@ class ParleyClient implements Client {
     return session;
   }
 
-  async logout({ everywhere = false }: { readonly everywhere?: boolean } = {}): Promise<void> {
+  async logout({ everywhere = false }: { readonly everywhere?: boolean | undefined } = {}): Promise<void> {
     // The server may have ended the session already: then there is still what the user has not sent.
     if (this.#user === null) return;
     const session = this.#session;
@@ -173,15 +174,15 @@ class ParleyClient implements Client {
     }
   }
 
-  async conversations(page: { readonly before?: number; readonly limit?: number } = {}) {
+  async conversations(page: PageRequest = {}) {
     return this.#http.conversations(this.#needSession(), page);
   }
 
-  async history(user: string, page: { readonly before?: number; readonly limit?: number } = {}) {
+  async history(user: string, page: PageRequest = {}) {
     return this.#http.history(this.#needSession(), { ...page, with: user });
   }
 
-  async searchUsers(prefix: string, { limit }: { readonly limit?: number } = {}) {
+  async searchUsers(prefix: string, { limit }: Pick<PageRequest, 'limit'> = {}) {
     return this.#http.users(this.#needSession(), { prefix, limit });
   }
 
@@ -245,7 +246,11 @@ class ParleyClient implements Client {
     this.#session = null;
   }
 
-  send(to: string, message: string, { clientId }: { readonly clientId?: string } = {}): Promise<Message> {
+  send(
+    to: string,
+    message: string,
+    { clientId }: { readonly clientId?: string | undefined } = {},
+  ): Promise<Message> {
     if (this.#closed) return Promise.reject(new ClientError('closed'));
     if (this.#user === null) return Promise.reject(new ClientError('no_session'));
     const wrong = wrongSend(to, message, clientId);

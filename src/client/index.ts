@@ -16,6 +16,7 @@ export type {
   Listener,
   OutboxChange,
   OutboxEntry,
+  PageRequest,
   Session,
   SessionChange,
 } from './types.ts';

@@ -114,6 +114,9 @@ export type ClientEvents = {
   problem: { readonly error: unknown; readonly during: string };
 };
 
+/** Which page: the newest, or that before an id, as `next_before` of the last one says. */
+export type PageRequest = { readonly before?: number | undefined; readonly limit?: number | undefined };
+
 /** It is not waited for if it is asynchronous; a rejection counts as a throw, and is told as a `problem`. */
 export type Listener<T> = (event: T) => void;
 
@@ -137,13 +140,13 @@ export interface Client {
    * ended the session before; resolves when both are done. The session is over locally even when the request fails (then it rejects, and the token lives on until it
    * expires).
    */
-  logout(options?: { readonly everywhere?: boolean }): Promise<void>;
+  logout(options?: { readonly everywhere?: boolean | undefined }): Promise<void>;
   /** All other sessions end; this one goes on with a new token. */
   changePassword(current: string, next: string): Promise<Session>;
-  conversations(page?: { readonly before?: number; readonly limit?: number }): Promise<ConversationsPage>;
-  history(user: string, page?: { readonly before?: number; readonly limit?: number }): Promise<HistoryPage>;
+  conversations(page?: PageRequest): Promise<ConversationsPage>;
+  history(user: string, page?: PageRequest): Promise<HistoryPage>;
   /** Ids that begin with `prefix`, in byte order, without one's own. */
-  searchUsers(prefix: string, options?: { readonly limit?: number }): Promise<string[]>;
+  searchUsers(prefix: string, options?: Pick<PageRequest, 'limit'>): Promise<string[]>;
 
   // ---- live ----
 
@@ -162,7 +165,7 @@ export interface Client {
    *
    * `clientId` makes one send idempotent for ever (a UUIDv7 is made otherwise): visible ASCII, 64 characters at most.
    */
-  send(to: string, message: string, options?: { readonly clientId?: string }): Promise<Message>;
+  send(to: string, message: string, options?: { readonly clientId?: string | undefined }): Promise<Message>;
   /** Sends a failed entry again, as a new message. */
   retry(clientId: string): Promise<Message>;
   /** Forgets an entry. One that is not failed may have been stored already, or may be yet. */

@@ -57,6 +57,28 @@ describe('the client package, installed as its README says', () => {
     assert.ok(existsSync(path.join(modules, 'parley/types/client/index.d.ts')));
   });
 
+  test('its types suit the strictest settings: what may be left out may be undefined, too', () => {
+    writeFileSync(
+      path.join(app, 'strict.mts'),
+      `import { type Client, createClient, type Session } from 'parley/client';
+      export const begin = (session?: Session): Client => createClient({ url: 'http://chat.test', session });
+      export async function use(client: Client, before?: number, limit?: number, clientId?: string, everywhere?: boolean) {
+        await client.history('bob', { before, limit });
+        await client.conversations({ before, limit });
+        await client.searchUsers('b', { limit });
+        await client.send('bob', 'hello', { clientId });
+        await client.logout({ everywhere });
+      }`,
+    );
+    const tsc = path.join(ROOT, 'node_modules/.bin/tsc');
+    for (const resolution of ['--module esnext --moduleResolution bundler', '--module nodenext']) {
+      shell(
+        app,
+        `"${tsc}" --noEmit --strict --exactOptionalPropertyTypes --target es2024 --lib es2024,dom --types '' ${resolution} strict.mts`,
+      );
+    }
+  });
+
   test('the example runs in Node: for the alice of the tour, and for one who is not there yet', () => {
     for (const user of ['alice', 'nadia']) {
       const code = readFileSync(path.join(app, 'hello.mjs'), 'utf8');
