@@ -260,6 +260,24 @@ describe('chatting in the browser', () => {
     await lena.page.context().close();
   });
 
+  test('who leaves a conversation by keyboard stands at its entry in the list', async () => {
+    // As wide as a page that is enlarged four times, and as a desktop's.
+    for (const width of [320, 1_280]) {
+      const { page } = await openTab(browser, site.url, { user: 'lena', viewport: { width, height: 600 } });
+      await find(page, 'kim');
+      await say(page, 'kim', `from ${width}`);
+      await mark(page, `from ${width}`, 'Sent').waitFor();
+      if (width === 320) {
+        await page.getByRole('button', { name: 'Back to the list' }).focus();
+        await page.keyboard.press('Enter');
+      } else await page.evaluate(() => history.back());
+      await page.waitForFunction(() => document.activeElement?.getAttribute('href') === '#/kim');
+      await page.keyboard.press('Control+k');
+      await page.waitForFunction(() => document.activeElement?.tagName === 'INPUT');
+      await page.context().close();
+    }
+  });
+
   test('an address with a name that nobody can have opens nothing, and presence goes on', async () => {
     const kim = await openTab(browser, site.url, { user: 'kim' });
     const ivan = await connect(site.url, 'ivan', await mintToken('ivan'));

@@ -4,9 +4,9 @@ import type { AppModel } from '../model/app-model.ts';
 import { inOrder } from '../model/chat-state.ts';
 import type { ChatStore } from '../model/chat-store.ts';
 import { startNotifier } from '../model/notifier.ts';
-import { go, route } from '../model/route.ts';
+import { go, hrefOf, route } from '../model/route.ts';
 import { Conversation } from './conversation.tsx';
-import { useKeyDown, useListenable, usePart } from './hooks.ts';
+import { isTouch, useKeyDown, useListenable, usePart } from './hooks.ts';
 import { EmptyPicture } from './icons.tsx';
 import { LiveRegion } from './live-region.tsx';
 import { Settings } from './settings.tsx';
@@ -30,6 +30,16 @@ export function ChatScreen({ model, store }: ChatScreenProps) {
     store.open(peer);
   }, [store, peer]);
   useEffect(() => startNotifier(store, go), [store]);
+
+  const peerBefore = useRef(peer);
+  useEffect(() => {
+    const left = peerBefore.current;
+    peerBefore.current = peer;
+    // What had the focus is gone with the conversation: whoever has no mouse would begin again at the top of the page.
+    if (left === null || peer !== null || document.activeElement !== document.body) return;
+    const entry = document.querySelector<HTMLElement>(`.item[href="${hrefOf(left)}"]`);
+    if (entry !== null || !isTouch()) (entry ?? search.current)?.focus();
+  }, [peer]);
 
   useKeyDown((event) => {
     if (settings) return;
