@@ -7,7 +7,7 @@ import { signalPid } from '../support/processes.ts';
 import { waitFor } from '../support/wait.ts';
 import { launchBrowser, openTab, screenshot, TALL } from './support/browser.ts';
 import { suiteCleanups } from './support/cleanups.ts';
-import { bubble, entry, find, mark, say, texts } from './support/screen.ts';
+import { bubble, entry, find, logIn, mark, say, texts } from './support/screen.ts';
 import { pidOfGateway, type Site, startSite } from './support/site.ts';
 
 describe('a connection that breaks, in the browser', () => {
@@ -136,6 +136,30 @@ describe('a connection that breaks, in the browser', () => {
     assert.deepEqual(stored('heidi'), ['nowhere else']);
     await page.reload();
     await bubble(page, 'nowhere else').waitFor();
+    await page.context().close();
+  });
+
+  test('where a browser keeps nothing, it asks before a page is left that has not sent all', async () => {
+    const { page } = await openTab(browser, 'about:blank');
+    await page.addInitScript(() => {
+      const refuse = () => {
+        throw new DOMException('Storage is blocked.', 'SecurityError');
+      };
+      Object.defineProperty(window, 'localStorage', { get: refuse });
+    });
+    await page.goto(site.url);
+    await logIn(page, 'dave');
+    await find(page, 'erin');
+    await page.context().setOffline(true);
+    await say(page, 'erin', 'in this page alone');
+    await mark(page, 'in this page alone', 'Sending').waitFor();
+    const asked = page.waitForEvent('dialog');
+    await page.close({ runBeforeUnload: true });
+    const dialog = await asked;
+    assert.equal(dialog.type(), 'beforeunload');
+    await dialog.dismiss();
+    await page.context().setOffline(false);
+    await mark(page, 'in this page alone', 'Sent').waitFor();
     await page.context().close();
   });
 

@@ -24,7 +24,7 @@ import {
   withTyping,
 } from './chat-state.ts';
 import { Listenable } from './listenable.ts';
-import { browserStorage } from './storage.ts';
+import { browserStorage, shared } from './storage.ts';
 
 /** Messages of one request: the first fills a screen, the later ones run ahead of a fast scroll. */
 const FIRST_PAGE = 50;
@@ -118,7 +118,8 @@ export class ChatStore {
 
   /** The browser asks whether to leave a page that holds what is nowhere else. */
   readonly #warn = (event: BeforeUnloadEvent): void => {
-    if (this.#now.unkept) event.preventDefault();
+    const nowhereElse = this.#now.unkept || (shared === null && this.client.outbox.length > 0);
+    if (nowhereElse) event.preventDefault();
   };
 
   close(): void {
