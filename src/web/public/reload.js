@@ -10,10 +10,14 @@ const again = async () => {
   else setTimeout(again, PAUSE_MS);
 };
 
+/** The page lives without its icon, and without its manifest. */
+const isPart = (it) =>
+  it instanceof HTMLScriptElement || (it instanceof HTMLLinkElement && it.rel === 'stylesheet');
+
 addEventListener(
   'error',
   ({ target }) => {
-    if (target instanceof HTMLScriptElement || target instanceof HTMLLinkElement) setTimeout(again, PAUSE_MS);
+    if (isPart(target)) setTimeout(again, PAUSE_MS);
   },
   true,
 );
