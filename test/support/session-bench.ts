@@ -108,6 +108,7 @@ export async function sessionBench({
     version: 0,
     expiresAt: clock.now() / 1000 + tokenS,
   };
+  const ended: string[] = [];
   const overflows: string[] = [];
   const signals: (readonly [user: string, frame: unknown])[] = [];
   const context = {
@@ -117,6 +118,7 @@ export async function sessionBench({
         if (refusal) throw refusal;
         return { user: 'ann', claims };
       },
+      ended: ({ tokenId }: TokenClaims) => void ended.push(tokenId),
     },
     feeds,
     queries,
@@ -172,6 +174,7 @@ export async function sessionBench({
     beat,
     ofType,
     errors,
+    ended,
     overflows,
     signals,
     pings: () => pings,

@@ -293,8 +293,9 @@ for (const [what, page, code, close] of [
   ],
 ] as const) {
   test(`B4, A3: the store tells ${what}: ${code}, close ${close}, and nothing is left`, async () => {
-    const { client, errors, left, asked } = await sessionBench({ page });
+    const { client, errors, left, asked, ended } = await sessionBench({ page });
     assert.deepEqual([errors(), client.ws.closed], [[code], close]);
+    assert.deepEqual(ended, code === 'token_revoked' ? ['id'] : []);
     assert.deepEqual(asked, [{ user: 'ann', tokens: [{ tokenId: 'id', version: 0 }] }]);
     await settle();
     assert.deepEqual(left(), { sockets: 0, members: 0, channels: [], timers: 0 });
