@@ -306,7 +306,7 @@ test('open: what is no database, or nowhere, is one sentence', () => {
   assert.throws(() => openForReading(newPath()), { name: 'DatabaseError' });
 });
 
-test('open: a writer has WAL and synchronous=FULL, a reader can not write', async () => {
+test('open: a writer has WAL and synchronous=FULL, a reader can not write, and maps nothing', async () => {
   const path = newPath();
   const db = openForWriting(path);
   await migrate(db, fakeHash);
@@ -314,6 +314,7 @@ test('open: a writer has WAL and synchronous=FULL, a reader can not write', asyn
   assert.equal(db.pragma('synchronous', { simple: true }), 2);
   const reader = openForReading(path);
   assert.throws(() => reader.exec("INSERT INTO users VALUES ('x', 'y', 0)"), /readonly/);
+  assert.equal(reader.pragma('mmap_size', { simple: true }), 0);
   reader.close();
   db.close();
 });
@@ -322,7 +323,7 @@ for (const [what, asked, done, says] of [
   ['journal_mode=WAL', 'journal_mode = WAL', 'journal_mode = DELETE', /says delete, 2/],
   ['synchronous=FULL', 'synchronous = FULL', 'synchronous = NORMAL', /says wal, 1/],
 ] as const) {
-  test(`G1 open: a database that that does not take ${what}, and says nothing, is refused`, (t) => {
+  test(`G1 open: a database that does not take ${what}, and says nothing, is refused`, (t) => {
     const real = Database.prototype.pragma;
     t.mock.method(
       Database.prototype,
