@@ -449,6 +449,11 @@ const raw: Readonly<Record<string, { lines: string[]; status: number; code?: str
     code: 'invalid_request',
   },
   'no Host': { lines: ['GET /livez HTTP/1.1', '', ''], status: 400, code: 'invalid_request' },
+  'two Hosts': {
+    lines: ['GET /livez HTTP/1.1', 'Host: x', 'Host: y', '', ''],
+    status: 400,
+    code: 'invalid_request',
+  },
   'no Host in HTTP/1.0, which knows none': { lines: ['GET /livez HTTP/1.0', '', ''], status: 200 },
   'an expectation of something unheard of: the request is answered': {
     lines: [

@@ -8,11 +8,14 @@ import { ParleyError } from '../../contract/errors.ts';
  * @throws ParleyError invalid_request | origin_not_allowed
  */
 export function checkHost(
-  { headers: { host }, httpVersion }: IncomingMessage,
+  { headersDistinct: { host: hosts = [] }, httpVersion }: IncomingMessage,
   localNamesOnly: boolean,
 ): void {
+  const [host] = hosts;
   if (host === undefined && httpVersion === '1.1')
     throw new ParleyError('invalid_request', 'A request needs a Host header.');
+  // Whoever is in between may have looked at the other one.
+  if (hosts.length > 1) throw new ParleyError('invalid_request', 'A request has one Host header.');
   if (localNamesOnly && !isLocalName(host))
     throw new ParleyError(
       'origin_not_allowed',
