@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { linkSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { after, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import { sleep } from '../../src/base/clock.ts';
 import { connect, newUser, TestSocket } from '../support/client.ts';
 import { freePort } from '../support/ports.ts';
@@ -15,6 +15,29 @@ import { bareEnvironment, startNode, TestNode, temporaryFolder, waitReady } from
 import { waitFor } from '../support/wait.ts';
 
 const folder = temporaryFolder({ after });
+
+/** A node of one gateway that a shell's command starts, with Node as `$0`. What it logs is not read. */
+async function startByShell(t: TestContext, command: string, database: string) {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const node = spawn('sh', ['-c', command, process.execPath], {
+    cwd: ROOT,
+    env: {
+      ...bareEnvironment(),
+      PORT: `${port}`,
+      ADMIN_PORT: '0',
+      DATABASE_PATH: `${folder}/${database}`,
+      WORKERS: '1',
+    },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const workers = (): number[] => childrenOf(node.pid as number);
+  t.after(() => {
+    for (const pid of [...workers(), node.pid as number]) signalPid(pid, 'SIGKILL');
+  });
+  await waitReady(url);
+  return { node, url, workers };
+}
 
 test('G8: a killed gateway worker is back in less than 2 s, a killed writer in less than 3 s, a killed reader too', async (t) => {
   const { node, url } = await startNode(t, { DATABASE_PATH: `${folder}/kill.db`, WORKERS: '2' });
@@ -244,24 +267,7 @@ test('G8 drain: a terminal that closes says so to every process in it, perhaps t
 });
 
 test('G8 drain: a log that can not be written, as where its disk is full, ends nobody, and does not keep the node from its end', async (t) => {
-  const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
-  const node = spawn('sh', ['-c', 'exec "$0" src/main.ts > /dev/full', process.execPath], {
-    cwd: ROOT,
-    env: {
-      ...bareEnvironment(),
-      PORT: `${port}`,
-      ADMIN_PORT: '0',
-      DATABASE_PATH: `${folder}/unlogged.db`,
-      WORKERS: '1',
-    },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  const workers = (): number[] => childrenOf(node.pid as number);
-  t.after(() => {
-    for (const pid of [...workers(), node.pid as number]) signalPid(pid, 'SIGKILL');
-  });
-  await waitReady(url);
+  const { node, url, workers } = await startByShell(t, 'exec "$0" src/main.ts > /dev/full', 'unlogged.db');
   const begun = workers();
   const socket = await connect(url, 'ida', await newUser(url, 'ida'));
   socket.send({ type: 'message', to: 'ida', message: 'unlogged' });
@@ -285,24 +291,7 @@ test('G8 drain: SIGTERM to all of a node’s processes while it starts, as from 
 });
 
 test('G6: connections that take all of a worker’s descriptors do not end it: it serves again when they are gone', async (t) => {
-  const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
-  const node = spawn('sh', ['-c', 'ulimit -n 200; exec "$0" src/main.ts', process.execPath], {
-    cwd: ROOT,
-    env: {
-      ...bareEnvironment(),
-      PORT: `${port}`,
-      ADMIN_PORT: '0',
-      DATABASE_PATH: `${folder}/descriptors.db`,
-      WORKERS: '1',
-    },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  const workers = (): number[] => childrenOf(node.pid as number);
-  t.after(() => {
-    for (const pid of [...workers(), node.pid as number]) signalPid(pid, 'SIGKILL');
-  });
-  await waitReady(url);
+  const { url, workers } = await startByShell(t, 'ulimit -n 200; exec "$0" src/main.ts', 'descriptors.db');
   const begun = workers();
   const throng = Array.from({ length: 250 }, () => new RawConnection(url));
   const gateway = begun.find((pid) => titleOf(pid).startsWith('parley: gateway')) as number;
