@@ -190,14 +190,15 @@ export class Ledger implements Checkpointed {
     const timestamp = new Date().toISOString().slice(0, 19).replace('T', ' ');
     for (const { gateway, seq, at, commands } of group.batches) {
       const outcomes: [number, Outcome][] = [];
-      const toNobody = this.#sendsToNobody.get(`${gateway} ${seq}`);
+      const name = `${gateway} ${seq}`;
+      const toNobody = this.#sendsToNobody.get(name);
       for (let i = 0; i < commands.length; i++) {
         const outcome = toNobody?.includes(i)
           ? TO_NOBODY
           : this.#applyOne(commands[i] as Command, at, timestamp, committed);
         if (outcome !== DONE) outcomes.push([i, outcome]);
       }
-      this.#rememberSendsToNobody(`${gateway} ${seq}`, outcomes);
+      this.#rememberSendsToNobody(name, outcomes);
       committed.results.push({ gateway, seq, outcomes });
     }
     this.#sql.setPosition.run(group.position, this.#head);
