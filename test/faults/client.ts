@@ -121,6 +121,7 @@ export class Device {
   /** Stops reading from the socket for a while. */
   pause(ms: number): void {
     if (this.#ws?.readyState !== WebSocket.OPEN) return;
+    if (!this.#paused) this.#options.history.record({ kind: 'paused', socket: this.#socket });
     this.#paused = true;
     this.#ws.pause();
     clearTimeout(this.#resumeAfter);
@@ -131,6 +132,7 @@ export class Device {
     clearTimeout(this.#resumeAfter);
     if (!this.#paused) return;
     this.#paused = false;
+    this.#options.history.record({ kind: 'resumed', socket: this.#socket });
     this.#heardAt = performance.now();
     this.#ws?.resume();
   }

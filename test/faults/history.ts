@@ -81,6 +81,8 @@ export type Delivered = {
 /** A catch-up page, after its messages. */
 export type Page = { kind: 'page'; at: number; socket: number; upto: number; more: boolean };
 export type Closed = { kind: 'closed'; at: number; socket: number; code: number; reason: string };
+/** A device stops reading from its socket, and reads on. */
+export type Paused = { kind: 'paused' | 'resumed'; at: number; socket: number };
 /** When the message was received, its row was looked for in the database. */
 export type Peeked = { kind: 'peeked'; at: number; socket: number; id: number; stored: boolean };
 /** A device that could not be brought back by the end of the run. */
@@ -98,6 +100,7 @@ export type HistoryEvent =
   | Delivered
   | Page
   | Closed
+  | Paused
   | Peeked
   | Stuck
   | Quiesced;
