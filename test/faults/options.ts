@@ -14,11 +14,13 @@ export type Options = {
   minutes: number | undefined;
   only: string[] | undefined;
   users: number;
+  /** What has not come to an end after so long hangs, in seconds. */
+  patience: number;
   report: string | undefined;
   root: string;
 };
 
-export const USAGE = `Usage: npm run faults -- [--faults N] [--messages M] [--seed S] [--embedded | --redis form --nodes N --standby] [--minutes T] [--only fault,…] [--users U] [--report dir]
+export const USAGE = `Usage: npm run faults -- [--faults N] [--messages M] [--seed S] [--embedded | --redis form --nodes N --standby] [--minutes T] [--only fault,…] [--users U] [--patience S] [--report dir]
 
 Does faults to a running Parley under load, and checks that it kept its promises.
   --faults N      faults to do (100; without limit when --minutes is given)
@@ -31,6 +33,7 @@ Does faults to a running Parley under load, and checks that it kept its promises
   --minutes T     stop doing faults after T minutes
   --only a,b      only these faults
   --users U       users, with one or two devices each (30)
+  --patience S    seconds after a fault, and at the end, until what is not well again hangs (60)
   --root dir      the checkout to test (this one)
   --report dir    where logs and report go (artifacts/faults/<mode>-<seed>)`;
 
@@ -49,6 +52,7 @@ export function parseOptions(args: readonly string[]): Options {
       minutes: { type: 'string' },
       only: { type: 'string' },
       users: { type: 'string' },
+      patience: { type: 'string' },
       report: { type: 'string' },
       root: { type: 'string' },
     },
@@ -68,6 +72,7 @@ export function parseOptions(args: readonly string[]): Options {
     minutes,
     only: values.only?.split(',').map((name) => name.trim()),
     users: Math.max(2, optional('users', values.users) ?? 30),
+    patience: optional('patience', values.patience) ?? 60,
     report: values.report,
     root: resolve(values.root ?? ROOT),
   };
@@ -99,6 +104,7 @@ export function commandOf(options: Options): string {
   if (options.standby) args.push('--standby');
   if (options.only !== undefined) args.push(`--only ${options.only.join(',')}`);
   if (options.users !== 30) args.push(`--users ${options.users}`);
+  if (options.patience !== 60) args.push(`--patience ${options.patience}`);
   if (options.root !== ROOT) args.push(`--root ${options.root}`);
   return `npm run faults -- ${args.join(' ')}`;
 }

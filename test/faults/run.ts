@@ -24,8 +24,6 @@ import { Volume } from './volume.ts';
  * npm run faults: exit code 0 when every promise was kept, 1 when one was broken, 2 when the run itself failed.
  */
 
-const QUIESCE_MS = 60_000;
-
 async function main(options: Options): Promise<boolean> {
   const mode = options.embedded
     ? 'embedded'
@@ -41,6 +39,7 @@ async function main(options: Options): Promise<boolean> {
   if (Volume.available) have.add('small-disk');
   const kinds = applicable(FAULT_KINDS, have, options.only);
   const limitMs = options.minutes === undefined ? undefined : options.minutes * 60_000;
+  const patienceMs = options.patience * 1000;
   const plannedMs = Math.min(limitMs ?? Number.POSITIVE_INFINITY, expectedMs(kinds, options.faults));
   say(`seed ${options.seed}: ${command}`);
   say(`${mode}, about ${Math.ceil(plannedMs / 60_000)} min; logs and report in ${directory}`);
@@ -66,7 +65,7 @@ async function main(options: Options): Promise<boolean> {
   };
   process.once('SIGINT', abort);
   process.once('SIGTERM', abort);
-  const tooLong = setTimeout(abort, plannedMs * 3 + 120_000);
+  const tooLong = setTimeout(abort, plannedMs * 3 + 2 * patienceMs);
 
   const complaints: string[] = [];
   let load: Load | undefined;
@@ -77,11 +76,11 @@ async function main(options: Options): Promise<boolean> {
     const peek = (id: number): boolean | undefined => database.has(id);
     load = new Load({ accounts, random: random.fork('load'), history, ports: () => cluster.ports, peek });
     load.start();
-    const runner = new Runner({ cluster, load, history, random, say });
+    const runner = new Runner({ cluster, load, history, random, say, patienceMs });
     await runner.run({ kinds, faults: options.faults, messages: options.messages, limitMs }, () => aborted);
 
     say('waiting until everything has arrived …');
-    await load.quiesce(QUIESCE_MS, () => database.newest());
+    await load.quiesce(patienceMs, () => database.newest());
     load.stop();
     const { events } = history;
     const rows = database.rows();

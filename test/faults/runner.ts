@@ -19,8 +19,6 @@ export type Plan = {
 
 export type Say = (line: string) => void;
 
-/** Far more than any recovery takes on an idle machine: what takes longer hangs. */
-const WELL_AGAIN_MS = 40_000;
 /** Before the first fault. */
 const WARM_UP_MS = 2_000;
 const SAMPLE_EVERY_MS = 500;
@@ -38,14 +36,24 @@ export class Runner {
   readonly #history: History;
   readonly #random: Random;
   readonly #say: Say;
+  readonly #patienceMs: number;
   #sampler: NodeJS.Timeout | undefined;
 
-  constructor(parts: { cluster: Cluster; load: Load; history: History; random: Random; say: Say }) {
+  constructor(parts: {
+    cluster: Cluster;
+    load: Load;
+    history: History;
+    random: Random;
+    say: Say;
+    /** How long after a fault the system may take to be well again: far more than any recovery takes on an idle machine. */
+    patienceMs: number;
+  }) {
     this.#cluster = parts.cluster;
     this.#load = parts.load;
     this.#history = parts.history;
     this.#random = parts.random;
     this.#say = parts.say;
+    this.#patienceMs = parts.patienceMs;
   }
 
   async run(plan: Plan, aborted: () => boolean): Promise<void> {
@@ -114,7 +122,7 @@ export class Runner {
 
   /** Until every node says it is ready and the sends that piled up have got their answers. */
   async #untilWell(): Promise<void> {
-    const end = performance.now() + WELL_AGAIN_MS;
+    const end = performance.now() + this.#patienceMs;
     for (const node of this.#cluster.nodes) {
       if (!(await node.untilReady(Math.max(0, end - performance.now())))) {
         this.#complain(`node ${node.number} is not ready`);
@@ -128,7 +136,7 @@ export class Runner {
 
   #complain(what: string): void {
     const last = this.faults.at(-1);
-    const line = `${what}, ${WELL_AGAIN_MS / 1000} s after fault ${this.faults.length}, ${last?.name} (${last?.target})`;
+    const line = `${what}, ${this.#patienceMs / 1000} s after fault ${this.faults.length}, ${last?.name} (${last?.target})`;
     this.complaints.push(line);
     this.#say(`${clockOf(this.#history.now())}   ! ${line}`);
   }

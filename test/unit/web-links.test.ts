@@ -40,11 +40,14 @@ describe('web addresses in messages', () => {
     assert.equal(parse.mock.callCount(), 0);
   });
 
-  /** Milliseconds that it takes to split these texts. */
-  function timeOf(texts: readonly string[]): number {
-    const started = performance.now();
-    for (const text of texts) segments(text);
-    return performance.now() - started;
+  /** Milliseconds that it takes to split a text so many times; the least of five tries, since others may be given the processor. */
+  function timeOf(text: string, times: number): number {
+    const tries = Array.from({ length: 5 }, () => {
+      const started = performance.now();
+      for (let i = 0; i < times; i++) segments(text);
+      return performance.now() - started;
+    });
+    return Math.min(...tries);
   }
 
   for (const [shape, text, shown] of [
@@ -58,8 +61,8 @@ describe('web addresses in messages', () => {
   ] as const) {
     test(`8,000 characters from a hostile hand take no longer than others: ${shape}`, () => {
       const harmless = `http://a/${'x'.repeat(text.length - 9)}`;
-      const allowed = timeOf(Array.from({ length: 500 }, () => harmless));
-      const took = timeOf([text]);
+      const allowed = timeOf(harmless, 500);
+      const took = timeOf(text, 1);
       assert.ok(took < allowed, `${took} ms, and ${allowed} ms for 500 harmless texts of this length`);
       const [first] = segments(text);
       assert.equal(first?.kind, 'link');
