@@ -20,6 +20,7 @@ export function serveWebApp(folder: string): Koa.Middleware {
     if (sent === undefined) return next();
     ctx.vary('Accept-Encoding');
     ctx.set('Cache-Control', file.startsWith(HASHED) ? `public, max-age=${YEAR_S}, immutable` : 'no-cache');
-    if (ctx.fresh) ctx.status = 304;
+    // The very file that the browser has, as nginx asks: one that is merely older is of a build that was put back.
+    if (ctx.fresh && ctx.get('If-Modified-Since') === ctx.response.get('Last-Modified')) ctx.status = 304;
   };
 }
