@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { z } from 'zod';
 import { asyncApiDocument, openApiDocument } from '../../src/contract/documents.ts';
 import { CLOSE, ERRORS } from '../../src/contract/errors.ts';
 import * as frames from '../../src/contract/frames.ts';
@@ -111,6 +112,28 @@ test('documents: /docs says where the token goes, and what AUTH=open wants; its 
   );
   const bearer = at(openApi, 'components', 'securitySchemes', 'bearer');
   assert.match(String(bearer?.['description']), /AUTH=open/);
+});
+
+test('documents: SPEC.md names every field of every body, query, answer and frame', () => {
+  const said = new Set([...spec.matchAll(/`([^`]*)`/g)].flatMap(([, code = '']) => code.match(/\w+/g) ?? []));
+  const fieldsOf = (node: unknown): string[] => {
+    if (typeof node !== 'object' || node === null) return [];
+    const { properties } = node as { properties?: object };
+    return [...Object.keys(properties ?? {}), ...Object.values(node).flatMap(fieldsOf)];
+  };
+  const http = ROUTES.flatMap((route) => [
+    route.answer,
+    ...('body' in route ? [route.body] : []),
+    ...('query' in route ? [route.query] : []),
+  ]);
+  for (const type of [...http, frames.clientFrame, frames.serverFrame]) {
+    const fields = fieldsOf(z.toJSONSchema(type as z.ZodType, { io: 'input', unrepresentable: 'any' }));
+    assert.ok(fields.length > 0);
+    assert.deepEqual(
+      fields.filter((field) => !said.has(field)),
+      [],
+    );
+  }
 });
 
 test('documents: two routes of one path, if there ever are, are both in OpenAPI', () => {
