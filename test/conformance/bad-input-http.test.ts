@@ -602,6 +602,11 @@ for (const [name, { lines, status, code }] of Object.entries(raw)) {
   });
 }
 
+test('H11: an upgrade by HEAD is refused as HEAD is answered: without a body', async () => {
+  const { status, head, body } = await rawRequest(url, upgradeLines({}, 'HEAD /ws HTTP/1.1'));
+  assert.deepEqual([status, body], [405, ''], head);
+});
+
 /** Statuses of answers, in the order in which they came. */
 const statuses = (said: string): number[] =>
   [...said.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));

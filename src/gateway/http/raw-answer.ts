@@ -27,7 +27,7 @@ export function rawAnswer(
     ...headers,
   };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`;
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${request?.method === 'HEAD' ? '' : body}`;
 }
 
 /** Sends the last of a connection, and lets go of it: a peer that keeps its own side open would hold the descriptor for ever. */
