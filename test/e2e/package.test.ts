@@ -57,6 +57,16 @@ describe('the client package, installed as its README says', () => {
     assert.ok(existsSync(path.join(modules, 'parley/types/client/index.d.ts')));
   });
 
+  test('the files its README leads to are in the package', () => {
+    const links = [...README.matchAll(/\]\(([^)#:]+)\)/g)].map(([, file]) => String(file));
+    const named = [...README.matchAll(/`(types\/[^`]+)`/g)].map(([, file]) => String(file));
+    assert.ok(links.length > 0 && named.length > 0);
+    const missing = [...links, ...named].filter(
+      (file) => !existsSync(path.join(app, 'node_modules/parley', file)),
+    );
+    assert.deepEqual(missing, []);
+  });
+
   test('its types suit the strictest settings: what may be left out may be undefined, too', () => {
     writeFileSync(
       path.join(app, 'strict.mts'),
