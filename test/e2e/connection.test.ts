@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type { Browser } from 'playwright-core';
-import { connect } from '../support/client.ts';
+import { call, connect, logIn as logInByHttp } from '../support/client.ts';
 import { mintToken, queryDatabase } from '../support/database.ts';
 import { signalPid } from '../support/processes.ts';
 import { waitFor } from '../support/wait.ts';
@@ -10,6 +10,26 @@ import { suiteCleanups } from './support/cleanups.ts';
 import { bubble, entry, find, logIn, mark, say, texts } from './support/screen.ts';
 import { pidOfGateway, type Site, startSite } from './support/site.ts';
 
+/** In the page: leaves no room for another key. */
+function fillStorage(): void {
+  for (let size = 1 << 20; size > 0; size >>= 1) {
+    try {
+      for (let i = 0; i < 20; i++) localStorage.setItem(`filler ${size} ${i}`, 'x'.repeat(size));
+    } catch {
+      // Full for this size.
+    }
+  }
+}
+
+/** In the page, before its scripts: a browser that keeps nothing. */
+function blockStorage(): void {
+  Object.defineProperty(window, 'localStorage', {
+    get: () => {
+      throw new DOMException('Storage is blocked.', 'SecurityError');
+    },
+  });
+}
+
 describe('a connection that breaks, in the browser', () => {
   const cleanups = suiteCleanups();
   let site: Site;
@@ -17,7 +37,7 @@ describe('a connection that breaks, in the browser', () => {
 
   before(async () => {
     site = await startSite(cleanups, {
-      users: ['alice', 'bob', 'carol', 'dave', 'erin', 'frank', 'grace', 'heidi'],
+      users: ['alice', 'bob', 'carol', 'dave', 'erin', 'frank', 'grace', 'heidi', 'ivan', 'judy'],
     });
     browser = await launchBrowser(cleanups);
   });
@@ -118,15 +138,7 @@ describe('a connection that breaks, in the browser', () => {
     const heidi = await openTab(browser, site.url, { user: 'heidi' });
     const { page } = heidi;
     await find(page, 'frank');
-    await page.evaluate(() => {
-      for (let size = 1 << 20; size > 0; size >>= 1) {
-        try {
-          for (let i = 0; i < 20; i++) localStorage.setItem(`filler ${size} ${i}`, 'x'.repeat(size));
-        } catch {
-          // Full for this size.
-        }
-      }
-    });
+    await page.evaluate(fillStorage);
     await page.context().setOffline(true);
     await say(page, 'frank', 'nowhere else');
     await page.getByText('This browser has no room left').waitFor();
@@ -141,18 +153,14 @@ describe('a connection that breaks, in the browser', () => {
 
   test('where a browser keeps nothing, it asks before a page is left that has not sent all', async () => {
     const { page } = await openTab(browser, 'about:blank');
-    await page.addInitScript(() => {
-      const refuse = () => {
-        throw new DOMException('Storage is blocked.', 'SecurityError');
-      };
-      Object.defineProperty(window, 'localStorage', { get: refuse });
-    });
+    await page.addInitScript(blockStorage);
     await page.goto(site.url);
     await logIn(page, 'dave');
     await find(page, 'erin');
     await page.context().setOffline(true);
     await say(page, 'erin', 'in this page alone');
     await mark(page, 'in this page alone', 'Sending').waitFor();
+    await page.getByText('Messages wait in this page only').waitFor();
     const asked = page.waitForEvent('dialog');
     await page.close({ runBeforeUnload: true });
     const dialog = await asked;
@@ -162,6 +170,32 @@ describe('a connection that breaks, in the browser', () => {
     await mark(page, 'in this page alone', 'Sent').waitFor();
     await page.context().close();
   });
+
+  for (const lacks of ['room', 'storage'] as const) {
+    test(`what a browser without ${lacks} could not keep is sent after the next login in the same page`, async () => {
+      const sender = lacks === 'room' ? 'ivan' : 'judy';
+      const { page } = await openTab(browser, 'about:blank');
+      if (lacks === 'storage') await page.addInitScript(blockStorage);
+      await page.goto(site.url);
+      await logIn(page, sender);
+      await find(page, 'frank');
+      if (lacks === 'room') await page.evaluate(fillStorage);
+      await page.context().setOffline(true);
+      await say(page, 'frank', 'before the session ended');
+      await mark(page, 'before the session ended', 'Sending').waitFor();
+      const token = await logInByHttp(site.url, sender);
+      await call(site.url, 'POST', '/logout', { token, body: { everywhere: true } });
+      await page.context().setOffline(false);
+      await page.getByText('Your session has been ended.').waitFor();
+      const asked = page.waitForEvent('dialog');
+      await page.close({ runBeforeUnload: true });
+      await (await asked).dismiss();
+      await logIn(page, sender);
+      await mark(page, 'before the session ended', 'Sent').waitFor();
+      assert.deepEqual(stored(sender), ['before the session ended']);
+      await page.context().close();
+    });
+  }
 
   test('written offline, then the page is reloaded on the way back: it is sent once', async () => {
     const grace = await openTab(browser, site.url, { user: 'grace' });

@@ -24,7 +24,7 @@ import {
   withTyping,
 } from './chat-state.ts';
 import { Listenable } from './listenable.ts';
-import { browserStorage, shared } from './storage.ts';
+import { browserStorage, holdsUnkept, shared } from './storage.ts';
 
 /** Messages of one request: the first fills a screen, the later ones run ahead of a fast scroll. */
 const FIRST_PAGE = 50;
@@ -63,7 +63,7 @@ export class ChatStore {
 
   constructor({ session, sessionChanged, attention = browserAttention }: ChatStoreOptions) {
     this.attention = attention;
-    this.client = createClient({ url: location.origin, session, storage: browserStorage() });
+    this.client = createClient({ url: location.origin, session, storage: browserStorage });
     this.state = new Listenable(initialState(session.user_id, this.client.state));
     const { client } = this;
     client.on('state', (connection) => {
@@ -93,10 +93,11 @@ export class ChatStore {
     client.on('problem', ({ during }) => {
       if (during === 'the storage' && client.outbox.length > 0) this.#set({ ...this.#now, unkept: true });
     });
-    addEventListener('beforeunload', this.#warn);
     client.on('resync', () => this.#startOver());
     client.on('session', (change) => sessionChanged(change.session, change.because));
-    this.#set(withOutbox(this.#now, client.outbox));
+    // An earlier session may have left what this browser had no room for.
+    const unkept = shared !== null && holdsUnkept();
+    this.#set(withOutbox({ ...this.#now, unkept }, client.outbox));
     client.connect();
   }
 
@@ -116,14 +117,7 @@ export class ChatStore {
     return () => this.#arrivals.delete(listener);
   }
 
-  /** The browser asks whether to leave a page that holds what is nowhere else. */
-  readonly #warn = (event: BeforeUnloadEvent): void => {
-    const nowhereElse = this.#now.unkept || (shared === null && this.client.outbox.length > 0);
-    if (nowhereElse) event.preventDefault();
-  };
-
   close(): void {
-    removeEventListener('beforeunload', this.#warn);
     clearTimeout(this.#refresh);
     clearTimeout(this.#burst);
     this.client.close();

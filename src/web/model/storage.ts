@@ -1,4 +1,4 @@
-import { type KeyValueStorage, memoryStorage, webStorage } from '../../client/index.ts';
+import type { KeyValueStorage } from '../../client/index.ts';
 
 /** Null where the browser keeps nothing for this page (blocked cookies, some private windows). */
 function usable(name: 'localStorage' | 'sessionStorage'): Storage | null {
@@ -21,8 +21,27 @@ export const shared = usable('localStorage');
 /** This tab's own; survives a reload. */
 export const ownTab = usable('sessionStorage');
 
-/** Where unsent messages outlive the page. */
-export const browserStorage = (): KeyValueStorage => (shared === null ? memoryStorage() : webStorage(shared));
+/** What the browser keeps nowhere, or had no room for: it outlives a session that ends, and not the page. */
+const onlyHere = new Map<string, string>();
+
+/** Where unsent messages wait. What the browser does not take is told as a failure, and is here all the same. */
+export const browserStorage: KeyValueStorage = {
+  getItem: (key) => onlyHere.get(key) ?? shared?.getItem(key),
+  setItem(key, value) {
+    onlyHere.set(key, value);
+    if (shared === null) return;
+    shared.setItem(key, value);
+    onlyHere.delete(key);
+  },
+  removeItem(key) {
+    onlyHere.delete(key);
+    shared?.removeItem(key);
+  },
+  keys: () => new Set([...onlyHere.keys(), ...Object.keys(shared ?? {})]),
+};
+
+/** Whether leaving the page would lose something. */
+export const holdsUnkept = (): boolean => onlyHere.size > 0;
 
 export function read(storage: Storage | null, key: string): string | null {
   return storage?.getItem(key) ?? null;

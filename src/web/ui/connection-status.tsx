@@ -1,5 +1,6 @@
 import type { ConnectionState } from '../../client/index.ts';
 import type { ChatStore } from '../model/chat-store.ts';
+import { shared } from '../model/storage.ts';
 import { useLasting, usePart, useSecondsUntil } from './hooks.ts';
 
 /** A reconnection that is quicker than this goes without saying. */
@@ -44,7 +45,11 @@ export function OfflineNotice({ store, onLeave }: OfflineNoticeProps) {
   }
   return (
     <p className="strip-notice">
-      <span>You are offline. Messages wait until you are back.</span>{' '}
+      <span>
+        {shared === null
+          ? 'You are offline. Messages wait in this page only: do not close it before you are back.'
+          : 'You are offline. Messages wait until you are back.'}
+      </span>{' '}
       {navigator.onLine && connection.name === 'waiting' && (
         <button type="button" className="link-button" onClick={tryNow}>
           Try now
