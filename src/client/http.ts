@@ -86,9 +86,7 @@ export class Http {
         signal: abort.signal,
         ...(body !== undefined && { body: JSON.stringify(body) }),
       });
-      const answer = asObject(
-        await response.json().catch((error: unknown) => rethrowAbort(abort.signal, error)),
-      );
+      const answer = parse(await response.text());
       if (!response.ok) throw failure(response, answer);
       if (answer === null) throw new ClientError('bad_answer');
       return answer;
@@ -107,13 +105,14 @@ function granted(user_id: string, answer: Record<string, unknown>): Session {
   return { user_id, ...(token !== undefined && { token }), ...(expires_at !== undefined && { expires_at }) };
 }
 
-const asObject = (value: unknown): Record<string, unknown> | null =>
-  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
-
-/** A body that is not JSON is judged by its status; one that did not come in time is not judged at all. */
-function rethrowAbort(signal: AbortSignal, error: unknown): null {
-  if (signal.aborted) throw error;
-  return null;
+/** A body that is not JSON is judged by its status; one that breaks off, or did not come in time, is not judged at all. */
+function parse(body: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(body);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
 }
 
 const unreachable = (signal: AbortSignal, cause: unknown): ClientError =>

@@ -184,3 +184,25 @@ test('no answer in time, and no server at all', async (t) => {
   clock.advance(15_000);
   await assert.rejects(asked, { code: 'timeout', retryable: true });
 });
+
+test('an answer that breaks off is a lost connection, not the answer of somebody else', async (t) => {
+  const client = createClient({
+    url: 'http://chat.test',
+    session: ALICE,
+    transport: {
+      open: () => ({ send: () => {}, close: () => {} }),
+      fetch: async () =>
+        new Response(
+          new ReadableStream({
+            start(body) {
+              body.enqueue(new TextEncoder().encode('{"conversations":[{"user":'));
+              body.error(new TypeError('terminated'));
+            },
+          }),
+        ),
+      watchNetwork: () => () => {},
+    },
+  });
+  t.after(() => client.close());
+  await assert.rejects(client.conversations(), { code: 'network', retryable: true });
+});
