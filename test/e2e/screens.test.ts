@@ -170,6 +170,22 @@ describe('every screen, in light and dark', () => {
     await page.context().close();
   });
 
+  test('the settings close by a click beside them, not by one that selects what is in a field', async () => {
+    const { page } = await openTab(browser, site.url, { user: 'Nora' });
+    await page.getByRole('button', { name: 'Settings' }).click();
+    const field = page.getByLabel('New password');
+    await field.fill('not much of it');
+    const { x, y } = (await field.boundingBox())!;
+    await page.mouse.move(x + 60, y + 20);
+    await page.mouse.down();
+    await page.mouse.move(x - 200, y + 20);
+    await page.mouse.up();
+    assert.ok(await field.isVisible());
+    await page.mouse.click(x - 200, y + 20);
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    await page.context().close();
+  });
+
   test('with the reader’s own colours, the settings show what is chosen', async () => {
     const { page } = await openTab(browser, site.url, {
       user: 'Nora',

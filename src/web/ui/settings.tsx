@@ -12,6 +12,8 @@ type SettingsProps = { readonly model: AppModel; readonly store: ChatStore; read
 
 export function Settings({ model, store, onClose }: SettingsProps) {
   const dialog = useRef<HTMLDialogElement>(null);
+  /** Where a click began: one that selects what is in a field may end anywhere. */
+  const pressed = useRef<EventTarget>(null);
   const id = useId();
   useEffect(() => dialog.current?.showModal(), []);
   const unsent = store.client.outbox.length;
@@ -21,8 +23,12 @@ export function Settings({ model, store, onClose }: SettingsProps) {
       className="settings"
       aria-labelledby={id}
       onClose={onClose}
+      onPointerDown={(event) => {
+        pressed.current = event.target;
+      }}
       onClick={(event) => {
-        if (event.target === dialog.current) dialog.current.close();
+        const outside = event.target === event.currentTarget && pressed.current === event.currentTarget;
+        if (outside) event.currentTarget.close();
       }}
       onKeyDown={(event) => event.stopPropagation()}
     >
