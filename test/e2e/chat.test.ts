@@ -259,6 +259,22 @@ describe('chatting in the browser', () => {
     await lena.page.context().close();
   });
 
+  test('S2: who writes to oneself is not told that somebody types', async () => {
+    const { page } = await openTab(browser, site.url, { user: 'kim' });
+    const sent: string[] = [];
+    page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => sent.push(String(payload))));
+    await page.reload();
+    const typed = () => sent.flatMap((frame) => (frame.includes('"typing"') ? [JSON.parse(frame).to] : []));
+    for (const peer of ['kim', 'lena']) {
+      await find(page, peer);
+      await composer(page, peer).pressSequentially('milk');
+      await composer(page, peer).press('Enter');
+      await mark(page, 'milk', 'Sent').waitFor();
+    }
+    assert.deepEqual(typed(), ['lena']);
+    await page.context().close();
+  });
+
   test('who leaves a conversation by keyboard stands at its entry in the list', async () => {
     // As wide as a page that is enlarged four times, and as a desktop's.
     for (const width of [320, 1_280]) {

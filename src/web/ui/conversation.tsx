@@ -118,7 +118,8 @@ export function Conversation({ store, peer }: ConversationProps) {
         onSend={send}
         onTyping={() => {
           setProblem(null);
-          store.client.typing(peer);
+          // Who writes to oneself need not be told.
+          if (peer !== me) store.client.typing(peer);
         }}
       />
     </>
