@@ -45,6 +45,22 @@ describe('accounts in the browser', () => {
     await page.context().close();
   });
 
+  test('an accent written as a character of its own, and a space behind a name, keep nobody out', async () => {
+    const [name, typed] = ['Zoë'.normalize('NFC'), 'Zoë'.normalize('NFD')];
+    const { page } = await openTab(browser, site.url);
+    await register(page, typed);
+    await page.locator('.sidebar-head').getByText(name, { exact: true }).waitFor();
+    await page.getByRole('button', { name: 'Settings' }).click();
+    await page.getByRole('button', { name: 'Log out', exact: true }).click();
+    await logIn(page, `${typed} `);
+    await page.locator('.sidebar-head').getByText(name, { exact: true }).waitFor();
+    await page.context().close();
+    const anna = await openTab(browser, site.url, { user: 'anna' });
+    await search(anna.page).fill(typed);
+    await entry(anna.page, name).waitFor();
+    await anna.page.context().close();
+  });
+
   test('when the login fails after the registration, a second try logs in', async () => {
     const { page } = await openTab(browser, site.url);
     await page.route('**/login', (route) => route.abort());

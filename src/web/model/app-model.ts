@@ -48,15 +48,23 @@ export class AppModel {
   }
 
   /** @throws ClientError */
-  async logIn(userId: string, password: string, options: { readonly register: boolean }): Promise<void> {
+  async logIn(typed: string, password: string, options: { readonly register: boolean }): Promise<void> {
     const client = createClient({ url: location.origin });
+    // Some keyboards write an accent as a character of its own, which nobody can see: no new name may have one.
+    const userId = options.register ? typed.normalize() : typed;
     try {
       // Who tries again after that goes on where it failed: the name is taken now, by themselves.
       if (options.register && userId !== this.#registered) {
         await client.register(userId, password);
         this.#registered = userId;
       }
-      const session = await client.login(userId, password);
+      const session = await client.login(userId, password).catch((error: unknown) => {
+        // A name of an old database may be just as it was typed. Most are without the space that a phone puts behind a word.
+        const usual = typed.normalize().trim();
+        const unknown = error instanceof ClientError && error.code === 'invalid_credentials';
+        if (options.register || usual === typed || !unknown) throw error;
+        return client.login(usual, password);
+      });
       this.#registered = null;
       save(session);
       this.#show(this.#chat(session));

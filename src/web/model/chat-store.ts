@@ -228,13 +228,14 @@ export class ChatStore {
     else if (list === 'ready' && listBefore !== null) await this.#loadList(listBefore);
   }
 
-  /** Ids that begin with what was typed, whatever case their first letter has. */
+  /** Ids that begin with what was typed, whatever case their first letter has, and however its accents were written. */
   async searchUsers(prefix: string): Promise<string[]> {
-    const [first = '', ...rest] = prefix;
+    const [first = '', ...rest] = prefix.normalize();
     const tail = rest.join('');
     const variants = new Set([
       prefix,
-      prefix.toLowerCase(),
+      prefix.normalize(),
+      prefix.normalize().toLowerCase(),
       first.toUpperCase() + tail,
       first.toUpperCase() + tail.toLowerCase(),
     ]);

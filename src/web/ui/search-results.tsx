@@ -14,6 +14,9 @@ type Found =
   | { readonly status: 'failed' }
   | { readonly status: 'found'; readonly query: string; readonly users: readonly string[] };
 
+/** Names that read alike. */
+const folded = (name: string): string => name.normalize().toLowerCase();
+
 type SearchResultsProps = {
   readonly store: ChatStore;
   readonly query: string;
@@ -47,17 +50,17 @@ export function SearchResults({ store, query, open, eager, onChosen }: SearchRes
   }, [store, query, online]);
 
   const { me } = store.state.value;
-  const needle = query.toLowerCase();
+  const needle = folded(query);
   const known = inOrder(store.state.value)
     .map(({ peer }) => peer)
-    .filter((peer) => peer.toLowerCase().includes(needle));
+    .filter((peer) => folded(peer).includes(needle));
   // Until the answer comes, that to the last query stands in for it, but for those who no longer fit: Enter must not
   // open a conversation with somebody else than was typed.
   const others =
     found.status === 'found'
-      ? found.users.filter((user) => user.toLowerCase().startsWith(needle) && !known.includes(user))
+      ? found.users.filter((user) => folded(user).startsWith(needle) && !known.includes(user))
       : [];
-  if (me.toLowerCase() === needle && !known.includes(me)) others.push(me);
+  if (folded(me) === needle && !known.includes(me)) others.push(me);
   const total = known.length + others.length;
 
   const first = known[0] ?? others[0];
