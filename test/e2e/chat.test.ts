@@ -365,6 +365,22 @@ describe('chatting in the browser', () => {
     await lena.page.context().close();
   });
 
+  test('the space that is left covers nothing of what is said above the field', async () => {
+    const { page } = await openTab(browser, site.url, { ...PHONE, user: 'judy' });
+    await find(page, 'ivan');
+    await page.context().setOffline(true);
+    const box = async (selector: string) => (await page.locator(selector).boundingBox())!;
+    await page.locator('.strip-notice').getByText('You are offline.').waitFor();
+    await composer(page, 'ivan').fill('x'.repeat(LIMITS.messageUnits + 1));
+    await page.getByText('1 character too long').waitFor();
+    const notice = await box('.strip-notice');
+    const left = await box('.composer-left');
+    const field = await box('.composer textarea');
+    assert.ok(notice.y + notice.height <= left.y && left.y + left.height <= field.y);
+    await composer(page, 'ivan').fill('');
+    await page.context().close();
+  });
+
   test('an Enter that is for an input method sends nothing, also where only its key code tells (Safari)', async () => {
     const { page } = await openTab(browser, site.url, { user: 'ivan' });
     await find(page, 'nora');
