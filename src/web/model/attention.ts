@@ -48,6 +48,7 @@ export function announcePresence(attention: Attention): () => void {
 
 export async function presentInAnyTab(): Promise<boolean> {
   if (!('locks' in navigator)) return false;
-  const { held = [] } = await navigator.locks.query();
+  // A browser that keeps nothing for the page has no locks for it either: that must not cost the notification.
+  const { held = [] }: LockManagerSnapshot = await navigator.locks.query().catch(() => ({}));
   return held.some(({ name }) => name === LOCK);
 }
