@@ -7,7 +7,7 @@ import { signalPid } from '../support/processes.ts';
 import { waitFor } from '../support/wait.ts';
 import { launchBrowser, openTab, screenshot, TALL } from './support/browser.ts';
 import { suiteCleanups } from './support/cleanups.ts';
-import { bubble, entry, find, logIn, mark, say, texts } from './support/screen.ts';
+import { bubble, composer, entry, find, logIn, mark, say, texts } from './support/screen.ts';
 import { pidOfGateway, type Site, startSite } from './support/site.ts';
 
 /** In the page: leaves no room for another key. */
@@ -196,6 +196,25 @@ describe('a connection that breaks, in the browser', () => {
       await page.context().close();
     });
   }
+
+  test('G6: what the outbox has no place for is given back with the reason, also without a connection', async () => {
+    const { page } = await openTab(browser, site.url, { user: 'judy' });
+    await find(page, 'bob');
+    await page.evaluate(() => {
+      const outbox = `parley:${location.host}/:judy:outbox:`;
+      for (let i = 0; i < 1_000; i++) {
+        localStorage.setItem(outbox + i, JSON.stringify({ to: 'bob', message: `${i}`, at: i }));
+      }
+    });
+    // A socket on which nobody answers.
+    await page.routeWebSocket(/\/ws$/, () => {});
+    await page.reload();
+    await page.getByText('You are offline. Messages').waitFor();
+    await say(page, 'bob', 'one too many');
+    await page.getByRole('alert').getByText('Too many messages wait to be sent').waitFor();
+    assert.equal(await composer(page, 'bob').inputValue(), 'one too many');
+    await page.context().close();
+  });
 
   test('written offline, then the page is reloaded on the way back: it is sent once', async () => {
     const grace = await openTab(browser, site.url, { user: 'grace' });

@@ -84,16 +84,17 @@ export function Conversation({ store, peer }: ConversationProps) {
         </div>
       )}
       <div className="strip">
-        {unkept ? (
+        {/* First what has just been refused: being offline is no news then. */}
+        {problem !== null ? (
+          <p className="strip-notice is-problem" role="alert">
+            {problem}
+          </p>
+        ) : unkept ? (
           <p className="strip-notice is-problem" role="alert">
             This browser has no room left to keep what is not sent yet: do not close this page before it is.
           </p>
         ) : trouble !== null ? (
           <OfflineNotice store={store} onLeave={toComposer} />
-        ) : problem !== null ? (
-          <p className="strip-notice is-problem" role="alert">
-            {problem}
-          </p>
         ) : (
           <p className="strip-notice" role="status">
             {typing && (
