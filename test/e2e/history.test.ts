@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { openForWriting } from '../../src/db/open.ts';
+import { connect } from '../support/client.ts';
+import { mintToken } from '../support/database.ts';
 import { launchBrowser, openTab, screenshot } from './support/browser.ts';
 import { suiteCleanups } from './support/cleanups.ts';
 import { bubble, entry } from './support/screen.ts';
@@ -216,6 +218,31 @@ describe('long histories in the browser', () => {
     await entry(page, 'peer 30').waitFor();
     await page.setViewportSize({ width: 1280, height: 7_680 });
     await entry(page, 'peer 0').waitFor();
+    await page.context().close();
+  });
+
+  test('a message is work for its own entry in the list, not for all that are loaded', async () => {
+    const { page } = await openTab(browser, site.url, {
+      user: 'popular',
+      viewport: { width: 1280, height: 7_680 },
+    });
+    await entry(page, 'peer 0').waitFor();
+    const drawn = await page.evaluateHandle(() => {
+      const count = { entries: 0 };
+      const { toISOString } = Date.prototype;
+      // Each entry says its time for machines, too.
+      Date.prototype.toISOString = function () {
+        count.entries++;
+        return toISOString.call(this);
+      };
+      return count;
+    });
+    const peer = await connect(site.url, 'peer 7', await mintToken('peer 7'));
+    peer.send({ type: 'message', to: 'popular', message: 'here again' });
+    await entry(page, 'peer 7').getByText('here again').waitFor();
+    const { entries } = await drawn.jsonValue();
+    assert.ok(entries > 0 && entries < PEERS.length / 2, `${entries} entries were drawn`);
+    peer.close();
     await page.context().close();
   });
 

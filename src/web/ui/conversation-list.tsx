@@ -1,4 +1,4 @@
-import { useEffect, useEffectEvent, useMemo, useRef } from 'react';
+import { memo, useEffect, useEffectEvent, useMemo, useRef } from 'react';
 import { activeAt, type Conversation, inOrder } from '../model/chat-state.ts';
 import type { ChatStore } from '../model/chat-store.ts';
 import { listTime, plural, spokenTime } from '../model/format.ts';
@@ -79,7 +79,8 @@ type ItemProps = {
   readonly typing: boolean;
 };
 
-function Item({ conversation, me, now, current, online, typing }: ItemProps) {
+/** Thousands may be loaded: what happens to one is no work for the others. */
+const Item = memo(function Item({ conversation, me, now, current, online, typing }: ItemProps) {
   const { peer, last, pending, unread } = conversation;
   const at = activeAt(conversation);
   // Under a newer message, one that failed long ago is not the news.
@@ -123,7 +124,7 @@ function Item({ conversation, me, now, current, online, typing }: ItemProps) {
       </span>
     </a>
   );
-}
+});
 
 function Skeleton() {
   return (
