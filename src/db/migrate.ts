@@ -52,6 +52,8 @@ export async function migrate(db: Db, hash: (password: string) => Promise<string
   const from = versionOf(db);
   const shape = from === 0 ? seedShape(db) : undefined;
   const seedUsers = shape === undefined ? undefined : await readSeedUsers(db, hash);
+  // Ours has no foreign keys. The old tables may have, and could be dropped in no order, or not at all.
+  db.pragma('foreign_keys = OFF');
   const report = db.transaction(() => migrateNow(db, seedUsers)).exclusive();
   finishScrub(db);
   return report;

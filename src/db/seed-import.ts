@@ -113,7 +113,7 @@ export function importSeedTables(db: Db, moved: MovedTables, hashes: SeedUsers):
     db.exec('DROP TABLE seed_users');
   }
   if (moved.messages) {
-    const order = moved.hasId ? 'id' : 'rowid';
+    const order = moved.hasId && everyRowHasAnId(db) ? 'id' : 'rowid';
     const odd = db.prepare(
       `SELECT 1 FROM seed_messages WHERE ${order} < 1 OR ${order} >= ${IDS_END} LIMIT 1`,
     );
@@ -142,6 +142,14 @@ export function importSeedTables(db: Db, moved: MovedTables, hashes: SeedUsers):
   }
   db.exec('UPDATE store SET scrub_pending = 1');
   return counts;
+}
+
+/** Where `id` is not the key (a table that was copied with CREATE TABLE … AS, say), the old app has added rows without one. */
+function everyRowHasAnId(db: Db): boolean {
+  const whole = db.prepare(
+    "SELECT count(DISTINCT id) = count(*) AND total(typeof(id) <> 'integer') = 0 FROM seed_messages",
+  );
+  return whole.pluck().get() === 1;
 }
 
 /**

@@ -244,6 +244,44 @@ for (const [what, ids] of [
   });
 }
 
+for (const [what, columns, rows] of [
+  ['without one', 'id INTEGER', "(1, '1'), (2, '2'), (NULL, '3'), (NULL, '4')"],
+  ['given twice', 'id INT', "(1, '1'), (1, '2'), (2, '3'), (2, '4')"],
+  ['that are text', 'id TEXT', "('8', '1'), ('9', '2'), ('10', '3'), ('5000000000000000', '4')"],
+] as const) {
+  test(`migration: messages of a table whose ids are no key, some ${what}, are all taken over, as they were added`, async () => {
+    const path = newPath();
+    const old = new Database(path);
+    old.exec(`
+      CREATE TABLE messages (${columns}, sender TEXT DEFAULT 'ann', receiver TEXT DEFAULT 'bob', message TEXT, timestamp DATETIME);
+      INSERT INTO messages (id, message) VALUES ${rows};`);
+    old.close();
+    const db = openForWriting(path);
+    assert.equal((await migrate(db, fakeHash)).imported?.messages, 4);
+    assert.deepEqual(db.prepare('SELECT id, message FROM messages ORDER BY id').raw().all(), [
+      [1, '1'],
+      [2, '2'],
+      [3, '3'],
+      [4, '4'],
+    ]);
+    db.close();
+  });
+}
+
+test('migration: old tables with foreign keys between them are taken over', async () => {
+  const path = newPath();
+  const old = new Database(path);
+  old.exec(`
+    CREATE TABLE users (user_id TEXT PRIMARY KEY, password TEXT);
+    CREATE TABLE messages (id INTEGER PRIMARY KEY, sender TEXT REFERENCES users, receiver TEXT REFERENCES users, message TEXT, timestamp DATETIME);
+    INSERT INTO users VALUES ('ann', 'a'), ('bob', 'b');
+    INSERT INTO messages (sender, receiver, message) VALUES ('ann', 'bob', 'hi');`);
+  old.close();
+  const db = openForWriting(path);
+  assert.deepEqual((await migrate(db, fakeHash)).imported, { users: 2, usersWithoutId: 0, messages: 1 });
+  db.close();
+});
+
 const strange: readonly (readonly [what: string, sql: string])[] = [
   [
     'a newer schema of ours',
