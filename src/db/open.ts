@@ -1,6 +1,6 @@
-import { statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { companionBytes } from './files.ts';
+import { behindLinks, companionBytes } from './files.ts';
 
 export type Db = Database.Database;
 
@@ -79,20 +79,25 @@ export function openForReading(path: string): Db {
 }
 
 /**
- * @returns a check that throws DatabaseError once the file that was opened is no longer at its path: SQLite would go on writing
- *   to it, and the next start would not find what was committed
+ * @returns a check that throws DatabaseError once a file that was opened, its log's included, is no longer at its path: SQLite would
+ *   go on writing to it, and the next start would not find what was committed
  */
 export function placeCheck(db: Db): () => void {
   if (db.memory) return () => {};
-  const { dev, ino } = statSync(db.name);
+  const target = behindLinks(db.name);
+  const places = [db.name, `${target}-wal`, `${target}-shm`].map((file) => ({ file, was: placeOf(file) }));
   return () => {
-    const found = statSync(db.name, { throwIfNoEntry: false });
-    if (found?.ino !== ino || found.dev !== dev)
-      throw new DatabaseError(
-        'the file was moved, deleted or replaced under the server (take a back-up of what it has, stop, and restore that)',
-      );
+    for (const { file, was } of places) {
+      const found = placeOf(file);
+      if (found?.ino !== was?.ino || found?.dev !== was?.dev)
+        throw new DatabaseError(
+          `the file${file === db.name ? '' : ` ${file}`} was moved, deleted or replaced under the server (take a back-up of what it has, stop, and restore that)`,
+        );
+    }
   };
 }
+
+const placeOf = (file: string): Stats | undefined => statSync(file, { throwIfNoEntry: false });
 
 function opening(path: string, open: () => Db): Db {
   try {

@@ -325,6 +325,25 @@ test('G1, G10: nothing is acknowledged into a file that was deleted or replaced,
   assert.equal(ledger.head, 2);
 });
 
+for (const suffix of ['-wal', '-shm']) {
+  test(`G1, G10: nothing is acknowledged once the file's ${suffix} was deleted: commits would be in a log that nobody finds`, async () => {
+    const { ledger, path } = await bench();
+    commit(ledger, [send('ann', 'bob', 'before', 'c1')]);
+    renameSync(path + suffix, `${path}.away`);
+    const moved = {
+      name: 'DatabaseError',
+      message: new RegExp(`db${suffix} was moved, deleted or replaced`),
+    };
+    assert.throws(() => commit(ledger, [send('ann', 'bob', 'while', 'c2')]), moved);
+    assert.throws(() => ledger.commitCanary(), moved);
+    await ledger.backUp(`${path}.saved`);
+    assert.deepEqual(idsOnDisk(`${path}.saved`, 'ann'), [1]);
+    renameSync(`${path}.away`, path + suffix);
+    commit(ledger, [send('ann', 'bob', 'after', 'c3')]);
+    assert.equal(ledger.head, 2);
+  });
+}
+
 test('G7: every transaction is counted, whatever it does, in the file as the writer says it; one that fails is not', async () => {
   const path = `${folder}/counted.db`;
   const db = await openMigrated(path);
