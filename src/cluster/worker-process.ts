@@ -22,6 +22,7 @@ export class WorkerProcess {
   #onTrouble: (trouble: string | undefined) => void = () => {};
   #report: () => Promise<void> = async () => {};
   readonly #serve = Promise.withResolvers<void>();
+  #onServe: () => void = () => {};
   #nodeDraining = false;
   #draining = false;
 
@@ -59,6 +60,11 @@ export class WorkerProcess {
 
   /** Resolves once the database may be read. */
   readonly mayServe = this.#serve.promise;
+
+  /** Calls whenever a writer says again that the database may be read: it may be another one, or another file. */
+  onServe(listener: () => void): void {
+    this.#onServe = listener;
+  }
 
   onTrouble(listener: (trouble: string | undefined) => void): void {
     this.#onTrouble = listener;
@@ -124,7 +130,8 @@ export class WorkerProcess {
       case 'attempt':
         return this.attempts.answered(message.ref, message.waitMs);
       case 'serve':
-        return this.#serve.resolve();
+        this.#serve.resolve();
+        return this.#onServe();
       case 'draining':
         this.#nodeDraining = true;
         return;

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import {
   chmodSync,
+  closeSync,
   copyFileSync,
   existsSync,
   linkSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -12,6 +14,7 @@ import {
   symlinkSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
@@ -195,6 +198,46 @@ test('G9 files: a back-up, a restored database and what it replaced are closed t
     assert.equal(modeOf(env.DATABASE_PATH), after);
     assert.equal(modeOf(/ was there is (\S+)/.exec(output)?.[1] as string), after);
   }
+});
+
+test('restore under a node whose writer can not open its damaged file: when that leads, the reader reads what was restored, too', async (t) => {
+  const file = `${folder}/damaged-under.db`;
+  const { node, url } = await startNode(t, { DATABASE_PATH: file, WORKERS: '1' });
+  await newUser(url, 'alice');
+  const backup = `${folder}/damaged-under.backup`;
+  copyFileSync(file, backup);
+  copyFileSync(`${file}-wal`, `${backup}-wal`);
+  const [reader] = node.workers('reader');
+  const damaged = openSync(file, 'r+');
+  writeSync(damaged, Buffer.alloc(4_096, 7), 0, 4_096, 0);
+  closeSync(damaged);
+  truncateSync(`${file}-wal`);
+  signalPid(node.workers('writer')[0] as number, 'SIGKILL');
+  await node.waitForEvent('worker_failed');
+  await waitFor(
+    // Each try of the writer's has the lock for a moment.
+    async () => (await run('restore', backup, { DATABASE_PATH: file })).status === 0,
+    20_000,
+    () => 'it was never restored',
+  );
+  await waitFor(
+    () => node.events('leading').length === 2 && node.workers('reader').some((pid) => pid !== reader),
+    20_000,
+    () => `the reader is the one it was:\n${node.output}`,
+  );
+  let token = '';
+  await waitFor(
+    async () => {
+      token = await logIn(url, 'alice').catch(() => '');
+      return token !== '';
+    },
+    20_000,
+    () => 'it does not answer',
+  );
+  const socket = await connect(url, 'alice', token, { since: 0 });
+  const { epoch } = await socket.next((frame) => frame['type'] === 'connected');
+  assert.equal(epoch, node.events('leading').at(-1)?.['epoch']);
+  socket.close();
 });
 
 test('restore refuses what is no back-up, and leaves the database as it is', async () => {

@@ -1,6 +1,6 @@
 import type { Service } from '../../base/life-cycle.ts';
 import { answerQuery } from '../../bus/query-client.ts';
-import { type Db, openForReading, reason } from '../../db/open.ts';
+import { type Db, openForReading, placeCheck, reason } from '../../db/open.ts';
 import { ReaderMetrics } from '../../ops/metrics.ts';
 import { Reader } from '../../reader/reader.ts';
 import type { Setup } from './setup.ts';
@@ -15,6 +15,15 @@ export function readerService({ order, log, bus, process: self }: Setup): Servic
       await self.mayServe;
       db = openForReading(order.config.database.path);
       const handlers = new Reader(db);
+      const assertThere = placeCheck(db);
+      // The file may have been restored while no writer could start: its new writer has opened what is there now.
+      self.onServe(() => {
+        try {
+          assertThere();
+        } catch (error) {
+          self.exit((error as Error).message);
+        }
+      });
       await bus.bus.serve((payload) => {
         const measured = metrics.time.startTimer();
         const answer = answerQuery(handlers, payload, (query, err) => {
