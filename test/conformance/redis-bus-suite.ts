@@ -210,6 +210,41 @@ export function redisBusSuite(
     assert.deepEqual(served, ['first', 'second']);
   });
 
+  for (const { hours, seenBy } of [
+    { hours: 1, seenBy: 'who serves' },
+    { hours: -1, seenBy: 'who asks' },
+  ] as const) {
+    test(`G5 ${name}: Redis's clock is set by ${hours} h, and ${seenBy} alone has looked since: requests are answered again within seconds`, async () => {
+      const { member } = await bench();
+      const answer = (payload: string): string => `${payload}!`;
+      const members = { asker: await member(), server: await member() };
+      await members.server.bus.serve(answer);
+      // After the first, all know what Redis has for the time.
+      assert.equal(await members.asker.bus.request('first', 5_000), 'first!');
+      const set = ({ bus: { redis } }: Awaited<ReturnType<typeof member>>): void => {
+        const time = redis.time.bind(redis);
+        redis.time = async () => {
+          const [seconds, microseconds] = await time();
+          return [Number(seconds) + hours * 3_600, microseconds] as [number, number];
+        };
+      };
+      set(members.asker);
+      set(members.server);
+      const role = seenBy === 'who serves' ? 'server' : 'asker';
+      await members[role].die();
+      const fresh = await member();
+      set(fresh);
+      members[role] = fresh;
+      if (role === 'server') await fresh.bus.serve(answer);
+      else await fresh.bus.redis.ping();
+      await waitFor(
+        async () => (await members.asker.bus.request('second', 500).catch(() => '')) === 'second!',
+        15_000,
+        () => 'no request was answered',
+      );
+    });
+  }
+
   test(`G6 ${name}: who serves has time for other things between requests that take long`, async () => {
     const { member } = await bench();
     const asker = await member();

@@ -4,6 +4,8 @@ import type { RedisClient } from './connection.ts';
 const TRUSTED_MS = 500;
 /** Looked at again after this, in milliseconds, since it may have been set; and at once by a new connection, perhaps to another Redis. */
 const LOOK_EVERY_MS = 60_000;
+/** Where a deadline makes one doubt what is known, it is looked at again at most this often, in milliseconds. */
+const DOUBT_EVERY_MS = 1_000;
 
 /**
  * Redis's clock, which is one for all machines, whatever their own say; right to half a second.
@@ -24,6 +26,15 @@ export class RedisClock {
     const steady = performance.now();
     if (steady - this.#lookedAt >= LOOK_EVERY_MS) void this.look();
     return this.#offset === undefined ? undefined : steady + this.#offset;
+  }
+
+  /**
+   * Looks again, unless it has just been done: the clock may have been set, or this machine been asleep, which its steady clock does
+   * not count. Never rejects.
+   */
+  async doubt(): Promise<void> {
+    if (this.#redis.status === 'ready' && performance.now() - this.#lookedAt >= DOUBT_EVERY_MS)
+      await this.look();
   }
 
   /** Never rejects: what is known already will do. */
