@@ -221,6 +221,21 @@ describe('long histories in the browser', () => {
     await page.context().close();
   });
 
+  test('a search shows the first hundred of the conversations that fit, and says how many more there are', async () => {
+    const { page } = await openTab(browser, site.url, {
+      user: 'popular',
+      viewport: { width: 1280, height: 7_680 },
+    });
+    await entry(page, 'peer 0').waitFor();
+    await page.getByRole('textbox', { name: 'Find people and conversations' }).fill('peer');
+    const results = page.getByRole('navigation', { name: 'Search results' });
+    await results.getByText(`${PEERS.length - 100} more: type more of the name.`).waitFor();
+    assert.equal(await results.getByRole('list', { name: 'Conversations' }).getByRole('link').count(), 100);
+    await page.getByRole('textbox', { name: 'Find people and conversations' }).fill(`${PEERS[0]}`);
+    await results.getByText('more: type').waitFor({ state: 'detached' });
+    await page.context().close();
+  });
+
   test('a message is work for its own entry in the list, not for all that are loaded', async () => {
     const { page } = await openTab(browser, site.url, {
       user: 'popular',

@@ -8,6 +8,8 @@ import { PersonList } from './person-list.tsx';
 
 /** Long enough for the next key stroke, short enough to seem at once. */
 const PAUSE_MS = 120;
+/** Conversations that are shown: thousands may be loaded, and one letter fits most. */
+const SHOWN_MAX = 100;
 
 type Found =
   | { readonly status: 'searching' }
@@ -51,17 +53,18 @@ export function SearchResults({ store, query, open, eager, onChosen }: SearchRes
 
   const { me } = store.state.value;
   const needle = folded(query);
-  const known = inOrder(store.state.value)
+  const matches = inOrder(store.state.value)
     .map(({ peer }) => peer)
     .filter((peer) => folded(peer).includes(needle));
+  const known = matches.slice(0, SHOWN_MAX);
   // Until the answer comes, that to the last query stands in for it, but for those who no longer fit: Enter must not
   // open a conversation with somebody else than was typed.
   const others =
     found.status === 'found'
-      ? found.users.filter((user) => folded(user).startsWith(needle) && !known.includes(user))
+      ? found.users.filter((user) => folded(user).startsWith(needle) && !matches.includes(user))
       : [];
-  if (folded(me) === needle && !known.includes(me)) others.push(me);
-  const total = known.length + others.length;
+  if (folded(me) === needle && !matches.includes(me)) others.push(me);
+  const total = matches.length + others.length;
 
   const first = known[0] ?? others[0];
   const choose = useEffectEvent((person: string) => {
@@ -76,6 +79,9 @@ export function SearchResults({ store, query, open, eager, onChosen }: SearchRes
     <nav className="list" aria-label="Search results">
       {known.length > 0 && (
         <PersonList title="Conversations" people={known} store={store} open={open} onChosen={onChosen} />
+      )}
+      {matches.length > known.length && (
+        <p className="list-note">{matches.length - known.length} more: type more of the name.</p>
       )}
       {others.length > 0 && (
         <PersonList title="People" people={others} store={store} open={open} onChosen={onChosen} />

@@ -98,7 +98,8 @@ export function WelcomeScreen({ model, notice }: WelcomeProps) {
           </button>
         </form>
         <p className="welcome-switch">
-          {register ? 'You have an account? ' : 'New here? '}
+          {/* An element, for a browser that translates: it replaces bare text, which would not change any more. */}
+          <span>{register ? 'You have an account? ' : 'New here? '}</span>
           <button
             type="button"
             className="link-button"
