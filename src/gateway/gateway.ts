@@ -28,6 +28,7 @@ import { Identities } from './identities.ts';
 import { Presence } from './presence.ts';
 import { Readiness } from './readiness.ts';
 import { Turns } from './turns.ts';
+import { Backlogs } from './ws/backlogs.ts';
 import type { SessionContext } from './ws/session-context.ts';
 import { SocketServer } from './ws/socket-server.ts';
 import { WriteBatcher } from './ws/write-batcher.ts';
@@ -264,6 +265,7 @@ export class Gateway implements Service {
       commands: this.#commands,
       presence: this.#presence,
       writes: new WriteBatcher(),
+      backlogs: new Backlogs(LIMITS.unsentTogetherBytes),
       passwords: new Passwords(),
       limits,
       readiness: this.#readiness,

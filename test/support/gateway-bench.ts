@@ -11,6 +11,7 @@ import { BeatMonitor } from '../../src/gateway/beat-monitor.ts';
 import { Feeds } from '../../src/gateway/feeds.ts';
 import { Identities } from '../../src/gateway/identities.ts';
 import { Turns } from '../../src/gateway/turns.ts';
+import { Backlogs } from '../../src/gateway/ws/backlogs.ts';
 import { Session } from '../../src/gateway/ws/session.ts';
 import type { SessionContext } from '../../src/gateway/ws/session-context.ts';
 import type { Reader } from '../../src/reader/reader.ts';
@@ -130,6 +131,7 @@ export class BenchGateway {
       commands: this.commands,
       presence: { sockets: () => 0, change() {}, unwatch() {}, isOnline: () => true } as never,
       writes: { hold() {} } as never,
+      backlogs: new Backlogs(Number.POSITIVE_INFINITY),
       rateLimits: false,
       draining: false,
       nextClientId: () => `${name}-${++ids}`,

@@ -7,6 +7,7 @@ import type { CatchUpPage, Queries, QueryPort, TokenClaims } from '../../src/cor
 import { Feeds } from '../../src/gateway/feeds.ts';
 import { Presence } from '../../src/gateway/presence.ts';
 import { Turns } from '../../src/gateway/turns.ts';
+import { Backlogs } from '../../src/gateway/ws/backlogs.ts';
 import { Session } from '../../src/gateway/ws/session.ts';
 import type { SessionContext } from '../../src/gateway/ws/session-context.ts';
 import type { Frame } from './client.ts';
@@ -56,19 +57,22 @@ export type SessionBenchOptions = {
   refusal?: ParleyError;
   /** Sockets of the user that other gateways tell of. */
   elsewhere?: number;
+  /** What all sockets of the gateway may have unsent together, in bytes. */
+  unsentMax?: number;
   /** The gateway of another session. */
   on?: SessionGateway;
 };
 
 /** What sessions of one gateway share; its feeds ask the store of the first. */
-function newGateway(queries: QueryPort, subscribed: Promise<void>, elsewhere: number) {
+function newGateway(queries: QueryPort, subscribed: Promise<void>, elsewhere: number, unsentMax: number) {
   const clock = new ManualClock();
   const port = new ScriptedBus().port();
+  const backlogs = new Backlogs(unsentMax);
   const { subscribe } = port;
   port.subscribe = (...args) => subscribe.apply(port, args).then(() => subscribed);
   const feeds = new Feeds(port, queries, { event() {}, repaired() {} });
   const watches = new Presence(port, clock, 'g1');
-  return { clock, port, feeds, watches, sockets: elsewhere, draining: false, ended: 0 };
+  return { clock, port, feeds, watches, backlogs, sockets: elsewhere, draining: false, ended: 0 };
 }
 type SessionGateway = ReturnType<typeof newGateway>;
 
@@ -88,6 +92,7 @@ export async function sessionBench({
   submit = (_, settle) => settle({ kind: 'repeat', frame: REPEAT }),
   refusal,
   elsewhere = 0,
+  unsentMax = LIMITS.unsentTogetherBytes,
   on,
 }: SessionBenchOptions = {}) {
   const asked: Asked[] = [];
@@ -99,8 +104,8 @@ export async function sessionBench({
       return now;
     }) as QueryPort['ask'],
   };
-  const gateway = on ?? newGateway(queries, subscribed, elsewhere);
-  const { clock, port, feeds, watches } = gateway;
+  const gateway = on ?? newGateway(queries, subscribed, elsewhere, unsentMax);
+  const { clock, port, feeds, watches, backlogs } = gateway;
   let told = 0;
   const claims: TokenClaims = {
     user: 'ann',
@@ -132,6 +137,7 @@ export async function sessionBench({
       unwatch: (...args: Parameters<Presence['unwatch']>) => watches.unwatch(...args),
     },
     writes: { hold() {} },
+    backlogs,
     commands: { submit },
     rateLimits: true,
     accepted() {},

@@ -123,6 +123,48 @@ test('L6: a socket with more than 1 MiB unsent is closed with 4431, one with as 
   assert.deepEqual(overflows, ['unsent']);
 });
 
+test('L6, G6: where sockets have more unsent together than a gateway keeps, whoever has been behind the longest is closed', async () => {
+  const first = await sessionBench({ unsentMax: 2_500 });
+  const on = first.gateway;
+  const benches = [first, await sessionBench({ on }), await sessionBench({ on }), await sessionBench({ on })];
+  const unsent = [1_000, 1_000, 1_000, 500];
+  for (const [i, { client }] of benches.entries())
+    Object.defineProperty(client.ws, 'bufferedAmount', { get: () => unsent[i] });
+  const codes = (): unknown[] => benches.map(({ client }) => client.ws.closed);
+  const { code } = CLOSE.slowConsumer;
+  const none = undefined;
+  for (const { session } of benches.slice(0, 2)) session.signal('{}');
+  // What has left meanwhile is nobody's fault.
+  unsent[0] = 0;
+  benches[2]?.session.signal('{}');
+  assert.deepEqual(codes(), [none, none, none, none]);
+  // One that came in a single turn is seen by the heartbeat.
+  await benches[3]?.beat();
+  assert.deepEqual(codes(), [none, code, none, none]);
+  assert.deepEqual(benches[1]?.overflows, ['unsent']);
+  // Who has left does not count any more, and neither does who has sent all.
+  benches[3]?.client.ws.close(1000);
+  await settle();
+  unsent[2] = 0;
+  await benches[2]?.beat();
+  unsent[0] = 2_400;
+  first.session.signal('{}');
+  assert.deepEqual(codes(), [none, code, none, 1000]);
+  assert.deepEqual(benches[3]?.overflows, []);
+});
+
+test('L6, G6: a page of catch-up that is not taken counts among what sockets have unsent', async () => {
+  const { gateway: on, ...slow } = await sessionBench({ unsentMax: 1_000 });
+  Object.defineProperty(slow.client.ws, 'bufferedAmount', { value: 900 });
+  const page = { ...PAGE, ids: [1], frames: ['{}'], upto: 1, head: 9, more: true };
+  const other = await sessionBench({ on, since: 0, connects: false, page });
+  other.client.ws.send = () => Object.assign(other.client.ws, { bufferedAmount: 200 });
+  slow.session.signal('{}');
+  other.client.connect();
+  await settle();
+  assert.equal(slow.client.ws.closed, CLOSE.slowConsumer.code);
+});
+
 test('K3: a slow consumer gets no notice, and is dropped after a second if it does not answer the close', async () => {
   const { client, clock, ofType } = await sessionBench();
   let dropped = 0;

@@ -7,6 +7,7 @@ import type { Feeds } from '../feeds.ts';
 import type { Identities } from '../identities.ts';
 import type { Presence } from '../presence.ts';
 import type { Turns } from '../turns.ts';
+import type { Backlogs } from './backlogs.ts';
 import type { WriteBatcher } from './write-batcher.ts';
 
 /** What a session needs of its gateway. */
@@ -19,6 +20,7 @@ export interface SessionContext {
   readonly commands: CommandSink;
   readonly presence: Presence;
   readonly writes: WriteBatcher;
+  readonly backlogs: Backlogs;
   readonly rateLimits: boolean;
   /** True when no new work is taken. */
   readonly draining: boolean;

@@ -13,6 +13,7 @@ import type { Outcome } from '../../core/commands.ts';
 import type { CatchUpPage, Queries, TokenClaims } from '../../core/queries.ts';
 import type { Feed, FeedMember } from '../feeds.ts';
 import type { Watcher } from '../presence.ts';
+import type { Backlogged } from './backlogs.ts';
 import { FrameBudget } from './frame-budget.ts';
 import { FrameError, parseFrame } from './parse-frame.ts';
 import type { SessionContext } from './session-context.ts';
@@ -69,7 +70,7 @@ const NOBODY: readonly string[] = [];
 const UNSENT_IN_TURN_BYTES = 16 * LIMITS.unsentBytes;
 
 /** One socket, from its upgrade to its end (SPEC.md, part B). */
-export class Session implements FeedMember, Watcher, SocketEvents {
+export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
   readonly #ws: WebSocket;
   /** What `ws` writes to. */
   readonly #socket: Duplex;
@@ -352,7 +353,9 @@ export class Session implements FeedMember, Watcher, SocketEvents {
         return this.#write([text]);
       }
       // The next page is fetched when this one has left.
-      await new Promise<void>((resolve) => this.#ws.send(text, () => resolve()));
+      const sent = new Promise<void>((resolve) => this.#ws.send(text, () => resolve()));
+      this.#context.backlogs.note(this, this.unsent);
+      await sent;
       page = await this.#page({ user: state.user, since: state.cursor });
     }
   }
@@ -399,6 +402,7 @@ export class Session implements FeedMember, Watcher, SocketEvents {
     if (now - this.#heardAt > 2 * LIMITS.heartbeatMs) return this.#ws.terminate();
     this.#ws.ping();
     this.#watchExpiry();
+    this.#context.backlogs.note(this, this.unsent);
   }
 
   /** Ends the socket with its token. Called at least once per interval, so that no far-off timer is needed. */
@@ -421,17 +425,25 @@ export class Session implements FeedMember, Watcher, SocketEvents {
 
   #write(texts: readonly string[]): void {
     // What is held back until the end of this turn has had no chance to leave yet: only its own, larger bound counts.
-    const bound = this.#socket.writableCorked === 0 ? LIMITS.unsentBytes : UNSENT_IN_TURN_BYTES;
+    const inTurn = this.#socket.writableCorked > 0;
+    const bound = inTurn ? UNSENT_IN_TURN_BYTES : LIMITS.unsentBytes;
     const frames = textFrames(texts);
-    const unsent = this.#ws.bufferedAmount;
-    if (unsent > bound || unsent + frames.length > UNSENT_IN_TURN_BYTES) {
-      this.#context.overflowed('unsent');
-      return this.close('slowConsumer', new ParleyError('slow_consumer'));
-    }
+    const { unsent } = this;
+    if (unsent > bound || unsent + frames.length > UNSENT_IN_TURN_BYTES) return this.tooSlow();
+    if (unsent > 0 && !inTurn) this.#context.backlogs.note(this, unsent + frames.length);
     // The client has begun to close: nothing may follow our answer to that.
     if (this.#ws.readyState !== this.#ws.OPEN) return;
     this.#context.writes.hold(this.#socket);
     this.#socket.write(frames);
+  }
+
+  get unsent(): number {
+    return this.#ws.bufferedAmount;
+  }
+
+  tooSlow(): void {
+    this.#context.overflowed('unsent');
+    this.close('slowConsumer', new ParleyError('slow_consumer'));
   }
 
   #refuse(error: ParleyError, clientId?: string): void {
@@ -492,6 +504,7 @@ export class Session implements FeedMember, Watcher, SocketEvents {
     if (state.name === 'live' || state.name === 'catching-up') this.#context.presence.change(state.user, -1);
     if (this.#joined !== undefined) this.#context.feeds.leave(this.#joined, this);
     this.#context.presence.unwatch(this, this.#watched);
+    this.#context.backlogs.forget(this);
     this.#context.ended(this);
     this.#onIdle?.();
   }
