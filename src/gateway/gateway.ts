@@ -166,6 +166,7 @@ export class Gateway implements Service {
     this.#server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
       if (cause.code === 'ECONNRESET' || !socket.writable) return;
       const { error, status } = unreadable(cause);
+      context.refused(error.code);
       // Its origin is not known.
       const said = rawAnswer(error, { ...headers, ...corsHeaders(origins, undefined) }, undefined, status);
       inOrder.end(socket, () => endWith(socket, said));

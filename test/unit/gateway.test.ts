@@ -9,6 +9,7 @@ import { type Beat, encodeMessages } from '../../src/core/events.ts';
 import { Gateway } from '../../src/gateway/gateway.ts';
 import { connect, TestSocket } from '../support/client.ts';
 import { ManualClock } from '../support/manual-clock.ts';
+import { rawRequest, upgradeLines } from '../support/raw.ts';
 import { ScriptedBus, settle } from '../support/scripted-bus.ts';
 import { PAGE } from '../support/session-bench.ts';
 import { waitFor } from '../support/wait.ts';
@@ -253,4 +254,18 @@ test('G8: a gateway that stops takes no upgrade, answers what was sent, and tell
   );
   await stopped;
   assert.deepEqual(port.channels, [CHANNELS.beat]);
+});
+
+test('a refused upgrade, and what is no HTTP, count as refusals', async () => {
+  const { url, gateway } = await bench();
+  const counted = async (code: string): Promise<number | undefined> =>
+    (await gateway.metrics.refused.get()).values.find(({ labels }) => labels.code === code)?.value;
+  await rawRequest(url, upgradeLines({}, 'GET /elsewhere HTTP/1.1'));
+  await rawRequest(url, upgradeLines({ 'Sec-WebSocket-Protocol': 'chat' }));
+  await rawRequest(url, upgradeLines({ 'Sec-WebSocket-Version': '7' }));
+  await rawRequest(url, ['no HTTP', '', '']);
+  assert.deepEqual(
+    await Promise.all(['not_found', 'unsupported_subprotocol', 'invalid_request'].map(counted)),
+    [1, 1, 2],
+  );
 });

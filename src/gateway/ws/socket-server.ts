@@ -150,6 +150,7 @@ export class SocketServer {
     error: ParleyError,
     more: Readonly<Record<string, string>> = {},
   ): void {
+    this.#context.refused(error.code);
     const { origins, headers } = this.#options;
     const all = { ...headers, ...corsHeaders(origins, request.headers.origin), ...more };
     endWith(socket, rawAnswer(error, all, request));
