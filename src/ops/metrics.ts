@@ -87,7 +87,7 @@ export class GatewayMetrics extends ProcessMetrics {
     'Messages that came from the store because their event was lost',
   );
   readonly logins = this.counter('parley_logins_total', 'Logins, by result', 'result');
-  readonly opened = this.counter('parley_sockets_opened_total', 'Sockets opened');
+  readonly opened = this.counter('parley_sockets_opened_total', 'Sockets whose user was let in');
   readonly delivery = this.histogram(
     'parley_delivery_seconds',
     'From taking a send in to writing it to a socket of its receiver or sender; the oldest of a batch counts',
@@ -100,7 +100,7 @@ export class GatewayMetrics extends ProcessMetrics {
     for (const result of ['ok', 'failed']) this.logins.inc({ result }, 0);
     for (const code of Object.keys(ERRORS)) this.refused.inc({ code }, 0);
     for (const kind of ['unsent', 'untaken']) this.overflows.inc({ kind }, 0);
-    this.gauge('parley_sockets', 'Open sockets', live.sockets);
+    this.gauge('parley_sockets', 'Open sockets, whether their user was let in yet or not', live.sockets);
     this.gauge(
       'parley_commands_pending',
       'Commands handed to the writer and not answered yet',

@@ -114,6 +114,23 @@ test('H12: ready when the writer has been heard and a reader has answered; not w
   ann.close();
 });
 
+test('a send that is refused at once is not counted as taken in', async () => {
+  const { url, gateway, beat } = await bench();
+  const accepted = async (): Promise<unknown> => (await gateway.metrics.accepted.get()).values[0]?.value;
+  beat();
+  const ann = await connect(url, 'ann', undefined);
+  beat({ writer: { ok: false, reason: 'the disk is full' } });
+  ann.send({ type: 'message', to: 'bob', message: 'refused' });
+  await ann.type('error');
+  assert.equal(await accepted(), 0);
+  beat();
+  ann.send({ type: 'message', to: 'bob', message: 'taken in' });
+  ann.send({ type: 'ping' });
+  await ann.type('pong');
+  assert.equal(await accepted(), 1);
+  ann.close();
+});
+
 test('R4: another epoch closes every socket with 1012, connected or not, and says so; the same one closes none', async () => {
   const { url, beat } = await bench();
   beat();

@@ -228,9 +228,11 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
 
   #send(frame: SendFrame, user: string): void {
     if (this.#context.draining) return this.#refuse(new ParleyError('shutting_down'), frame.client_id);
-    this.#context.accepted();
     const clientId = frame.client_id ?? this.#context.nextClientId();
+    const before = this.#unanswered;
     this.#submit({ kind: 'send', from: user, to: frame.to, text: frame.message, clientId }, frame.client_id);
+    // What is refused at once was not taken in.
+    if (this.#unanswered > before) this.#context.accepted();
   }
 
   #submit(command: Parameters<SessionContext['commands']['submit']>[0], clientId: string | undefined): void {
