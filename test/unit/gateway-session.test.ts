@@ -102,6 +102,19 @@ test('L5, M5, L9: a send over the rate is refused by its client_id, a long one w
   assert.equal(client.open, true);
 });
 
+test('L5, S3: a watch of many counts as more than one frame: it costs as much', async () => {
+  const { client, ofType, errors } = await sessionBench();
+  const users = Array.from({ length: LIMITS.watchedUsers }, (_, i) => `user-${i}`);
+  const most = Math.floor(LIMITS.framesBurst / 3);
+  for (let i = 0; i < most + 10; i++) client.send({ type: 'watch', users });
+  await settle();
+  assert.deepEqual([ofType('presence').length, new Set(errors())], [most, new Set(['rate_limited'])]);
+  assert.equal(client.open, true);
+  for (let i = 0; i < 100; i++) client.send({ type: 'watch', users });
+  await settle();
+  assert.equal(client.ws.closed, CLOSE.rateLimited.code);
+});
+
 test('a frame for a client that has begun to close is not sent', async () => {
   const { client, session } = await sessionBench();
   const before = client.ws.frames.length;

@@ -63,6 +63,9 @@ const CLOSE_UNREAD_MS = 1_000;
 /** A close frame has room for 123 bytes of reason (RFC 6455, section 5.5); all of ours are ASCII. */
 const REASON_MAX = 123;
 
+/** What following a user costs beside reading the id, in bytes of a frame: measured, 200 of them take 0.2 ms. */
+const WATCHED_BYTES = 40;
+
 /** Whom a socket watches that watches nobody. */
 const NOBODY: readonly string[] = [];
 
@@ -119,17 +122,18 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
   // ---- from the client -----------------------------------------------------------------------------------------
 
   pinged(data: Buffer): void {
-    this.#hear(data);
+    this.#hear(data.length);
   }
 
   /**
    * A frame came, be it a ping or a pong of WebSocket's own: each takes time.
+   * @param bytes of the frame, or that its work is worth
    * @returns undefined if there is nothing to be done about it
    */
-  #hear(data: Buffer): 'ok' | 'over' | 'over-unread' | undefined {
+  #hear(bytes: number): 'ok' | 'over' | 'over-unread' | undefined {
     const now = this.#context.clock.steady();
     this.#heardAt = now;
-    const budget = this.#budget?.spend(now, data.length) ?? 'ok';
+    const budget = this.#budget?.spend(now, bytes) ?? 'ok';
     if (budget !== 'exhausted') return this.closed ? undefined : budget;
     this.#refuseAndClose(new ParleyError('rate_limited'), 'rateLimited');
     // A client that goes on all the same is not even read.
@@ -138,14 +142,16 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
   }
 
   received(data: Buffer, isBinary: boolean): void {
-    const budget = this.#hear(data);
+    const budget = this.#hear(data.length);
     if (budget === undefined) return;
     if (isBinary) return this.close('unsupported', new ParleyError('invalid_frame', 'Frames are text.'));
     if (budget === 'over-unread') return this.#refuse(new ParleyError('rate_limited'));
     let frame: ClientFrame;
     try {
       frame = parseFrame(data.toString(), this.#full);
-      if (budget === 'over') throw new FrameError(new ParleyError('rate_limited'), frame);
+      const more = frame.type === 'watch' ? this.#hear(frame.users.length * WATCHED_BYTES) : 'ok';
+      if (more === undefined) return;
+      if (budget === 'over' || more !== 'ok') throw new FrameError(new ParleyError('rate_limited'), frame);
     } catch (error) {
       const refused = error as FrameError;
       if (refused.type === 'connect' && this.#state.name === 'waiting')
