@@ -49,10 +49,6 @@ export class Feed {
     return this.#cursor;
   }
 
-  get opened(): boolean {
-    return this.#state !== 'opening';
-  }
-
   get behind(): boolean {
     return this.#cursor < this.#target;
   }

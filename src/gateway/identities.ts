@@ -46,11 +46,6 @@ export class Identities {
     if (this.#ended.size > ENDED_MAX) this.#ended.delete(oldest as string);
   }
 
-  /** Whether tokens can be made and checked. */
-  get ready(): boolean {
-    return this.open || this.#tokens !== undefined;
-  }
-
   /** @returns nothing in AUTH=open, where there are no tokens */
   async issue(user: string, version: number): Promise<{ token: string; expires_at: string } | undefined> {
     if (this.open) return undefined;
