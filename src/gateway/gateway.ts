@@ -76,11 +76,14 @@ export type GatewayParts = {
 const BACKLOG = 4_096;
 /** Clients of a draining gateway come back spread over this time, in milliseconds. */
 const RECONNECT_SPREAD_MS = 3_000;
+/** Repairs are told together, in milliseconds. */
+const TELL_REPAIRS_AFTER_MS = 1_000;
 
 /** One gateway worker: the HTTP API and the sockets. It never opens the database. */
 export class Gateway implements Service {
   readonly #settings: GatewaySettings;
   readonly #bus: Bus;
+  readonly #clock: Clock;
   readonly #log: Logger;
   readonly #commands: CommandSender;
   readonly #queries: QueryClient;
@@ -93,6 +96,8 @@ export class Gateway implements Service {
   readonly #sockets: SocketServer;
   readonly metrics: GatewayMetrics;
   #draining = false;
+  /** Repairs that the log has not told of yet, and the messages in them. */
+  #untold = { repairs: 0, messages: 0 };
   /** HTTP requests that are not answered yet. */
   #requests = 0;
   #onRequestsAnswered: (() => void) | undefined;
@@ -100,6 +105,7 @@ export class Gateway implements Service {
   constructor({ settings, bus, limits, clock, instance, name, log }: GatewayParts) {
     this.#settings = settings;
     this.#bus = bus;
+    this.#clock = clock;
     this.#log = log;
     this.#commands = new CommandSender(bus, clock, instance);
     this.#queries = new QueryClient(bus, (token) => this.#identities.ended(token));
@@ -122,7 +128,7 @@ export class Gateway implements Service {
       repaired: (messages) => {
         this.metrics.repairs.inc();
         this.metrics.repaired.inc(messages);
-        log.info({ event: 'repaired', messages }, 'messages whose events were lost came from the store');
+        this.#noteRepair(messages);
       },
     });
     const headers = { 'Parley-Worker': name };
@@ -220,6 +226,21 @@ export class Gateway implements Service {
   /** Why sends would not be stored and delivered now, in words; empty if they would. */
   get failing(): readonly string[] {
     return this.#readiness.failing;
+  }
+
+  /** After a gap each user has a repair: they are told in one line. */
+  #noteRepair(messages: number): void {
+    if (this.#untold.repairs === 0) {
+      this.#clock.after(TELL_REPAIRS_AFTER_MS, () => {
+        this.#log.info(
+          { event: 'repaired', ...this.#untold },
+          'messages whose events were lost came from the store',
+        );
+        this.#untold = { repairs: 0, messages: 0 };
+      });
+    }
+    this.#untold.repairs++;
+    this.#untold.messages += messages;
   }
 
   #requestsAnswered(): Promise<void> {

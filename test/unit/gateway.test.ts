@@ -11,7 +11,7 @@ import { connect, TestSocket } from '../support/client.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { rawRequest, upgradeLines } from '../support/raw.ts';
 import { ScriptedBus, settle } from '../support/scripted-bus.ts';
-import { PAGE } from '../support/session-bench.ts';
+import { messageText, PAGE } from '../support/session-bench.ts';
 import { waitFor } from '../support/wait.ts';
 
 /*
@@ -27,10 +27,18 @@ async function bench() {
   /** Where the other gateways and the writer speak. */
   const others = bus.port();
   const asked: string[] = [];
+  /** What the store has of everybody: one message, of this id, or none. */
+  const store = { newest: 0 };
+  const said: unknown[] = [];
   port.request = async (payload: string) => {
     const [name, params] = JSON.parse(payload);
     asked.push(name === 'catchUp' ? `${params.user} since ${params.since}` : name);
-    return JSON.stringify({ ok: name === 'info' ? { epoch: 'e', tokenSecret: 'secret' } : PAGE });
+    const { newest } = store;
+    const page =
+      newest > params.since
+        ? { ...PAGE, ids: [newest], frames: [messageText(newest)], upto: newest, head: newest }
+        : PAGE;
+    return JSON.stringify({ ok: name === 'info' ? { epoch: 'e', tokenSecret: 'secret' } : page });
   };
   const gateway = new Gateway({
     settings: {
@@ -50,7 +58,7 @@ async function bench() {
     clock,
     instance: 'g1',
     name: 'node/1',
-    log: { debug: says, info: says, warn: says, error: says, fatal: says },
+    log: { debug: says, info: (fields) => said.push(fields), warn: says, error: says, fatal: says },
   });
   await gateway.start();
   after(async () => {
@@ -85,6 +93,9 @@ async function bench() {
     others,
     gateway,
     url: `http://127.0.0.1:${gateway.address.port}`,
+    store,
+    /** What it has logged as news. */
+    said,
     tell,
     beat,
     /** The beat that was next is lost. */
@@ -175,6 +186,18 @@ test('G5: the store is asked about everybody after a gap, a lost beat and one th
   assert.deepEqual(await asked(), ['ann since 0']);
   ann.close();
   bob.close();
+});
+
+test('G5: what came from the store after a gap is told in one line, not in one for each user', async () => {
+  const { clock, url, port, said, store, beat } = await bench();
+  beat();
+  const sockets = [await connect(url, 'ann', undefined), await connect(url, 'bob', undefined)];
+  store.newest = 7;
+  port.gap();
+  for (const socket of sockets) assert.equal((await socket.type('message'))['id'], 7);
+  clock.advance(1_000);
+  assert.deepEqual(said, [{ event: 'repaired', repairs: 2, messages: 2 }]);
+  for (const socket of sockets) socket.close();
 });
 
 test('S2: typing goes to the channel of a user who is online, on this gateway or another, and nowhere for one who is not', async () => {
