@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { until } from './wait.ts';
 
 /*
  * Processes as /proc knows them. One that has ended, or ends while it is looked at, is undefined, or nothing.
@@ -66,16 +67,8 @@ export const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean =>
   exitCode !== null || signalCode !== null;
 
 /** Whether the child has ended within the bound. */
-export async function exited(child: ChildProcess, boundMs: number): Promise<boolean> {
-  if (hasEnded(child)) return true;
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), boundMs);
-    child.once('exit', () => {
-      clearTimeout(timer);
-      resolve(true);
-    });
-  });
-}
+export const exited = (child: ChildProcess, boundMs: number): Promise<boolean> =>
+  until(() => hasEnded(child), boundMs, 10);
 
 /** The process may be gone. */
 export function signalPid(pid: number, signal: NodeJS.Signals): void {

@@ -1,15 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** A round counts for no more of a bound, in milliseconds: what had no processor for seconds is asked again. */
+const ROUND_MAX_MS = 1_000;
+
 /** Asks until it is so, for `boundMs` at most. @returns whether it was */
 export async function until(
   done: () => boolean | Promise<boolean>,
   boundMs: number,
   everyMs = 50,
 ): Promise<boolean> {
-  const end = performance.now() + boundMs;
-  while (!(await done())) {
-    if (performance.now() > end) return false;
+  let left = boundMs;
+  for (let from = performance.now(); !(await done()); ) {
+    if (left < 0) return false;
     await sleep(everyMs);
+    const now = performance.now();
+    left -= Math.min(now - from, ROUND_MAX_MS);
+    from = now;
   }
   return true;
 }

@@ -5,7 +5,6 @@ import { statfsSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { FaultKind } from '../faults/fault-kind.ts';
 import { FAULT_KINDS } from '../faults/fault-kinds.ts';
 import { History } from '../faults/history.ts';
@@ -21,6 +20,7 @@ import { freePort } from '../support/ports.ts';
 import { exited } from '../support/processes.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { temporaryFolder } from '../support/server.ts';
+import { until } from '../support/wait.ts';
 
 // ---- schedule and seed -----------------------------------------------------------------------------------------
 
@@ -208,9 +208,9 @@ async function dial(t: TestContext, relay: Relay): Promise<Socket> {
   return socket;
 }
 
-/** What comes back for `text` within 200 ms; undefined for nothing. */
-async function says(socket: Socket, text: string): Promise<string | undefined> {
-  const answer = once(socket, 'data', { signal: AbortSignal.timeout(200) });
+/** What comes back for `text`; undefined for nothing within `boundMs`. */
+async function says(socket: Socket, text: string, boundMs = 10_000): Promise<string | undefined> {
+  const answer = once(socket, 'data', { signal: AbortSignal.timeout(boundMs) });
   socket.write(text);
   return answer.then(
     ([data]) => String(data),
@@ -223,10 +223,10 @@ test('relay: silence leaves connections open and deaf, and new ones work', async
   const old = await dial(t, relay);
   assert.equal(await says(old, 'a'), 'a');
   assert.equal(relay.silence('all'), 1);
-  assert.equal(await says(old, 'b'), undefined);
+  assert.equal(await says(old, 'b', 200), undefined);
   assert.equal(old.readyState, 'open');
   assert.equal(await says(await dial(t, relay), 'c'), 'c');
-  assert.equal(await says(old, 'd'), undefined);
+  assert.equal(await says(old, 'd', 200), undefined);
 });
 
 test('relay: silence for subscribers alone', async (t) => {
@@ -235,7 +235,7 @@ test('relay: silence for subscribers alone', async (t) => {
   await says(subscriber, '*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nx\r\n');
   await says(other, '*1\r\n$4\r\nPING\r\n');
   assert.equal(relay.silence('subscribers'), 1);
-  assert.equal(await says(subscriber, 'a'), undefined);
+  assert.equal(await says(subscriber, 'a', 200), undefined);
   assert.equal(await says(other, 'b'), 'b');
 });
 
@@ -243,9 +243,9 @@ test('relay: in a blackout new connections are taken and silent, until it is ove
   const relay = await echoBehindRelay(t);
   relay.blackout();
   const during = await dial(t, relay);
-  assert.equal(await says(during, 'a'), undefined);
+  assert.equal(await says(during, 'a', 200), undefined);
   relay.restore();
-  assert.equal(await says(during, 'b'), undefined);
+  assert.equal(await says(during, 'b', 200), undefined);
   assert.equal(await says(await dial(t, relay), 'c'), 'c');
 });
 
@@ -256,8 +256,7 @@ test('relay: the end of a connection is passed on', async (t) => {
   const closed = once(socket, 'close');
   relay.cut();
   await closed;
-  await sleep(50);
-  assert.equal(relay.live, 0);
+  assert.ok(await until(() => relay.live === 0, 5_000));
 });
 
 // ---- processes, Redis, volume ----------------------------------------------------------------------------------
@@ -270,18 +269,19 @@ test('processes are found below their parent by the title they give themselves',
   ]);
   try {
     let found = processTree(parent.pid!);
-    for (let i = 0; i < 100 && !found.some((p) => p.title === 'parley: gateway 1'); i++) {
-      await sleep(50);
+    const gateway = () => found.find((p) => p.title === 'parley: gateway 1');
+    await until(() => {
       found = processTree(parent.pid!);
-    }
-    const child = found.find((p) => p.title === 'parley: gateway 1');
+      return gateway() !== undefined;
+    }, 10_000);
+    const child = gateway();
     assert.ok(child, JSON.stringify(found));
     assert.ok(isAlive(child) && signal(child, 'SIGKILL'));
-    for (let i = 0; i < 100 && isAlive(child); i++) await sleep(20);
-    assert.ok(!isAlive(child) && !signal(child, 'SIGKILL'));
+    assert.ok(await until(() => !isAlive(child), 10_000));
+    assert.ok(!signal(child, 'SIGKILL'));
   } finally {
     parent.kill('SIGKILL');
-    assert.ok(await exited(parent, 2_000));
+    assert.ok(await exited(parent, 10_000));
   }
 });
 

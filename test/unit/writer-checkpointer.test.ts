@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { statSync, writeFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -110,7 +111,7 @@ test('G8 stop: a thread that fails while it is being stopped does not keep what 
     (error) => failures.push(error),
     PAGES,
   );
-  await sleep(100); // The thread has been started, and has not got to the file.
+  await once(process, 'worker'); // The thread has been started, and has not got to the file.
   await checkpointer.stop();
   assert.deepEqual(failures, []);
 });

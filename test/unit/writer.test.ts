@@ -161,7 +161,7 @@ test('G8 stop: what has been read and can be committed is', async () => {
   assert.equal(ledger.position, '3');
 });
 
-test('G8 stop: a read that Redis does not answer, and a publication it does not take, hold the stop up for a second at most', async () => {
+test('G8 stop: a read that Redis does not answer, and a publication it does not take, hold the stop up for a second at most', async (t) => {
   const { bus, ledger, writer } = await bench('away', (real, group) => real.commit(group));
   const [port] = bus.ports;
   assert.ok(port);
@@ -174,10 +174,10 @@ test('G8 stop: a read that Redis does not answer, and a publication it does not 
   port.read = port.publish = () => new Promise<never>(() => {});
   bus.add(JSON.stringify(batch([], 4)));
   await settle();
-  const begun = performance.now();
-  await writer.stop();
-  const tookMs = performance.now() - begun;
-  assert.ok(tookMs < 1_500, `${tookMs} ms`);
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const stopped = writer.stop();
+  t.mock.timers.tick(1_000);
+  await stopped;
 });
 
 test('G8 stop: a writer whose publications are taken after its stop has ended commits nothing more', async () => {
@@ -198,7 +198,7 @@ test('G8 stop: a writer whose publications are taken after its stop has ended co
   assert.deepEqual([tried, await failures()], [['1', '2'], 0]);
 });
 
-test('G8 stop: a writer that is stopped just before it would read on does not wait for a Redis that is away', async () => {
+test('G8 stop: a writer that is stopped just before it would read on does not wait for a Redis that is away', async (t) => {
   const nothing = { messages: [], signals: [], ended: [], results: [] };
   const { bus, writer, tried } = await bench('between', () => nothing);
   const [port] = bus.ports;
@@ -212,10 +212,8 @@ test('G8 stop: a writer that is stopped just before it would read on does not wa
   port.trim = async () => {};
   await writer.start();
   while (tried.length < 3) await settle(1);
-  const begun = performance.now();
+  t.mock.timers.enable({ apis: ['setTimeout'] }); // What would wait for the clock waits for ever.
   await writer.stop();
-  const tookMs = performance.now() - begun;
-  assert.ok(tookMs < 500, `${tookMs} ms`);
 });
 
 test('a gateway that has just started hears the writer at once: its first batch is answered with a beat, and no other is', async (t) => {
