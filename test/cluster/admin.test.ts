@@ -110,7 +110,7 @@ test('the admin port: ready when the node is, a strict policy, HEAD as GET, noth
       ]);
       return isDeepStrictEqual(told, [['leader', ['gateway 1', 'reader', 'writer']]]);
     },
-    3_000,
+    20_000,
     () => `what the node tells each second: ${JSON.stringify(told)}`,
   );
 });

@@ -32,7 +32,7 @@ async function socketPerWorker(
 const FORMS: readonly [name: string, start: (options: TopologyOptions) => Promise<RedisTopology>][] = [
   ['Redis', startSingle],
   ['Redis with a user and TLS', startSecured],
-  ['Redis Sentinel with TLS', (options) => startSentinel({ ...options, tls: true })],
+  ['Redis Sentinel with TLS', (options) => startSentinel({ ...options, tls: true, steady: true })],
   ['Redis Cluster with TLS', (options) => startCluster({ ...options, tls: true })],
 ];
 

@@ -170,7 +170,7 @@ test('SIGTERM to npm, which ends its shell and no more, stops the node', async (
   npm.kill('SIGTERM');
   await waitFor(
     () => !processes.some(isAlive),
-    10_000,
+    30_000,
     () => `alive: ${processes.filter(isAlive).map(titleOf)}`,
   );
 });

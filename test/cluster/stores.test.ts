@@ -34,7 +34,7 @@ test('G7 one writer: of two stores on one database one writes, the other says th
   const tookMs = Date.now() - died;
   t.diagnostic(`taken over, and the waiting message delivered, in ${tookMs} ms`);
   assert.equal(second.events('leading').length, 1);
-  assert.ok(tookMs < 10_000);
+  assert.ok(tookMs < 30_000);
   assert.deepEqual(
     queryDatabase<{ message: string }>(common.DATABASE_PATH, 'SELECT message FROM messages ORDER BY id').map(
       (row) => row.message,
@@ -72,7 +72,7 @@ test('G7: a store with another database never writes, and says why; its gateways
   assert.equal(second.events('leading').length, 0);
   await waitFor(
     async () => (await fetch(`${url}/readyz`)).status === 503,
-    5_000,
+    20_000,
     () => 'readyz still says ready without a writer',
   );
 });
@@ -156,7 +156,7 @@ test('G3, G4, G7: a copy of the database answers nothing and never leads, though
   assert.deepEqual(copy.events('standing_by'), []);
   await waitFor(
     () => copy.workers('reader').length === 0,
-    5_000,
+    20_000,
     () => 'the copy still has a reader',
   );
 

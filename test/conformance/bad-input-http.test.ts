@@ -697,14 +697,15 @@ test('whoever is refused and keeps their own side open holds no descriptor', asy
 test('L7: headers that come too slowly → 408', async () => {
   const { status, body, took } = await slow.headers;
   assert.deepEqual([status, JSON.parse(body).code], [408, 'request_timeout']);
-  assert.ok(took < 14_000, `${took} ms`);
+  // Without a limit of their own they would have as long as the whole request.
+  assert.ok(took < (await slow.body).took - 1_000, `${took} ms`);
   await assertWell();
 });
 
 test('L7: a body that comes too slowly → 408', async () => {
   const { status, body, took } = await slow.body;
   assert.deepEqual([status, JSON.parse(body).code], [408, 'request_timeout']);
-  assert.ok(took < 19_000, `${took} ms`);
+  assert.ok(took < 60_000, `${took} ms`);
   await assertWell();
 });
 

@@ -348,7 +348,8 @@ test('L9: so is one that sends frames for ever and does not connect', async () =
 
 test('B3: no connect within 5 s → error connect_timeout, close 4408; K3: clients are told to come back at different times', async () => {
   const closes = await Promise.all(silentClosed);
-  for (const { after: ms } of closes) assert.ok(ms > 4_500 && ms < 9_000, `${ms} ms`);
+  // Nothing else would ever end them; the bound is for a busy machine.
+  for (const { after: ms } of closes) assert.ok(ms > 4_500 && ms < 30_000, `${ms} ms`);
   for (const { code } of closes) assert.equal(code, 4408);
   for (const socket of silent) assert.equal(socket.frames[0]?.['code'], 'connect_timeout');
   const delays = silent

@@ -14,8 +14,11 @@ export type BusBench = {
   readonly dispatchesAgain: boolean;
 };
 
+/** For what must come, however busy the machine is, in milliseconds. */
+export const PATIENCE_MS = 20_000;
+
 const until = (condition: () => boolean | Promise<boolean>, what: string): Promise<void> =>
-  waitFor(condition, 5_000, () => `never: ${what}`);
+  waitFor(condition, PATIENCE_MS, () => `never: ${what}`);
 
 /** Everything in the log after a position. */
 async function readAll(bus: Bus, after_?: Position): Promise<LogEntry[]> {
@@ -128,7 +131,7 @@ export function busSuite(name: string, createBench: () => Promise<BusBench>): vo
     await writer.bus.append('second');
     const began = Date.now();
     assert.deepEqual(payloads(await waiting), ['second']);
-    assert.ok(Date.now() - began < 2_000);
+    assert.ok(Date.now() - began < 3_500);
   });
 
   benchTest(
@@ -199,7 +202,9 @@ export function busSuite(name: string, createBench: () => Promise<BusBench>): vo
       const answers: string[] = [];
       for (let i = 0; i < asked.length; i += 20) {
         answers.push(
-          ...(await Promise.all(asked.slice(i, i + 20).map((payload) => asker.bus.request(payload, 5_000)))),
+          ...(await Promise.all(
+            asked.slice(i, i + 20).map((payload) => asker.bus.request(payload, PATIENCE_MS)),
+          )),
         );
       }
       assert.deepEqual(
@@ -217,7 +222,7 @@ export function busSuite(name: string, createBench: () => Promise<BusBench>): vo
     const askers = await Promise.all([bench.member(), bench.member(), bench.member()]);
     await Promise.all(
       askers.map(async ({ bus }, i) => {
-        for (let n = 0; n < 20; n++) assert.equal(await bus.request(`${i}-${n}`, 5_000), `${i}-${n}`);
+        for (let n = 0; n < 20; n++) assert.equal(await bus.request(`${i}-${n}`, PATIENCE_MS), `${i}-${n}`);
       }),
     );
   });
@@ -227,7 +232,7 @@ export function busSuite(name: string, createBench: () => Promise<BusBench>): vo
     async (bench) => {
       const asker = await bench.member();
       await assert.rejects(asker.bus.request('lost', 60), RequestTimeout);
-      const waiting = asker.bus.request('found', 5_000);
+      const waiting = asker.bus.request('found', PATIENCE_MS);
       const server = await bench.member();
       await server.bus.serve((payload) => payload);
       assert.equal(await waiting, 'found');
@@ -240,10 +245,10 @@ export function busSuite(name: string, createBench: () => Promise<BusBench>): vo
       const asker = await bench.member();
       const doomed = await bench.member();
       await doomed.bus.serve((payload) => payload);
-      assert.equal(await asker.bus.request('before', 5_000), 'before');
+      assert.equal(await asker.bus.request('before', PATIENCE_MS), 'before');
       await doomed.die();
       const successor = await bench.member();
-      const waiting = asker.bus.request('after', bench.dispatchesAgain ? 5_000 : 3_000);
+      const waiting = asker.bus.request('after', PATIENCE_MS);
       await successor.bus.serve((payload) => payload);
       assert.equal(await waiting, 'after');
     },

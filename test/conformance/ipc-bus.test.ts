@@ -8,7 +8,16 @@ import type { BrokerItem, BusItem, Link } from '../../src/bus/ipc/items.ts';
 import type { OnUnreadable } from '../../src/bus/listeners.ts';
 import { settle } from '../support/scripted-bus.ts';
 import { waitFor } from '../support/wait.ts';
-import { after, type BusBench, busSuite, type Member, numbers, payloads, readAll } from './bus-suite.ts';
+import {
+  after,
+  type BusBench,
+  busSuite,
+  type Member,
+  numbers,
+  PATIENCE_MS,
+  payloads,
+  readAll,
+} from './bus-suite.ts';
 
 const closing: (() => void)[] = [];
 after(() => {
@@ -53,7 +62,7 @@ test('IPC: what a dead server was asked and did not answer is given to another',
     asked += items.filter(({ on }) => on === 'request').length;
   });
   stuck.link.send([{ do: 'serve', ref: 1 }]);
-  const answer = asker.bus.request('x', 5_000);
+  const answer = asker.bus.request('x', PATIENCE_MS);
   while (asked === 0) await settle(1);
   const other = attach(broker);
   await other.bus.serve((payload) => `${payload}!`);
@@ -67,7 +76,7 @@ test('G8 IPC: who has closed its bus answers no request any more; another does',
   let asked = 0;
   await closed.bus.serve((payload) => `${payload} ${++asked}`);
   await closed.bus.close();
-  const answer = asker.bus.request('x', 5_000);
+  const answer = asker.bus.request('x', PATIENCE_MS);
   await sleep(50);
   const other = attach(broker);
   await other.bus.serve((payload) => `${payload}!`);
@@ -85,7 +94,7 @@ test('G6 IPC: who serves is given a few requests at once, and none that was give
   });
   busy.link.send([{ do: 'serve', ref: 1 }]);
   const early = numbers(12).map((payload) => asker.bus.request(payload, 60));
-  const late = numbers(4, 12).map((payload) => asker.bus.request(payload, 5_000));
+  const late = numbers(4, 12).map((payload) => asker.bus.request(payload, PATIENCE_MS));
   const outcomes = await Promise.allSettled(early);
   assert.ok(outcomes.every(({ status }) => status === 'rejected'));
   assert.equal(given.length, 8, 'and no more while it answers none');
@@ -114,7 +123,7 @@ test('IPC: the log outlives its reader and its appenders, not the primary: a new
 });
 
 test('G6 IPC: a log that is full refuses entries, and takes them again when it was trimmed', {
-  timeout: 20_000,
+  timeout: 90_000,
 }, async () => {
   const { bus } = attach(new IpcBroker());
   const results = await Promise.allSettled(Array.from({ length: 100_010 }, () => bus.append('x')));

@@ -12,7 +12,7 @@ import { Relay } from '../faults/relay.ts';
 import type { RedisServer } from '../support/redis-server.ts';
 import { startCluster, startSecured, startSentinel, startSingle } from '../support/redis-topologies.ts';
 import { waitFor } from '../support/wait.ts';
-import { payloads, readAll, until } from './bus-suite.ts';
+import { PATIENCE_MS, payloads, readAll, until } from './bus-suite.ts';
 import { identity, kindOf } from './leaser-suite.ts';
 import { type RedisHome, redisBusBench, startHome } from './redis-bench.ts';
 
@@ -21,7 +21,7 @@ import { type RedisHome, redisBusBench, startHome } from './redis-bench.ts';
  */
 
 /** Servers replace a dead one after one second here, and agree on it; the machine may be busy. */
-const REPLACED_WITHIN_MS = 15_000;
+const REPLACED_WITHIN_MS = 30_000;
 
 type Stage = { home: RedisHome; member: ReturnType<typeof redisBusBench>['member'] };
 
@@ -109,7 +109,8 @@ for (const end of ['is dead', 'says nothing'] as const) {
       assert.equal(lost.status, 'rejected');
     }
     const took = performance.now() - began;
-    assert.ok(took < 2_000, `${took} ms`);
+    // It takes nine seconds if each of the three waits.
+    assert.ok(took < 6_000, `${took} ms`);
     // It is back.
     if (end === 'is dead') await dead.start();
     else dead.signal('SIGCONT');
@@ -159,7 +160,7 @@ test('G5 Redis Cluster: a slot moves to another master while it is subscribed: h
 });
 
 test('G5 Redis Cluster: a master is killed and its replica takes over: subscriptions are in force again, and onGap is called', {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async (t) => {
   const { home, member } = await stage(t, (options) => startCluster(options, 1));
   const [one, two] = [await member(), await member()];
@@ -274,19 +275,20 @@ for (const which of ['subscribers', 'others'] as const) {
     if (which === 'subscribers')
       await waitFor(
         () => gaps > 0,
-        5_000,
+        PATIENCE_MS,
         () => 'the gap is not told',
       );
     // Resolves when it was handed over on another connection.
     const began = Date.now();
     await two.bus.publish([{ channel: 'a', payload: 'again' }]);
-    assert.ok(Date.now() - began < 5_500, `${Date.now() - began} ms`);
+    // The relay ends a silent connection after two minutes, TCP after fifteen.
+    assert.ok(Date.now() - began < 20_000, `${Date.now() - began} ms`);
     await until(() => heard.includes('again'), 'heard again');
   });
 }
 
 test('G5 Redis: an answer that takes longer to arrive than a dead connection has to answer is waited for, and not asked for again for ever', {
-  timeout: 30_000,
+  timeout: 90_000,
 }, async (t) => {
   const { front, taken } = await passage(t, { back: narrow(1_300) });
   const { home, member } = await stage(t, (options) => startSingle({ ...options, front }));
@@ -307,7 +309,7 @@ for (const [form, start] of [
   ['Redis with TLS', startSecured],
 ] as const) {
   test(`G5 ${form}: what takes longer to send than a dead connection has to answer is not sent again for ever; one that dies meanwhile is noticed`, {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async (t) => {
     let dead = false;
     const there: Way = () => {
@@ -332,14 +334,14 @@ for (const [form, start] of [
     dead = true;
     await waitFor(
       () => taken() > opened,
-      5_500,
+      PATIENCE_MS,
       () => 'nobody noticed',
     );
   });
 }
 
 test('G5, G7 Redis Sentinel: the master is killed with an entry that only it had: all works again, and the gateway sends it again', {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async (t) => {
   const { home, member } = await stage(t, startSentinel);
   const [gateway, store] = [await member(), await member()];
@@ -356,7 +358,7 @@ test('G5, G7 Redis Sentinel: the master is killed with an entry that only it had
   await gateway.bus.append('replicated');
   await waitFor(
     async () => (await replica.info('master_repl_offset')) === (await master.info('master_repl_offset')),
-    5_000,
+    PATIENCE_MS,
     () => 'the replica never caught up',
   );
   replica.signal('SIGSTOP');
@@ -378,7 +380,7 @@ test('G5, G7 Redis Sentinel: the master is killed with an entry that only it had
       await readOn();
       return read.some((payload) => payload.includes('only there'));
     },
-    5_000,
+    PATIENCE_MS,
     () => `read ${read}`,
   );
   read.length = 0;
@@ -407,12 +409,12 @@ test('G5, G7 Redis Sentinel: the master is killed with an entry that only it had
   await until(() => gaps > 0, 'the gap is told');
   await store.bus.publish([{ channel: 'a', payload: 'again' }]);
   await until(() => heard.includes('again'), 'heard again');
-  assert.equal(await gateway.bus.request('x', 5_000), 'x!');
+  assert.equal(await gateway.bus.request('x', PATIENCE_MS), 'x!');
   assert.equal(await kindOf(leaser.renew(identity())), 'held');
 });
 
 test('G5 Redis Sentinel: when a replica is made the master, nobody stays with the old one, which lives', {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async (t) => {
   const { home, member } = await stage(t, startSentinel);
   const [one, two] = [await member(), await member()];
@@ -433,7 +435,7 @@ test('G5 Redis Sentinel: when a replica is made the master, nobody stays with th
     `${await old.command('CLIENT', 'LIST')}`.split('\n').filter((line) => / name=parley:/.test(line));
   await waitFor(
     async () => (await clients()).length === 0,
-    5_000,
+    PATIENCE_MS,
     () => 'somebody is still at the old master',
   );
   t.diagnostic(`nobody is at the old master ${Date.now() - switched} ms after the switch`);

@@ -86,7 +86,7 @@ export class TestSocket {
   }
 
   /** The nth frame that matches, waiting for it. */
-  async next(matches: (frame: Frame) => boolean, n = 1, timeoutMs = 10_000): Promise<Frame> {
+  async next(matches: (frame: Frame) => boolean, n = 1, timeoutMs = 20_000): Promise<Frame> {
     const found = (): Frame | undefined => this.frames.filter(matches)[n - 1];
     await waitFor(
       () => found() !== undefined,

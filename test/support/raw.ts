@@ -30,15 +30,19 @@ export class RawConnection {
 
 export type RawAnswer = { readonly status: number; readonly head: string; readonly body: string };
 
-/** One request as bytes; the answer up to the end of the connection, or of `patienceMs`. */
-export async function rawRequest(
-  url: string,
-  lines: readonly string[],
-  patienceMs = 3_000,
-): Promise<RawAnswer> {
+/** For the first of an answer, in milliseconds. */
+const ANSWER_MS = 20_000;
+
+/** One request as bytes; the answer up to the end of the connection, or until nothing more of it comes for `quietMs`. */
+export async function rawRequest(url: string, lines: readonly string[], quietMs = 3_000): Promise<RawAnswer> {
   const connection = new RawConnection(url);
   connection.send(...lines);
-  const timer = setTimeout(() => connection.socket.destroy(), patienceMs);
+  const end = (): void => void connection.socket.destroy();
+  let timer = setTimeout(end, ANSWER_MS);
+  connection.socket.on('data', () => {
+    clearTimeout(timer);
+    timer = setTimeout(end, quietMs);
+  });
   const said = await connection.closed;
   clearTimeout(timer);
   return rawAnswer(said);

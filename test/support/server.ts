@@ -7,7 +7,7 @@ import { childrenOf, isAlive, signalPid, titleOf } from './processes.ts';
 import { ROOT } from './root.ts';
 import { waitFor } from './wait.ts';
 
-const START_MS = 30_000;
+const START_MS = 60_000;
 
 /** Shared by tests so that tokens can be made without a login. */
 export const TEST_SECRET = 'a test secret of more than thirty-two characters';

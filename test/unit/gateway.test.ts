@@ -102,7 +102,7 @@ async function bench() {
     loseBeat: (): number => ++seq,
     /** What the store was asked since the last call. */
     asked: async (): Promise<string[]> => {
-      await settle();
+      await settle(20);
       return asked.splice(0);
     },
   };

@@ -60,7 +60,7 @@ test('G6 the write-ahead log stays short while commits go on without a pause, an
   const checkpointer = new Checkpointer(path, database, (error) => failures.push(error), PAGES);
   const started = Date.now();
   while (database.finished < 5) {
-    assert.ok(Date.now() - started < 20_000, `${database.finished} checkpoints in 20 s`);
+    assert.ok(Date.now() - started < 60_000, `${database.finished} checkpoints in 60 s`);
     await writeMessages(ledger);
   }
   await checkpointer.stop();
