@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { type Duplex, PassThrough, Transform } from 'node:stream';
-import { type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import slotOf from 'cluster-key-slot';
 import { sleep, systemClock } from '../../src/base/clock.ts';
 import { CHANNELS } from '../../src/bus/channels.ts';
@@ -287,58 +287,62 @@ for (const which of ['subscribers', 'others'] as const) {
   });
 }
 
-test('G5 Redis: an answer that takes longer to arrive than a dead connection has to answer is waited for, and not asked for again for ever', {
-  timeout: 90_000,
-}, async (t) => {
-  const { front, taken } = await passage(t, { back: narrow(1_300) });
-  const { home, member } = await stage(t, (options) => startSingle({ ...options, front }));
-  const { bus } = await member();
-  await bus.read(undefined, 1, 1);
-  const opened = taken();
-  const payload = 'x'.repeat(1024 * 1024);
-  for (let i = 0; i < 8; i++) await home.servers[0]?.command('XADD', `${home.prefix}log`, '*', 'b', payload);
-  const began = performance.now();
-  const entries = await bus.read(undefined, 8, 1_000);
-  assert.equal(entries.length, 8);
-  assert.ok(performance.now() - began > 5_000, 'it took long enough to tell');
-  assert.equal(taken(), opened, 'on the connection that there was');
-});
-
-for (const [form, start] of [
-  ['Redis', startSingle],
-  ['Redis with TLS', startSecured],
-] as const) {
-  test(`G5 ${form}: what takes longer to send than a dead connection has to answer is not sent again for ever; one that dies meanwhile is noticed`, {
-    timeout: 120_000,
+// At once: each waits for what is slow on purpose.
+describe('a slow way to Redis', { concurrency: true }, () => {
+  test('G5 Redis: an answer that takes longer to arrive than a dead connection has to answer is waited for, and not asked for again for ever', {
+    timeout: 90_000,
   }, async (t) => {
-    let dead = false;
-    const there: Way = () => {
-      const way = narrow(4_000)();
-      way.on('data', () => dead && way.pause());
-      return way;
-    };
-    const { front, taken } = await passage(t, { there });
-    const { member } = await stage(t, (options) => start({ ...options, front }));
+    const { front, taken } = await passage(t, { back: narrow(1_300) });
+    const { home, member } = await stage(t, (options) => startSingle({ ...options, front }));
     const { bus } = await member();
-    const answers = Array.from({ length: 32 }, () => ({ channel: 'a', payload: 'x'.repeat(1024 * 1024) }));
-    await bus.publish([{ channel: 'a', payload: 'before' }]);
+    await bus.read(undefined, 1, 1);
     const opened = taken();
+    const payload = 'x'.repeat(1024 * 1024);
+    for (let i = 0; i < 8; i++)
+      await home.servers[0]?.command('XADD', `${home.prefix}log`, '*', 'b', payload);
     const began = performance.now();
-    await bus.publish(answers);
-    assert.ok(performance.now() - began > 6_000, 'it took long enough to tell');
+    const entries = await bus.read(undefined, 8, 1_000);
+    assert.equal(entries.length, 8);
+    assert.ok(performance.now() - began > 5_000, 'it took long enough to tell');
     assert.equal(taken(), opened, 'on the connection that there was');
-
-    const lost = bus.publish(answers);
-    lost.catch(() => {}); // The test's end is first.
-    await sleep(1_000);
-    dead = true;
-    await waitFor(
-      () => taken() > opened,
-      PATIENCE_MS,
-      () => 'nobody noticed',
-    );
   });
-}
+
+  for (const [form, start] of [
+    ['Redis', startSingle],
+    ['Redis with TLS', startSecured],
+  ] as const) {
+    test(`G5 ${form}: what takes longer to send than a dead connection has to answer is not sent again for ever; one that dies meanwhile is noticed`, {
+      timeout: 120_000,
+    }, async (t) => {
+      let dead = false;
+      const there: Way = () => {
+        const way = narrow(4_000)();
+        way.on('data', () => dead && way.pause());
+        return way;
+      };
+      const { front, taken } = await passage(t, { there });
+      const { member } = await stage(t, (options) => start({ ...options, front }));
+      const { bus } = await member();
+      const answers = Array.from({ length: 32 }, () => ({ channel: 'a', payload: 'x'.repeat(1024 * 1024) }));
+      await bus.publish([{ channel: 'a', payload: 'before' }]);
+      const opened = taken();
+      const began = performance.now();
+      await bus.publish(answers);
+      assert.ok(performance.now() - began > 6_000, 'it took long enough to tell');
+      assert.equal(taken(), opened, 'on the connection that there was');
+
+      const lost = bus.publish(answers);
+      lost.catch(() => {}); // The test's end is first.
+      await sleep(1_000);
+      dead = true;
+      await waitFor(
+        () => taken() > opened,
+        PATIENCE_MS,
+        () => 'nobody noticed',
+      );
+    });
+  }
+});
 
 test('G5, G7 Redis Sentinel: the master is killed with an entry that only it had: all works again, and the gateway sends it again', {
   timeout: 120_000,

@@ -118,7 +118,14 @@ test('B1, B6: old sockets get messages both ways, the echo, and nothing they do 
   );
   assert.deepEqual(Object.keys(echo).slice(0, 4), ['from', 'to', 'message', 'type']);
 
-  await new Promise((resolve) => setTimeout(resolve, 300)); // dave's connects, which are not answered, are done by now
+  // dave's connects are not answered: what is sent after them comes back when they are done.
+  for (const [socket, note] of [
+    [dave, 'here'],
+    [davesPhone, 'and here'],
+  ] as const) {
+    socket.send({ type: 'message', to: 'dave', message: note });
+    await socket.next((frame) => frame['message'] === note);
+  }
   dave.send({ type: 'message', to: 'carol', message: 'Fine' });
   for (const socket of [carol, dave, davesPhone]) await socket.next((frame) => frame['message'] === 'Fine');
   carol.send({ type: 'message', to: 'carol', message: 'note to self' });

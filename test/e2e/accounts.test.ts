@@ -183,7 +183,7 @@ describe('accounts in the browser', () => {
     await here.page.getByRole('button', { name: 'Settings' }).click();
     await here.page.getByRole('button', { name: 'Log out everywhere' }).click();
     await here.page.getByRole('heading', { name: 'Log in to Parley' }).waitFor();
-    const deadline = Date.now() + 5_000;
+    const deadline = Date.now() + 20_000;
     let status = 200;
     while (status === 200 && Date.now() < deadline) {
       ({ status } = await call(site.url, 'GET', '/conversations', { token }));

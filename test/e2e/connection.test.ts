@@ -91,7 +91,7 @@ describe('a connection that breaks, in the browser', () => {
     dave.send({ type: 'message', to: 'carol', message: 'meanwhile' });
     await waitFor(
       () => stored('dave').length === 1,
-      5_000,
+      20_000,
       () => 'the message of the other was not stored',
     );
 
@@ -236,7 +236,7 @@ describe('a connection that breaks, in the browser', () => {
     await mark(frank.page, 'one', 'Sent').waitFor();
     for (const pid of site.node.workers('writer')) signalPid(pid, 'SIGKILL');
     await say(frank.page, 'alice', 'two');
-    await mark(frank.page, 'two', 'Sent').waitFor({ timeout: 20_000 });
+    await mark(frank.page, 'two', 'Sent').waitFor({ timeout: 60_000 });
     assert.deepEqual(stored('frank'), ['one', 'two']);
     await frank.page.context().close();
   });

@@ -33,7 +33,7 @@ describe('the client package, installed as its README says', () => {
       cwd,
       input,
       encoding: 'utf8',
-      timeout: 60_000,
+      timeout: 180_000,
       stdio: ['pipe', 'pipe', 'ignore'],
       env: { ...process.env, npm_config_audit: 'false', npm_config_fund: 'false' },
     });

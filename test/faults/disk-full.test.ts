@@ -55,7 +55,7 @@ for (const embedded of [true, false]) {
     const acknowledged = (): number => history.events.filter(({ kind }) => kind === 'acknowledged').length;
     await waitFor(
       () => acknowledged() > 100,
-      10_000,
+      30_000,
       () => 'the load does not run',
     );
     const processes = node.processes().map(({ pid }) => pid);
@@ -68,13 +68,21 @@ for (const embedded of [true, false]) {
         said = answer.text;
         return !answer.ready;
       },
-      10_000,
+      30_000,
       () => `/readyz does not say that the disk is full, but: ${said}`,
     );
     assert.match(said, /disk|full|space/i);
     // What was committed before may still be on its way, while another worker says already that the disk is full.
-    await sleep(UNDER_WAY_MS);
-    const before = acknowledged();
+    let before = 0;
+    await waitFor(
+      async () => {
+        before = acknowledged();
+        await sleep(UNDER_WAY_MS);
+        return acknowledged() === before;
+      },
+      30_000,
+      () => 'acknowledgements do not end while nothing can be stored',
+    );
     await sleep(FULL_MS);
     assert.equal(acknowledged(), before, 'something was acknowledged while nothing could be stored');
     assert.equal((await ready(node.port)).ready, false);
@@ -82,12 +90,12 @@ for (const embedded of [true, false]) {
     cluster.volume.free();
     await waitFor(
       async () => (await ready(node.port)).ready,
-      10_000,
+      30_000,
       () => 'not ready again',
     );
     await waitFor(
       () => acknowledged() > before + 100,
-      10_000,
+      30_000,
       () => 'sends do not go on',
     );
     assert.deepEqual(

@@ -62,7 +62,7 @@ export async function openTab(browser: Browser, url: string, options: TabOptions
     ...(user !== undefined && { storageState: await sessionOf(url, user) }),
     ...context,
   });
-  profile.setDefaultTimeout(20_000);
+  profile.setDefaultTimeout(60_000);
   const page = await profile.newPage();
   const tab = await watch(page);
   await page.goto(url);
@@ -112,7 +112,7 @@ async function watch(page: Page): Promise<Tab> {
     async worker() {
       await waitFor(
         () => worker !== null,
-        10_000,
+        30_000,
         () => 'the page has opened no socket',
       );
       return worker!;
