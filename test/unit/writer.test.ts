@@ -210,9 +210,10 @@ test('G8 stop: a writer that is stopped just before it would read on does not wa
     return read(...asked);
   };
   port.trim = async () => {};
+  t.mock.method(performance, 'now', () => 1_000); // It pauses, however long the machine takes.
+  t.mock.timers.enable({ apis: ['setTimeout'] }); // Its pause lasts until it is stopped, and a stop that waits for ever.
   await writer.start();
   while (tried.length < 3) await settle(1);
-  t.mock.timers.enable({ apis: ['setTimeout'] }); // What would wait for the clock waits for ever.
   await writer.stop();
 });
 
