@@ -53,6 +53,20 @@ test('G9, A3: a live socket ends with its token, to the second, and says why', a
   assert.deepEqual(left(), NOTHING);
 });
 
+test('G9, A3: a token that has ended when the socket is connected reads and sends nothing', async () => {
+  const sent: unknown[] = [];
+  const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+  const bench = await sessionBench({ tokenS: 3, answered, submit: (command) => sent.push(command) });
+  bench.client.send({ type: 'message', to: 'bob', message: 'too late' });
+  bench.clock.advance(3_000);
+  answer();
+  await settle();
+  assert.deepEqual(bench.errors(), ['token_expired']);
+  assert.deepEqual([bench.ofType('connected'), sent], [[], []]);
+  assert.equal(bench.client.ws.closed, CLOSE.unauthorized.code);
+  assert.deepEqual(bench.left(), NOTHING);
+});
+
 test('G9, A3: a token that ends before the first heartbeat ends its socket, too; a socket that went before leaves no timer', async () => {
   const { client, clock, errors } = await sessionBench({ tokenS: 10 });
   clock.advance(9_900);
@@ -162,6 +176,11 @@ test('L6, G6: where sockets have more unsent together than a gateway keeps, whoe
   await benches[2]?.beat();
   unsent[0] = 2_400;
   first.session.signal('{}');
+  assert.deepEqual(codes(), [none, code, none, 1000]);
+  // Who has little left is not closed for what it had.
+  unsent[0] = 10;
+  unsent[2] = 1_000;
+  benches[2]?.session.signal('{}');
   assert.deepEqual(codes(), [none, code, none, 1000]);
   assert.deepEqual(benches[3]?.overflows, []);
 });

@@ -12,7 +12,7 @@ export interface Backlogged {
  */
 export class Backlogs {
   readonly #bytesMax: number;
-  /** Longest behind first. What has left since it was noted is still counted. */
+  /** Longest behind first. What has left since it was noted is still counted, until too much seems to be there. */
   readonly #bytesOf = new Map<Backlogged, number>();
   #bytes = 0;
 
@@ -22,14 +22,18 @@ export class Backlogs {
 
   /** @param bytes that the socket has unsent now */
   note(socket: Backlogged, bytes: number): void {
+    this.#count(socket, bytes);
+    for (const oldest of this.#bytesOf.keys()) {
+      if (this.#bytes <= this.#bytesMax) return;
+      this.#count(oldest, oldest.unsent);
+      if (this.#bytes > this.#bytesMax) oldest.tooSlow();
+    }
+  }
+
+  #count(socket: Backlogged, bytes: number): void {
     if (bytes === 0) return this.forget(socket);
     this.#bytes += bytes - (this.#bytesOf.get(socket) ?? 0);
     this.#bytesOf.set(socket, bytes);
-    for (const oldest of this.#bytesOf.keys()) {
-      if (this.#bytes <= this.#bytesMax) return;
-      this.forget(oldest);
-      if (oldest.unsent > 0) oldest.tooSlow();
-    }
   }
 
   forget(socket: Backlogged): void {

@@ -321,6 +321,8 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
       if (claims) identities.ended(claims);
       throw new ParleyError('token_revoked');
     }
+    // It may have come with the upgrade, or waited for its turn.
+    if (this.#tokenLeftMs <= 0) throw new ParleyError('token_expired');
     feed.open(page.head);
     const resync =
       (frame.epoch !== undefined && frame.epoch !== page.epoch) ||
@@ -413,13 +415,16 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
     this.#context.backlogs.note(this, this.unsent);
   }
 
+  get #tokenLeftMs(): number {
+    if (this.#claims === undefined) return Number.POSITIVE_INFINITY;
+    return this.#claims.expiresAt * 1000 - this.#context.clock.now();
+  }
+
   /** Ends the socket with its token. Called at least once per interval, so that no far-off timer is needed. */
   #watchExpiry(): void {
-    const { clock } = this.#context;
-    const left =
-      this.#claims === undefined ? Number.POSITIVE_INFINITY : this.#claims.expiresAt * 1000 - clock.now();
+    const left = this.#tokenLeftMs;
     if (left < LIMITS.heartbeatMs && this.#cancelExpiry === undefined) {
-      this.#cancelExpiry = clock.after(Math.max(0, left), () => {
+      this.#cancelExpiry = this.#context.clock.after(Math.max(0, left), () => {
         this.#refuseAndClose(new ParleyError('token_expired'), 'unauthorized');
       });
     }
