@@ -69,6 +69,8 @@ export type GatewayParts = {
   readonly log: Logger;
 };
 
+/** Idle connections of a proxy are kept for this long, in milliseconds: nginx keeps its own for 60 s. */
+const PROXIED_IDLE_MS = 75_000;
 /**
  * Connections that may wait to be taken; the kernel's own bound (Linux: net.core.somaxconn, 4,096) may be lower. Of a storm of
  * reconnects, the kernel drops what does not fit, and who was dropped tries again after 1, 2, 4 … s. Node's default is 511.
@@ -143,6 +145,8 @@ export class Gateway implements Service {
         headersTimeout: LIMITS.headersMs,
         requestTimeout: LIMITS.requestMs,
         connectionsCheckingInterval: 1_000,
+        // A proxy must be the one to let go of an idle connection: else its next request may meet our end of it.
+        ...(trustProxy && { keepAliveTimeout: PROXIED_IDLE_MS }),
         // Some clients offer HTTP/2 with every request: theirs is answered in HTTP/1.1, as the offer allows.
         // So is an upgrade that was sent ahead: what follows the answers before it would not be HTTP.
         shouldUpgradeCallback: ({ headers, socket }) =>

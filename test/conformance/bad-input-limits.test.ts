@@ -120,11 +120,21 @@ test('B1: a browser of another origin gets no socket → 403 origin_not_allowed;
   const { status, body } = await rawRequest(url, upgradeLines({ Origin: 'https://evil.example.org' }), 1_000);
   assert.deepEqual([status, JSON.parse(body).code], [403, 'origin_not_allowed']);
   assert.equal((await rawRequest(url, upgradeLines({ Origin: 'null' }), 1_000)).status, 403);
+  // A proxy may name the port that an origin leaves out.
+  const proxied = { Host: 'chat.example.com:443', Origin: 'https://chat.example.com' };
+  assert.equal((await rawRequest(url, upgradeLines(proxied), 1_000)).status, 101);
+  const otherPort = { ...proxied, Host: 'chat.example.com:444' };
+  assert.equal((await rawRequest(url, upgradeLines(otherPort), 1_000)).status, 403);
   for (const headers of [{ Origin: ORIGIN }, { Origin: url }, {}] as Record<string, string>[]) {
     const socket = new TestSocket(url, { headers });
     await socket.opened;
     socket.close();
   }
+});
+
+test('behind a proxy, it is the proxy that lets go of idle connections: its next request would meet our end of one', async () => {
+  const { head } = await rawRequest(url, ['GET /livez HTTP/1.1', 'Host: x', '', ''], 1_000);
+  assert.match(head, /^keep-alive: timeout=75\r?$/im);
 });
 
 test('after all of it the node is ready, and no worker has ended', async () => {

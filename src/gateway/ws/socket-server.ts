@@ -168,5 +168,10 @@ function destroy(this: Duplex): void {
 }
 
 /** The page came from this server, by whatever name it is known outside. */
-const isSameOrigin = (origin: string, request: IncomingMessage): boolean =>
-  URL.canParse(origin) && new URL(origin).host === request.headers.host;
+function isSameOrigin(origin: string, { headers: { host } }: IncomingMessage): boolean {
+  if (!URL.canParse(origin)) return false;
+  const page = new URL(origin);
+  // A proxy may name the default port, too, which an origin never does.
+  const here = `${page.protocol}//${host}`;
+  return URL.canParse(here) && new URL(here).host === page.host;
+}
