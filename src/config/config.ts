@@ -59,8 +59,12 @@ const SECRET_MIN_CHARS = 32;
  * @throws ConfigError naming every problem at once
  */
 export function readConfig(environment: NodeJS.ProcessEnv): Config {
-  // A variable set to nothing (as compose files do) counts as not set.
-  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value?.trim()));
+  // A variable set to nothing (as compose files do) counts as not set; space around a value is nobody's will.
+  const set = Object.fromEntries(
+    Object.entries(environment)
+      .map(([name, value]) => [name, value?.trim()] as const)
+      .filter(([, value]) => value),
+  );
   const parsed = envSchema.safeParse(set);
   const problems = parsed.success ? [] : parsed.error.issues.map((issue) => describe(issue, set));
   // What a schema of single variables can't say. Read from the environment as it is, to be told with the rest.
@@ -78,11 +82,10 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
   if (PORT === ADMIN_PORT && PORT !== undefined && PORT !== 0 && ROLE !== 'store') {
     problems.push(`PORT and ADMIN_PORT are both ${PORT}: operators need a port of their own.`);
   }
-  const origins = CORS_ORIGINS.trim() === '*' ? '*' : CORS_ORIGINS.split(',').map((origin) => origin.trim());
+  const origins = CORS_ORIGINS === '*' ? '*' : CORS_ORIGINS.split(',').map((origin) => origin.trim());
   if (origins !== '*') {
     for (const origin of origins) {
-      // A pattern would be taken for a host of that name, which no page has.
-      if (!URL.canParse(origin) || new URL(origin).origin !== origin || origin.includes('*')) {
+      if (!isOrigin(origin)) {
         problems.push(
           `CORS_ORIGINS: '${origin}' is not an origin like https://chat.example.org (list each one; * alone stands for all).`,
         );
@@ -119,6 +122,14 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     logLevel: env.LOG_LEVEL,
     shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS,
   };
+}
+
+/** Whether pages can have this origin: those of apps have schemes of their own, as in `capacitor://localhost`. */
+function isOrigin(text: string): boolean {
+  // A pattern would be taken for a host of that name, which no page has.
+  if (!URL.canParse(text) || text.includes('*')) return false;
+  const { origin, protocol, host } = new URL(text);
+  return text === (origin === 'null' && host !== '' ? `${protocol}//${host}` : origin);
 }
 
 function describe(issue: z.core.$ZodIssue, set: NodeJS.ProcessEnv): string {

@@ -7,9 +7,9 @@ const whole = (min: number, max: number) =>
     .number(NOT_WHOLE)
     .pipe(z.int(NOT_WHOLE).min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
 const port = whole(0, 65_535);
-const text = z.string().trim().min(1);
+const text = z.string().min(1);
 
-/** The environment as it may be set, with defaults; one entry per variable of the README's table. */
+/** The environment as it may be set, trimmed, with defaults; one entry per variable of the README's table. */
 export const envSchema = z.object({
   PORT: port.default(8888),
   HOST: text.optional(),
@@ -19,7 +19,6 @@ export const envSchema = z.object({
     .default('./chat.db'),
   REDIS_URL: z
     .string()
-    .trim()
     .transform((url, { addIssue }) => {
       try {
         return parseRedisUrl(url);

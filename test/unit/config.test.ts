@@ -43,6 +43,25 @@ test('configuration: a variable set to nothing counts as not set', () => {
   assert.deepEqual(readConfig({ PORT: '', REDIS_URL: ' ', TOKEN_SECRET: '', HOST: '' }), readConfig({}));
 });
 
+test('configuration: space around a value is nobody’s will, be it a choice, a switch or a number', () => {
+  const spaced = readConfig({
+    PORT: ' 80 ',
+    AUTH: 'open ',
+    RATE_LIMITS: ' off',
+    LOG_LEVEL: 'warn\r',
+    ROLE: ' all',
+  });
+  assert.deepEqual(
+    spaced,
+    readConfig({ PORT: '80', AUTH: 'open', RATE_LIMITS: 'off', LOG_LEVEL: 'warn', ROLE: 'all' }),
+  );
+});
+
+test('configuration: pages of apps have origins, too', () => {
+  const origins = ['https://chat.example.org', 'capacitor://localhost', 'chrome-extension://abcdef'];
+  assert.deepEqual(readConfig({ CORS_ORIGINS: origins.join(', ') }).http.corsOrigins, origins);
+});
+
 test('configuration: AUTH=open binds to loopback unless HOST says otherwise', () => {
   assert.equal(readConfig({ AUTH: 'open' }).http.host, '127.0.0.1');
   assert.equal(readConfig({ AUTH: 'open', HOST: '0.0.0.0' }).http.host, '0.0.0.0');
@@ -96,6 +115,9 @@ const bad: readonly (readonly [name: string, environment: Record<string, string>
   ['CORS_ORIGINS', { CORS_ORIGINS: 'https://a.example.org,https://b.example.org/path' }],
   ['CORS_ORIGINS', { CORS_ORIGINS: 'https://*.example.org' }],
   ['CORS_ORIGINS', { CORS_ORIGINS: '*,https://a.example.org' }],
+  ['CORS_ORIGINS', { CORS_ORIGINS: 'capacitor://localhost/' }],
+  ['CORS_ORIGINS', { CORS_ORIGINS: 'capacitor://user@localhost' }],
+  ['CORS_ORIGINS', { CORS_ORIGINS: 'file:///index.html' }],
   ['TRUST_PROXY', { TRUST_PROXY: 'maybe' }],
   ['RATE_LIMITS', { RATE_LIMITS: 'some' }],
   ['PASSWORD_MIN_LENGTH', { PASSWORD_MIN_LENGTH: '0' }],
