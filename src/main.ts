@@ -7,7 +7,7 @@ process.umask(0o077);
 checkRuntime();
 enableCompileCache(COMPILE_CACHE);
 // Imported late: the rest needs the Node version that was just checked.
-const [command, ...rest] = process.argv.slice(2);
+const [command, file, ...more] = process.argv.slice(2);
 if (cluster.isWorker) {
   const { startWorker } = await import('./app/worker.ts');
   await startWorker(process.env);
@@ -17,12 +17,15 @@ if (cluster.isWorker) {
   const { startNode } = await import('./app/node.ts');
   await startNode(process.env);
   flushCompileCache();
+} else if (more.length > 0) {
+  process.stderr.write(`parley: ${command} takes one file: a path with a space in it is put in quotes.\n`);
+  process.exit(1);
 } else if (command === 'backup') {
   const { backUp } = await import('./app/commands/backup.ts');
-  await backUp(process.env, rest[0]);
+  await backUp(process.env, file);
 } else if (command === 'restore') {
   const { restore } = await import('./app/commands/restore.ts');
-  await restore(process.env, rest[0]);
+  await restore(process.env, file);
 } else {
   process.stderr.write(`parley: there is no command '${command}': backup, restore, or none to start.\n`);
   process.exit(1);

@@ -37,11 +37,12 @@ function run(
   command: 'backup' | 'restore',
   file: string,
   env: Record<string, string>,
+  ...more: string[]
 ): Promise<{ status: number; output: string }> {
   return new Promise((resolve) => {
     execFile(
       process.execPath,
-      ['src/main.ts', command, file],
+      ['src/main.ts', command, file, ...more],
       { cwd: ROOT, env: { PATH: process.env['PATH'] ?? '', ...env } },
       (error, stdout, stderr) => resolve({ status: Number(error?.code ?? 0), output: stdout + stderr }),
     );
@@ -414,7 +415,10 @@ test('backup says what it met at ADMIN_PORT: nobody, a server that ended meanwhi
     assert.equal(status, 1, output);
     return output;
   };
-  assert.match(await ask(await freePort()), /^parley: no Parley answers at ADMIN_PORT \d+: .*\n$/);
+  assert.match(
+    await ask(await freePort()),
+    /^parley: no Parley answers at port \d+ of 127\.0\.0\.1 \(ADMIN_PORT, ADMIN_HOST\): .*\n$/,
+  );
   const met = async (listener: http.RequestListener): Promise<string> => {
     const server = http.createServer(listener);
     t.after(() => server.close());
@@ -424,10 +428,18 @@ test('backup says what it met at ADMIN_PORT: nobody, a server that ended meanwhi
   };
   assert.match(
     await met(({ socket }) => socket.destroy()),
-    /^parley: the server at ADMIN_PORT \d+ ended before the back-up was whole .*\n$/,
+    /^parley: the server at port \d+ of \S+ \(.*\) ended before the back-up was whole .*\n$/,
   );
-  assert.match(
-    await met((_, response) => response.end('hello')),
-    /^parley: what answers at ADMIN_PORT \d+ is no Parley.*\n$/,
-  );
+  const notAdmin = /^parley: what answers at port \d+ of \S+ \(.*\) is no Parley's admin port\.\n$/;
+  assert.match(await met((_, response) => response.end('hello')), notAdmin);
+  // As the public port of a Parley does.
+  assert.match(await met((_, response) => response.writeHead(404).end('{"error":"nothing"}')), notAdmin);
+});
+
+test('a command that is given more than a file does nothing: the path of one has a space, and no quotes', async () => {
+  for (const command of ['backup', 'restore'] as const) {
+    const { status, output } = await run(command, `${folder}/one`, {}, 'two');
+    assert.equal(status, 1);
+    assert.match(output, /^parley: (backup|restore) takes one file: .* quotes\.\n$/);
+  }
 });

@@ -15,19 +15,22 @@ export async function backUp(environment: NodeJS.ProcessEnv, file: string | unde
   const query = new URLSearchParams({ file: path.resolve(file) });
   // Several servers on one machine are common, and only one has the default port: it must not be taken for the one meant.
   if (environment['DATABASE_PATH']?.trim()) query.set('database', database.path);
-  const { ok, body } = await post({ host, port, path: `/backup?${query}` }).catch(
+  const where = `port ${port} of ${host} (ADMIN_PORT, ADMIN_HOST)`;
+  const { status, body } = await post({ host, port, path: `/backup?${query}` }).catch(
     (error: NodeJS.ErrnoException) =>
       // A name with several addresses fails with an AggregateError.
       error.syscall === 'connect' || error.syscall === 'getaddrinfo' || error instanceof AggregateError
         ? fail(
-            `no Parley answers at ADMIN_PORT ${port}: the back-up is made by the running server (one that is stopped has its file to copy).`,
+            `no Parley answers at ${where}: the back-up is made by the running server (one that is stopped has its file to copy).`,
           )
         : fail(
-            `the server at ADMIN_PORT ${port} ended before the back-up was whole (${error.message}): ask again when it is back.`,
+            `the server at ${where} ended before the back-up was whole (${error.message}): ask again when it is back.`,
           ),
   );
-  const answer = parse(body) ?? fail(`what answers at ADMIN_PORT ${port} is no Parley: set ADMIN_PORT.`);
-  if (!ok) fail(String(answer.error));
+  // The public port answers, too: that it has no such address.
+  const answer =
+    (status === 404 ? undefined : parse(body)) ?? fail(`what answers at ${where} is no Parley's admin port.`);
+  if (status !== 200) fail(String(answer.error));
   process.stdout.write(`${answer.file}: ${answer.pages} pages of ${answer.database}\n`);
 }
 
@@ -38,10 +41,10 @@ async function post(where: {
   host: string;
   port: number;
   path: string;
-}): Promise<{ ok: boolean; body: string }> {
+}): Promise<{ status: number | undefined; body: string }> {
   const request = http.request({ ...where, method: 'POST' }).end();
   const [response] = (await once(request, 'response')) as [IncomingMessage];
-  return { ok: response.statusCode === 200, body: await text(response) };
+  return { status: response.statusCode, body: await text(response) };
 }
 
 /** Undefined if it is not JSON. */
