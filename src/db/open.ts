@@ -91,7 +91,7 @@ export function placeCheck(db: Db): () => void {
       const found = placeOf(file);
       if (found?.ino !== was?.ino || found?.dev !== was?.dev)
         throw new DatabaseError(
-          `the file${file === db.name ? '' : ` ${file}`} was moved, deleted or replaced under the server (take a back-up of what it has, stop, and restore that)`,
+          `the file was moved, deleted or replaced under the server: ${file} (take a back-up of what it has, stop, and restore that)`,
         );
     }
   };

@@ -332,7 +332,7 @@ for (const suffix of ['-wal', '-shm']) {
     renameSync(path + suffix, `${path}.away`);
     const moved = {
       name: 'DatabaseError',
-      message: new RegExp(`db${suffix} was moved, deleted or replaced`),
+      message: new RegExp(`moved, deleted or replaced under the server: \\S+db${suffix} `),
     };
     assert.throws(() => commit(ledger, [send('ann', 'bob', 'while', 'c2')]), moved);
     assert.throws(() => ledger.commitCanary(), moved);
