@@ -32,14 +32,15 @@ export function createLogger(level: string, fields: Readonly<Record<string, unkn
     base: fields,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
-    // Errors carry their message and code; stacks only where somebody asked for detail.
-    serializers: { err: level === 'debug' || level === 'trace' ? pino.stdSerializers.err : briefError },
+    // Stacks only where somebody asked for detail.
+    serializers: { err: (error) => described(error, level === 'debug' || level === 'trace') },
   };
   return pino(options, stdout());
 }
 
-function briefError(error: unknown): unknown {
+/** Not all fields: an error of Redis carries the arguments of its command, in which there may be texts. */
+function described(error: unknown, withStack: boolean): unknown {
   if (!(error instanceof Error)) return error;
-  const { code } = error as { code?: unknown };
-  return { name: error.name, message: error.message, ...(code !== undefined && { code }) };
+  const { name, message, stack, code } = error as Error & { code?: unknown };
+  return { name, message, ...(code !== undefined && { code }), ...(withStack && { stack }) };
 }
