@@ -35,7 +35,7 @@ export const LIMITS = {
   /** Unsent bytes a slow socket may have pending before it is closed. */
   unsentBytes: 1024 * 1024,
   /** Unsent bytes of all sockets of a gateway, before those that have been behind the longest are closed. */
-  unsentTogetherBytes: 256 * 1024 * 1024,
+  unsentTogetherBytes: 128 * 1024 * 1024,
   /** Sockets one user may have open. */
   socketsPerUser: 20,
   /** Messages one socket may have sent and not yet had answered. */

@@ -209,7 +209,7 @@ test('part L: the figures of the rules are those of limits.ts', () => {
     ['1,000 frames per second', LIMITS.framesPerSecond === 1_000],
     ['2,000 at once', LIMITS.framesBurst === 2_000],
     ['1 MiB unsent', LIMITS.unsentBytes === 1024 * 1024],
-    ['256 MiB unsent together', LIMITS.unsentTogetherBytes === 256 * 1024 * 1024],
+    ['128 MiB unsent together', LIMITS.unsentTogetherBytes === 128 * 1024 * 1024],
     ['within 10 s', LIMITS.headersMs === 10_000],
     ['within 15 s', LIMITS.requestMs === 15_000],
     ['`client_id`: 1 to 64', LIMITS.clientIdChars === 64],
