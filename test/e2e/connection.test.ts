@@ -37,7 +37,7 @@ describe('a connection that breaks, in the browser', () => {
 
   before(async () => {
     site = await startSite(cleanups, {
-      users: ['alice', 'bob', 'carol', 'dave', 'erin', 'frank', 'grace', 'heidi', 'ivan', 'judy'],
+      users: ['alice', 'bob', 'carol', 'dave', 'erin', 'frank', 'grace', 'heidi', 'ivan', 'judy', 'kim'],
     });
     browser = await launchBrowser(cleanups);
   });
@@ -198,10 +198,10 @@ describe('a connection that breaks, in the browser', () => {
   }
 
   test('G6: what the outbox has no place for is given back with the reason, also without a connection', async () => {
-    const { page } = await openTab(browser, site.url, { user: 'judy' });
+    const { page } = await openTab(browser, site.url, { user: 'kim' });
     await find(page, 'bob');
     await page.evaluate(() => {
-      const outbox = `parley:${location.host}/:judy:outbox:`;
+      const outbox = `parley:${location.host}/:kim:outbox:`;
       for (let i = 0; i < 1_000; i++) {
         localStorage.setItem(outbox + i, JSON.stringify({ to: 'bob', message: `${i}`, at: i }));
       }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { resolve } from 'node:path';
 import { describe, it } from 'node:test';
+import { ROOT } from '../support/root.ts';
 import type { ViolationClass } from './checker.ts';
 import { type Edit, plant, putToTheTest, type Run } from './plant.ts';
 
@@ -181,6 +182,7 @@ const PLANTED: readonly Planted[] = [
 async function tryOut(name: string, edits: readonly Edit[], args: string): Promise<Run> {
   const slug = name.replaceAll(' ', '-');
   const directory = resolve('artifacts/faults/planted', slug);
+  if (edits.length === 0) return putToTheTest(ROOT, directory, args.split(' '));
   const root = resolve('artifacts/faults/planted-products', slug);
   const remove = plant(root, edits);
   try {
