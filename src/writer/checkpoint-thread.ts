@@ -16,25 +16,25 @@ const FEW_PAGES = 500;
 /** A writer that is faster than this many passes is asked to finish all the same. */
 const PASSES_MAX = 6;
 
-/** Pages of the log that are not in the database yet. */
-function missing(mode: 'NOOP' | 'PASSIVE'): number {
+/** Pages of the log that are in the database, and those that are not yet. */
+function copied(mode: 'NOOP' | 'PASSIVE'): { done: number; left: number } {
   const [{ log, checkpointed }] = db.pragma(`wal_checkpoint(${mode})`) as [
     { log: number; checkpointed: number },
   ];
-  return log - checkpointed;
+  return { done: checkpointed, left: log - checkpointed };
 }
 
 setInterval(() => {
   try {
-    let left = missing('NOOP');
+    let { done, left } = copied('NOOP');
     if (left < pages) return;
     // Each pass copies what was committed during the one before it, which is less and less.
     for (let pass = 0; pass < PASSES_MAX && left > FEW_PAGES; pass++) {
-      // Somebody who still reads old pages holds them back: until the next look.
-      if (missing('PASSIVE') === left) return;
+      // Somebody who still reads old pages holds them back, whatever is committed meanwhile: until the next look.
+      if (copied('PASSIVE').done === done) return;
       // SQLite does so only after a checkpoint that was complete; the writer's would have it all to do.
       fsyncSync(file);
-      left = missing('NOOP');
+      ({ done, left } = copied('NOOP'));
     }
     parentPort?.postMessage('copied');
   } catch {

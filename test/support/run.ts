@@ -21,6 +21,9 @@ const SUITES = [
   { name: 'faults', seconds: 420, atOnce: 2 },
 ] as const;
 
+/** What takes longer hangs: a test that failed, and left something open. In milliseconds. */
+const STEP_MS = 600_000;
+
 /** What the tests need: one of these programs, each in the Debian package of its name. The first is installed. */
 const PROGRAMS = [['redis-server'], BROWSERS, ['openssl']] as const;
 
@@ -57,6 +60,7 @@ function step(title: string, command: string, args: readonly string[]): void {
   process.stdout.write(`\n── ${title}\n`);
   const { status } = spawnSync(command, args, {
     cwd: ROOT,
+    timeout: STEP_MS,
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
   });

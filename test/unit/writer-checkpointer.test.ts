@@ -52,12 +52,13 @@ function counting(ledger: Ledger) {
   };
 }
 
-test('G6 the write-ahead log stays short while commits go on without a pause, and none of them does a checkpoint', async () => {
+test('G6 the write-ahead log stays short while commits go on without a pause, and none of them does a checkpoint', async (t) => {
   const path = `${folder}/short.db`;
   const ledger = await ledgerWithUsers(path);
   const failures: unknown[] = [];
   const database = counting(ledger);
   const checkpointer = new Checkpointer(path, database, (error) => failures.push(error), PAGES);
+  t.after(() => checkpointer.stop()); // Else a test that fails would never end.
   const started = Date.now();
   while (database.finished < 5) {
     assert.ok(Date.now() - started < 60_000, `${database.finished} checkpoints in 60 s`);
@@ -116,7 +117,7 @@ test('G8 stop: a thread that fails while it is being stopped does not keep what 
   assert.deepEqual(failures, []);
 });
 
-test('G6 pages that somebody still reads are not copied; when they are let go of, the log is', async () => {
+test('G6 pages that somebody still reads are not copied; when they are let go of, the log is, though commits go on without a pause', async (t) => {
   const path = `${folder}/held.db`;
   const ledger = await ledgerWithUsers(path);
   const database = counting(ledger);
@@ -124,8 +125,9 @@ test('G6 pages that somebody still reads are not copied; when they are let go of
   reader.exec('BEGIN');
   reader.prepare('SELECT count(*) FROM messages').get();
   const checkpointer = new Checkpointer(path, database, (error) => assert.fail(String(error)), PAGES);
-  for (let i = 0; i < 10; i++) await writeMessages(ledger);
-  await sleep(500);
+  t.after(() => checkpointer.stop());
+  // Through many looks of the thread.
+  for (let i = 0; i < 25; i++) await writeMessages(ledger);
   assert.equal(database.finished, 0, 'nothing could be copied');
   reader.exec('COMMIT');
   await waitFor(
