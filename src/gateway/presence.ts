@@ -40,7 +40,8 @@ export class Presence {
   readonly #local = new Map<string, number>();
   readonly #peers = new Map<string, Peer>();
   readonly #watchers = new Map<string, Set<Watcher>>();
-  readonly #untold = new Set<string>();
+  /** Whose sockets here have changed since that was told, and whether they were online then: that is what watchers know. */
+  readonly #untold = new Map<string, boolean>();
   #seq = 0;
   #tickDue = 0;
   #cancelTick = (): void => {};
@@ -78,16 +79,19 @@ export class Presence {
     return this.sockets(user) > 0;
   }
 
-  /** A socket of the user opened (+1) or closed (−1) here. */
+  /** As watchers were told. */
+  #shownOnline(user: string): boolean {
+    return this.#untold.get(user) ?? this.isOnline(user);
+  }
+
+  /** A socket of the user opened (+1) or closed (−1) here. To tell each at once, one user who comes and goes would keep all watchers busy. */
   change(user: string, by: 1 | -1): void {
-    this.#changing([user], () => {
-      const count = (this.#local.get(user) ?? 0) + by;
-      if (count > 0) this.#local.set(user, count);
-      else this.#local.delete(user);
-    });
     if (this.#untold.size === 0)
       this.#cancelTell = this.#clock.after(TELL_AFTER_MS, () => this.#tellChanges());
-    this.#untold.add(user);
+    this.#untold.set(user, this.#shownOnline(user));
+    const count = (this.#local.get(user) ?? 0) + by;
+    if (count > 0) this.#local.set(user, count);
+    else this.#local.delete(user);
   }
 
   /** Replaces what a watcher follows, and tells it how things stand. */
@@ -98,8 +102,8 @@ export class Presence {
       this.#watchers.set(user, watchers.add(watcher));
     }
     watcher.presence(
-      users.filter((user) => this.isOnline(user)),
-      users.filter((user) => !this.isOnline(user)),
+      users.filter((user) => this.#shownOnline(user)),
+      users.filter((user) => !this.#shownOnline(user)),
     );
   }
 
@@ -112,8 +116,8 @@ export class Presence {
   }
 
   #tellChanges(): void {
-    const users = [...this.#untold];
-    this.#untold.clear();
+    const users = [...this.#untold.keys()];
+    this.#changing(users, () => this.#untold.clear());
     for (const some of chunks(users, TELL_MAX)) this.#tell({ counts: this.#countsOf(some) });
   }
 
@@ -178,11 +182,11 @@ export class Presence {
   /** Makes a change, and tells watchers what it means to them: one notice each, however many users it is about. */
   #changing(users: readonly string[], change: () => void): void {
     const watched = users.filter((user) => this.#watchers.has(user));
-    const before = watched.map((user) => this.isOnline(user));
+    const before = watched.map((user) => this.#shownOnline(user));
     change();
     const notices = new Map<Watcher, { online: string[]; offline: string[] }>();
     watched.forEach((user, i) => {
-      const online = this.isOnline(user);
+      const online = this.#shownOnline(user);
       if (online === before[i]) return;
       for (const watcher of this.#watchers.get(user) ?? []) {
         const notice = notices.get(watcher) ?? { online: [], offline: [] };

@@ -196,6 +196,7 @@ export async function sessionBench({
     comes: (user: string): boolean => {
       const before = told;
       watches.change(user, 1);
+      clock.advance(100);
       return told > before;
     },
     /** What other parts of the gateway still know of the socket. */

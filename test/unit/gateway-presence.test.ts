@@ -71,10 +71,43 @@ test('S3 presence: the first socket of a user anywhere is told, and the end of t
   assert.equal(here.presence.sockets('ann'), 1);
   assert.deepEqual(eyes.news, [], 'one is left here');
   here.presence.change('ann', -1);
-  assert.deepEqual(eyes.news, ['-ann']);
+  assert.equal(here.presence.isOnline('ann'), false);
   assert.equal(there.presence.isOnline('ann'), true, 'not told yet');
   world.pass(150);
+  assert.deepEqual(eyes.news, ['-ann']);
   assert.equal(there.presence.isOnline('ann'), false);
+});
+
+test('S3, G6 presence: who comes and goes all the time costs watchers ten notices a second at most, and the last one is right', async () => {
+  for (const where of ['here', 'there'] as const) {
+    const { world, eyes, ...places } = await bench();
+    const { presence } = places[where];
+    for (let i = 0; i < 1_000; i++) {
+      presence.change('ann', 1);
+      presence.change('ann', -1);
+      world.pass(i % 4 === 3 ? 50 : 0);
+      presence.change('bob', i % 2 === 0 ? 1 : -1);
+    }
+    presence.change('ann', 1);
+    world.pass(150);
+    const { news } = eyes;
+    assert.ok(news.length <= 130, `${where}: ${news.length} notices in 12.5 s`);
+    assert.match(news.filter((notice) => notice.includes('ann')).at(-1) ?? '', /\+ann/, where);
+  }
+});
+
+test('S3 presence: who begins to watch between a change and its telling is told of it once, and what comes from elsewhere meanwhile', async () => {
+  const { world, there, here, eyes } = await bench();
+  here.presence.change('ann', 1);
+  const late = new Eyes();
+  here.presence.watch(late, [], ['ann']);
+  there.presence.change('ann', 1);
+  world.pass(150);
+  assert.deepEqual([eyes.news, late.news], [['+ann'], ['-ann', '+ann']]);
+  here.presence.change('ann', -1);
+  there.presence.change('ann', -1);
+  world.pass(150);
+  assert.deepEqual([eyes.news, late.news], [['-ann'], ['-ann']]);
 });
 
 test('S3 presence: a gateway that dies takes its users with it within 5 s, in one notice; one that lives takes nobody', async () => {
