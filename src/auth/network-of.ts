@@ -3,15 +3,15 @@ import { isIPv6 } from 'node:net';
 /** Where an IPv6 address carries an IPv4 one in its last 32 bits: mapped, or translated by the well-known prefix (RFC 6052). */
 const CARRIES_IPV4 = /^(0:0:0:0:0:ffff|64:ff9b:0:0:0:0)$/;
 
-/** An address with the port it came from, as some proxies forward it: each connection would be a client of its own. */
-const WITH_PORT = /^(?:\[([^\]]*)\]|([\d.]+)):\d+$/;
+/** An address as some proxies forward it: with the port it came from, where each connection would be a client of its own, or in brackets. */
+const DRESSED = /^(?:\[([^\]]*)\](?::\d+)?|([\d.]+):\d+)$/;
 
 /**
  * What stands for one client in a limit: its IPv4 address, or the /64 of its IPv6 address, which is the least that a client
  * is given, to choose from as it likes. What is no address stays as it is.
  */
 export function networkOf(seen: string): string {
-  const [, ipv6, ipv4] = WITH_PORT.exec(seen) ?? [];
+  const [, ipv6, ipv4] = DRESSED.exec(seen) ?? [];
   const address = ipv6 ?? ipv4 ?? seen;
   if (!isIPv6(address)) return address;
   // In the URL standard's form there are no leading zeros, no zone, no dotted part, no capitals, and `::` at most once.

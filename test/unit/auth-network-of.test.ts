@@ -29,12 +29,14 @@ test('A6: an IPv4 address is the same one where IPv6 carries it', () => {
   assert.equal(networkOf('::ffff:0.0.0.255'), '0.0.0.255');
 });
 
-test('A6: the port that some proxies put behind an address does not count', () => {
+test('A6: the port that some proxies put behind an address does not count, and neither do brackets', () => {
   assert.equal(networkOf('192.0.2.1:50123'), '192.0.2.1');
   assert.equal(networkOf('[2001:db8:1:2::7]:50123'), '2001:db8:1:2::/64');
+  assert.equal(networkOf('[2001:db8:1:2::7]'), '2001:db8:1:2::/64');
   assert.equal(networkOf('2001:db8:1:2::7:50'), '2001:db8:1:2::/64', 'a last group is no port');
 });
 
 test('A6: what is no address stands for itself', () => {
-  for (const text of ['', 'unknown', '192.0.2', '1::2::3', '[::1]']) assert.equal(networkOf(text), text);
+  for (const text of ['', 'unknown', '192.0.2', '1::2::3', '[192.0.2.1', '::1]'])
+    assert.equal(networkOf(text), text);
 });
