@@ -117,8 +117,22 @@ test('L5, M5, L9: a send over the rate is refused by its client_id, a long one w
 });
 
 test('L5, S3: a watch of many counts as more than one frame: it costs as much', async () => {
-  const { client, ofType, errors } = await sessionBench();
+  const idle = await sessionBench();
   const users = Array.from({ length: LIMITS.watchedUsers }, (_, i) => `user-${i}`);
+  for (const [count, cost] of [
+    [0, 2],
+    [100, 2],
+    [101, 3],
+  ] as const) {
+    idle.clock.advance(10_000);
+    const before = idle.ofType('presence').length;
+    for (let i = 0; i < LIMITS.framesBurst / cost + 10; i++)
+      idle.client.send({ type: 'watch', users: users.slice(0, count) });
+    await settle();
+    const answered = idle.ofType('presence').length - before;
+    assert.equal(answered, Math.floor(LIMITS.framesBurst / cost), `${count} users`);
+  }
+  const { client, ofType, errors } = await sessionBench();
   const most = Math.floor(LIMITS.framesBurst / 3);
   for (let i = 0; i < most + 10; i++) client.send({ type: 'watch', users });
   await settle();

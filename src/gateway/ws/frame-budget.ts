@@ -1,7 +1,7 @@
 import { LIMITS } from '../../contract/limits.ts';
 
 /** A frame counts as one for each of so many bytes, since reading one costs in proportion: some 0.1 ms of CPU at worst. */
-const BYTES_PER_COUNT = 4096;
+export const BYTES_PER_COUNT = 4096;
 /** Frames over the budget before the socket is closed. All is forgiven once there is room for as many again. */
 const FORGIVEN = 100;
 
