@@ -40,6 +40,9 @@ export const LIMITS = {
   socketsPerUser: 20,
   /** Messages one socket may have sent and not yet had answered. */
   unansweredPerSocket: 1_000,
+  /** The same for all sockets of a user at a gateway, and the text in them, in UTF-16 units: a quarter of what all users may have. */
+  unansweredPerUser: 5_000,
+  unansweredUnitsPerUser: 8 * 1024 * 1024,
   /** Frames that came behind a `connect` and wait for its answer, in bytes. */
   queuedBytes: 1024 * 1024,
   /** Frames per second one socket may send in the long run, and at once. */

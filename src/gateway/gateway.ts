@@ -25,6 +25,7 @@ import { endWith, rawAnswer } from './http/raw-answer.ts';
 import type { RouteContext } from './http/route-context.ts';
 import { UntakenAnswers } from './http/untaken-answers.ts';
 import { Identities } from './identities.ts';
+import { PendingShares } from './pending-shares.ts';
 import { Presence } from './presence.ts';
 import { Readiness } from './readiness.ts';
 import { Turns } from './turns.ts';
@@ -289,6 +290,7 @@ export class Gateway implements Service {
       queries: this.#queries,
       turns: new Turns(),
       commands: this.#commands,
+      shares: new PendingShares(),
       presence: this.#presence,
       writes: new WriteBatcher(),
       backlogs: new Backlogs(LIMITS.unsentTogetherBytes),

@@ -10,6 +10,7 @@ import type { QueryName, QueryPort } from '../../src/core/queries.ts';
 import { BeatMonitor } from '../../src/gateway/beat-monitor.ts';
 import { Feeds } from '../../src/gateway/feeds.ts';
 import { Identities } from '../../src/gateway/identities.ts';
+import { PendingShares } from '../../src/gateway/pending-shares.ts';
 import { Turns } from '../../src/gateway/turns.ts';
 import { Backlogs } from '../../src/gateway/ws/backlogs.ts';
 import { Session } from '../../src/gateway/ws/session.ts';
@@ -129,6 +130,7 @@ export class BenchGateway {
       queries,
       turns: new Turns(),
       commands: this.commands,
+      shares: new PendingShares(),
       presence: { sockets: () => 0, change() {}, unwatch() {}, isOnline: () => true } as never,
       writes: { hold() {} } as never,
       backlogs: new Backlogs(Number.POSITIVE_INFINITY),

@@ -5,6 +5,7 @@ import type { Command, Outcome } from '../../src/core/commands.ts';
 import { encodeMessages } from '../../src/core/events.ts';
 import type { CatchUpPage, Queries, QueryPort, TokenClaims } from '../../src/core/queries.ts';
 import { Feeds } from '../../src/gateway/feeds.ts';
+import { PendingShares } from '../../src/gateway/pending-shares.ts';
 import { Presence } from '../../src/gateway/presence.ts';
 import { Turns } from '../../src/gateway/turns.ts';
 import { Backlogs } from '../../src/gateway/ws/backlogs.ts';
@@ -72,7 +73,8 @@ function newGateway(queries: QueryPort, subscribed: Promise<void>, elsewhere: nu
   port.subscribe = (...args) => subscribe.apply(port, args).then(() => subscribed);
   const feeds = new Feeds(port, queries, { event() {}, repaired() {} });
   const watches = new Presence(port, clock, 'g1');
-  return { clock, port, feeds, watches, backlogs, sockets: elsewhere, draining: false, ended: 0 };
+  const shares = new PendingShares();
+  return { clock, port, feeds, watches, backlogs, shares, sockets: elsewhere, draining: false, ended: 0 };
 }
 type SessionGateway = ReturnType<typeof newGateway>;
 
@@ -105,7 +107,7 @@ export async function sessionBench({
     }) as QueryPort['ask'],
   };
   const gateway = on ?? newGateway(queries, subscribed, elsewhere, unsentMax);
-  const { clock, port, feeds, watches, backlogs } = gateway;
+  const { clock, port, feeds, watches, backlogs, shares } = gateway;
   let told = 0;
   const claims: TokenClaims = {
     user: 'ann',
@@ -139,6 +141,7 @@ export async function sessionBench({
     writes: { hold() {} },
     backlogs,
     commands: { submit },
+    shares,
     rateLimits: true,
     accepted() {},
     nextClientId: () => 'ours',

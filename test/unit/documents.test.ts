@@ -205,6 +205,10 @@ test('part L: the figures of the rules are those of limits.ts', () => {
     ['to 256 UTF-16 units', LIMITS.passwordUnits === 256],
     ['20 sockets per user', LIMITS.socketsPerUser === 20],
     ['1,000 unanswered', LIMITS.unansweredPerSocket === 1_000],
+    [
+      'and 5,000, of 8 Mi',
+      LIMITS.unansweredPerUser === 5_000 && LIMITS.unansweredUnitsPerUser === 8 * 1024 * 1024,
+    ],
     ['1,000 frames, of 1 MiB together', LIMITS.queuedBytes === 1024 * 1024],
     ['1,000 frames per second', LIMITS.framesPerSecond === 1_000],
     ['2,000 at once', LIMITS.framesBurst === 2_000],

@@ -340,6 +340,27 @@ test('L5: behind a connect that is not answered, 1,000 frames wait; one more is 
   assert.equal(commands.length, LIMITS.unansweredPerSocket);
 });
 
+test('L5, M5: a user with many sockets has 5,000 sends unanswered at a gateway; what all may have is left to the others', async () => {
+  const { commands, settles, submit } = writer();
+  const first = await sessionBench({ submit });
+  const sockets = [first];
+  for (let i = 0; i < 5; i++) sockets.push(await sessionBench({ submit, on: first.gateway }));
+  for (const { client } of sockets)
+    for (let i = 0; i < 900; i++)
+      client.send({ type: 'message', to: 'bob', message: 'x', client_id: `c${i}` });
+  await settle();
+  const refused = sockets.map(({ ofType }) => ofType('error'));
+  assert.deepEqual(
+    refused.map(({ length }) => length),
+    [0, 0, 0, 0, 0, 400],
+  );
+  assert.deepEqual([refused[5]?.[0]?.['code'], refused[5]?.[0]?.['client_id']], ['overloaded', 'c500']);
+  assert.equal(commands.length, 5_000);
+  settles[0]?.({ kind: 'done' });
+  sockets[5]?.client.send({ type: 'message', to: 'bob', message: 'x', client_id: 'next' });
+  assert.equal(commands.length, 5_001);
+});
+
 test('L5, M5: the 1,001st unanswered send is refused by its client_id; when one is answered, another may come', async () => {
   const { commands, settles, submit } = writer();
   const { client, ofType } = await sessionBench({ submit });

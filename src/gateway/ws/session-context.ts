@@ -5,6 +5,7 @@ import type { CommandSink } from '../../core/commands.ts';
 import type { QueryPort } from '../../core/queries.ts';
 import type { Feeds } from '../feeds.ts';
 import type { Identities } from '../identities.ts';
+import type { PendingShares } from '../pending-shares.ts';
 import type { Presence } from '../presence.ts';
 import type { Turns } from '../turns.ts';
 import type { Backlogs } from './backlogs.ts';
@@ -18,6 +19,7 @@ export interface SessionContext {
   readonly queries: QueryPort;
   readonly turns: Turns;
   readonly commands: CommandSink;
+  readonly shares: PendingShares;
   readonly presence: Presence;
   readonly writes: WriteBatcher;
   readonly backlogs: Backlogs;

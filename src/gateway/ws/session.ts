@@ -9,7 +9,7 @@ import type {
   ServerFrame,
 } from '../../contract/frames.ts';
 import { LIMITS } from '../../contract/limits.ts';
-import type { Outcome } from '../../core/commands.ts';
+import type { Command, Outcome } from '../../core/commands.ts';
 import type { CatchUpPage, Queries, TokenClaims } from '../../core/queries.ts';
 import type { Feed, FeedMember } from '../feeds.ts';
 import type { Watcher } from '../presence.ts';
@@ -210,7 +210,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
       case 'message':
         return this.#send(frame, user);
       case 'read':
-        return this.#submit({ kind: 'mark-read', user, peer: frame.with, id: frame.id }, undefined);
+        return this.#submit({ kind: 'mark-read', user, peer: frame.with, id: frame.id }, user, undefined);
       case 'typing':
         return this.#type(frame.to, user);
       case 'watch': {
@@ -236,16 +236,21 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
     if (this.#context.draining) return this.#refuse(new ParleyError('shutting_down'), frame.client_id);
     const clientId = frame.client_id ?? this.#context.nextClientId();
     const before = this.#unanswered;
-    this.#submit({ kind: 'send', from: user, to: frame.to, text: frame.message, clientId }, frame.client_id);
+    const command: Command = { kind: 'send', from: user, to: frame.to, text: frame.message, clientId };
+    this.#submit(command, user, frame.client_id);
     // What is refused at once was not taken in.
     if (this.#unanswered > before) this.#context.accepted();
   }
 
-  #submit(command: Parameters<SessionContext['commands']['submit']>[0], clientId: string | undefined): void {
-    if (this.#unanswered >= LIMITS.unansweredPerSocket)
+  #submit(command: Command, user: string, clientId: string | undefined): void {
+    const { commands, shares } = this.#context;
+    if (this.#unanswered >= LIMITS.unansweredPerSocket || !shares.take(user, command))
       return this.#refuse(new ParleyError('overloaded'), clientId);
     this.#unanswered++;
-    this.#context.commands.submit(command, (outcome) => this.#settle(outcome, clientId));
+    commands.submit(command, (outcome) => {
+      shares.settled(user, command);
+      this.#settle(outcome, clientId);
+    });
   }
 
   /** The echo comes through the feed; here come the other answers. */
