@@ -1,5 +1,4 @@
 import { LIMITS } from '../contract/limits.ts';
-import type { Command } from '../core/commands.ts';
 
 type Share = { commands: number; units: number };
 
@@ -10,22 +9,24 @@ type Share = { commands: number; units: number };
 export class PendingShares {
   readonly #byUser = new Map<string, Share>();
 
-  /** Counts a command of the user's, until `settled`. @returns false, and counts nothing, if the user has too much already */
-  take(user: string, command: Command): boolean {
+  /**
+   * Counts a command of the user's, until `settled`.
+   * @param units of text in it, UTF-16
+   * @returns false, and counts nothing, if the user has too much already
+   */
+  take(user: string, units: number): boolean {
     const share = this.#byUser.get(user) ?? { commands: 0, units: 0 };
-    const units = share.units + unitsOf(command);
-    if (share.commands >= LIMITS.unansweredPerUser || units > LIMITS.unansweredUnitsPerUser) return false;
+    if (share.commands >= LIMITS.unansweredPerUser) return false;
+    if (share.units + units > LIMITS.unansweredUnitsPerUser) return false;
     share.commands++;
-    share.units = units;
+    share.units += units;
     this.#byUser.set(user, share);
     return true;
   }
 
-  settled(user: string, command: Command): void {
+  settled(user: string, units: number): void {
     const share = this.#byUser.get(user) as Share;
-    share.units -= unitsOf(command);
+    share.units -= units;
     if (--share.commands === 0) this.#byUser.delete(user);
   }
 }
-
-const unitsOf = (command: Command): number => (command.kind === 'send' ? command.text.length : 0);

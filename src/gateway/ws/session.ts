@@ -244,11 +244,12 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
 
   #submit(command: Command, user: string, clientId: string | undefined): void {
     const { commands, shares } = this.#context;
-    if (this.#unanswered >= LIMITS.unansweredPerSocket || !shares.take(user, command))
+    const units = command.kind === 'send' ? command.text.length : 0;
+    if (this.#unanswered >= LIMITS.unansweredPerSocket || !shares.take(user, units))
       return this.#refuse(new ParleyError('overloaded'), clientId);
     this.#unanswered++;
     commands.submit(command, (outcome) => {
-      shares.settled(user, command);
+      shares.settled(user, units);
       this.#settle(outcome, clientId);
     });
   }
