@@ -305,8 +305,8 @@ class Node {
       return;
     }
     // A database that is not the cluster's must not answer the cluster's queries, or not any more: a copy was as good as the
-    // original until that grew.
-    this.#mayServe = status.kind !== 'refused';
+    // original until that grew. One that an older version still writes is read once this one has migrated it.
+    this.#mayServe = status.kind === 'leader' || (status.kind === 'standby' && status.readable);
     if (this.#mayServe) {
       this.#runReaders();
       this.#supervisor.tell('reader', { kind: 'serve' });
@@ -331,12 +331,7 @@ class Node {
     const { role, bus, database, auth, gateways } = this.#config;
     if (this.#started || this.#draining || this.#supervisor.ready('gateway') < gateways) return;
     if (role !== 'gateway' && this.#writer === undefined) return;
-    if (
-      this.#writer &&
-      this.#writer.kind !== 'refused' &&
-      this.#supervisor.ready('reader') < this.#config.readers
-    )
-      return;
+    if (this.#mayServe && this.#supervisor.ready('reader') < this.#config.readers) return;
     this.#started = true;
     const url = this.#address && urlOf(this.#address);
     const mode = bus.kind === 'ipc' ? 'embedded' : `cluster over ${redactedUrl(bus.redis)}`;

@@ -11,7 +11,8 @@ import type { ListenAddress } from './listen-address.ts';
 export type WriterStatus =
   /** `lapsed`: it has not been able to renew its lease for a while. */
   | { readonly kind: 'leader'; readonly generation: number; readonly lapsed: boolean }
-  | { readonly kind: 'standby'; readonly holder: string }
+  /** `readable`: the file has this version's schema, which one that is written by an older version lacks. */
+  | { readonly kind: 'standby'; readonly holder: string; readonly readable: boolean }
   | { readonly kind: 'refused'; readonly reason: string };
 
 /** How a worker is. */

@@ -32,6 +32,9 @@ export const SCHEMA_VERSION = Math.max(...migrations().map(({ version }) => vers
 
 const versionOf = (db: Db): number => db.pragma('user_version', { simple: true }) as number;
 
+/** Whether it has the schema that this program reads and writes. */
+export const isCurrent = (db: Db): boolean => versionOf(db) === SCHEMA_VERSION;
+
 /** Whether it is a database of Parley's, of any version. */
 export const isOurs = (db: Db): boolean => db.pragma('application_id', { simple: true }) === APPLICATION_ID;
 

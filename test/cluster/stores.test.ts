@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { connect, newUser } from '../support/client.ts';
 import { queryDatabase } from '../support/database.ts';
 import { startRedis } from '../support/redis.ts';
-import { startNode, TestNode, temporaryFolder } from '../support/server.ts';
+import { ROOT } from '../support/root.ts';
+import { startNode, TestNode, temporaryFolder, waitReady } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
 const folder = temporaryFolder({ after });
@@ -131,6 +133,33 @@ test('G7: a store whose database a newer Parley has used says so, and changes no
   t.after(() => older.kill());
   await older.exited;
   assert.match(older.output, /schema 99, this program knows \d+: run the newer Parley/);
+});
+
+test('upgrade: a node beside a store of an older version starts, and reads the database once it has taken it over', async (t) => {
+  const redis = await startRedis(t);
+  const path = `${folder}/older.db`;
+  const db = new Database(path);
+  db.pragma('journal_mode = WAL');
+  db.exec(readFileSync(`${ROOT}/src/db/migrations/000001-initial.sql`, 'utf8'));
+  db.exec(`PRAGMA application_id = 0x5061726c; PRAGMA user_version = 1;
+    INSERT INTO store (one, database_id, epoch, token_secret) VALUES (1, 'd', 'e', 's')`);
+  // The older store: it has the lease, and commits.
+  await redis.command('SET', '{parley:0:writer}', 'older');
+  await redis.command('HSET', '{parley:0:writer}:database', 'id', 'd', 'epoch', 'e', 'generation', '0');
+  const commits = setInterval(() => db.exec('UPDATE store SET canary = canary + 1'), 100);
+  t.after(() => {
+    clearInterval(commits);
+    db.close();
+  });
+  const node = new TestNode({ REDIS_URL: redis.url, DATABASE_PATH: path, WORKERS: '1' });
+  t.after(() => node.kill());
+  const url = await node.url();
+  assert.match(String(node.events('standing_by')[0]?.['msg']), /serves no queries before it has migrated it/);
+  assert.deepEqual(node.workers('reader'), []);
+  clearInterval(commits);
+  await redis.command('DEL', '{parley:0:writer}');
+  await waitReady(url, () => node.output);
+  await newUser(url, 'ann');
 });
 
 test('G3, G4, G7: a copy of the database answers nothing and never leads, though it lacks no message', async (t) => {

@@ -93,7 +93,51 @@ test('G3, G4: a store stands by, and is read, only once its file is seen to grow
     5_000,
     () => 'never stands by',
   );
-  assert.deepEqual(said, [{ kind: 'standby', holder: 'another node' }]);
+  assert.deepEqual(said, [{ kind: 'standby', holder: 'another node', readable: true }]);
+});
+
+test('G7: a store that stands by reads no file of an older version, and does not end when a newer one takes it over', async (t) => {
+  const path = `${folder}/versions.db`;
+  const { store: writer } = storeAt(t, path);
+  await writer.start();
+  await writer.stop();
+  const db = new Database(path);
+  const current = db.pragma('user_version', { simple: true });
+  db.pragma('user_version = 1');
+  // Somebody writes it.
+  const acquire = async (): Promise<LeaseAnswer> => {
+    db.exec('UPDATE store SET canary = canary + 1');
+    return { kind: 'taken', holder: 'another node' };
+  };
+  const lock = new FileLock(path, 'shared');
+  const { store, said } = storeAt(t, path, { acquire, lock, leading: assert.fail });
+  const running = store.start();
+  t.after(async () => {
+    await running;
+    db.close();
+  });
+  const says = (count: number): Promise<void> =>
+    waitFor(
+      () => said.length >= count,
+      5_000,
+      () => `said only ${JSON.stringify(said)}`,
+    );
+  await says(1);
+  db.pragma(`user_version = ${current}`);
+  await says(2);
+  db.pragma('user_version = 99');
+  await says(3);
+  const standby = { kind: 'standby', holder: 'another node' };
+  const [older, same, newer] = said;
+  assert.deepEqual(
+    [older, same],
+    [
+      { ...standby, readable: false },
+      { ...standby, readable: true },
+    ],
+  );
+  assert.ok(newer?.kind === 'refused');
+  assert.match(newer.reason, /schema 99, this program knows \d+: run the newer Parley/);
 });
 
 test('migration: the file of a chat app that was killed in the middle of a commit is taken over as it was before that', async (t) => {

@@ -87,7 +87,7 @@ test('a worker that waits for something while it starts, and answers, is left al
 
 test('a writer that stands by has started, and is missed by nobody', (t) => {
   const { clock, supervisor, workers } = start(t, 'writer');
-  workers[0]?.says({ kind: 'writer', status: { kind: 'standby', holder: 'another node' } });
+  workers[0]?.says({ kind: 'writer', status: { kind: 'standby', holder: 'another node', readable: true } });
   clock.advance(60_000);
   assert.equal(supervisor.trouble, undefined);
   assert.equal(workers.length, 1);
@@ -96,7 +96,7 @@ test('a writer that stands by has started, and is missed by nobody', (t) => {
 test('a crash loop is over once its worker works, or stands by, for some seconds', (t) => {
   for (const said of [
     { kind: 'ready' },
-    { kind: 'writer', status: { kind: 'standby', holder: 'another node' } },
+    { kind: 'writer', status: { kind: 'standby', holder: 'another node', readable: true } },
   ] as const) {
     const { clock, supervisor, workers } = start(t, 'writer');
     for (let end = 0; end < 5; end++) {

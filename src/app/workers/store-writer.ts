@@ -14,7 +14,7 @@ import {
   putInPlace,
   removeDatabase,
 } from '../../db/files.ts';
-import { isOurs, migrate, refuseForeign } from '../../db/migrate.ts';
+import { isCurrent, isOurs, migrate, refuseForeign } from '../../db/migrate.ts';
 import {
   cannotOpen,
   DatabaseError,
@@ -69,6 +69,8 @@ export class StoreWriter implements Service {
   readonly #stopping = new AbortController();
   #writer: Writer | undefined;
   #identity: DatabaseIdentity | undefined;
+  /** The file has the schema of this version. */
+  #readable = false;
   /** What the file said when somebody else was first heard to write. */
   #first: DatabaseIdentity | undefined;
   #renewal: NodeJS.Timeout | undefined;
@@ -101,14 +103,24 @@ export class StoreWriter implements Service {
       );
     }
     while (!this.#stopping.signal.aborted) {
-      this.#identity = this.#peek();
-      const answer = await this.#ask(this.#identity);
+      const answer = this.#overtaken() ?? (await this.#ask(this.#identity));
       if (answer.kind === 'held')
         return this.#lead().catch((error) => {
           throw cannotOpen(this.#path, error);
         });
       if (answer.kind === 'refused' || (answer.kind === 'taken' && this.#isWritten())) this.#say(answer);
       await sleep(ASK_EVERY_MS, this.#stopping.signal);
+    }
+  }
+
+  /** Looks at the file. Whoever stands by may have been left behind by a newer version: that is no reason to end. */
+  #overtaken(): Denial | undefined {
+    try {
+      this.#identity = this.#peek();
+      return undefined;
+    } catch (error) {
+      if (this.#first === undefined || !(error instanceof DatabaseError)) throw error;
+      return { kind: 'refused', reason: reason(error) };
     }
   }
 
@@ -256,6 +268,7 @@ export class StoreWriter implements Service {
     const db = openForReading(this.#path);
     try {
       refuseForeign(db);
+      this.#readable = isCurrent(db);
       return isOurs(db) ? readIdentity(db) : undefined;
     } finally {
       db.close();
@@ -263,12 +276,12 @@ export class StoreWriter implements Service {
   }
 
   #say(answer: Denial): void {
-    const words = describe(answer);
+    const words = describe(answer, this.#readable);
     if (words === this.#said) return;
     this.#said = words;
     if (answer.kind === 'taken') {
       this.#log.info({ event: 'standing_by', holder: answer.holder }, words);
-      this.#events.status({ kind: 'standby', holder: answer.holder });
+      this.#events.status({ kind: 'standby', holder: answer.holder, readable: this.#readable });
     } else {
       this.#log.warn({ event: 'refused' }, words);
       this.#events.status({ kind: 'refused', reason: words });
@@ -276,8 +289,8 @@ export class StoreWriter implements Service {
   }
 }
 
-function describe(answer: Denial): string {
+function describe(answer: Denial, readable = true): string {
   return answer.kind === 'taken'
-    ? `the database is written by ${answer.holder}: this node stands by`
+    ? `the database is written by ${answer.holder}: this node stands by${readable ? '' : ', and serves no queries before it has migrated it'}`
     : `this node does not write, and serves no queries: ${answer.reason}`;
 }
