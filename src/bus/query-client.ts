@@ -68,6 +68,9 @@ export function answerQuery(
     name = asked[0];
     if (token && handlers.tokenState(token) === 'revoked')
       return JSON.stringify({ revoked: true } satisfies Answer);
+    // Gateways are replaced before the store: one of a newer version may ask what only its own knows.
+    if (!(name in handlers))
+      throw new Error(`it knows no query '${name}', as the gateway's version does: upgrade the store, too`);
     return JSON.stringify({ ok: handlers[name](params) } satisfies Answer);
   } catch (error) {
     return JSON.stringify({ error: onError(name, error) } satisfies Answer);

@@ -233,7 +233,10 @@ export class Ledger implements Checkpointed {
         case 'mark-read':
           return this.#markRead(command.user, command.peer, command.id, committed);
         default:
-          return refused('internal');
+          // Of a gateway that is newer, as in an upgrade.
+          throw new TypeError(
+            `this store knows no command '${(command as { kind: unknown }).kind}': of another version, perhaps`,
+          );
       }
     } catch (error) {
       // The disk's errors are the whole transaction's; a defect of ours must not stop everybody's commands for ever.

@@ -82,6 +82,22 @@ test('G9: a query by a token that was ended is answered so, and reads nothing; o
   assert.deepEqual(await queries.ask('info', {}), INFO, 'without a token there is none to ask of');
 });
 
+test('upgrade: a query that a gateway of a newer version asks is refused in words that say so', async () => {
+  const failures: string[] = [];
+  const onError = (name: string, error: unknown): string => {
+    failures.push(name);
+    return (error as Error).message;
+  };
+  const { bus } = busOf(async ({ payload }) =>
+    answerQuery(handlersOf({ info: () => INFO }), payload, onError),
+  );
+  await assert.rejects(new QueryClient(bus).ask('reactions' as never, {} as never), {
+    code: 'unavailable',
+    message: /^The store can't answer: it knows no query 'reactions', .*: upgrade the store, too\.$/,
+  });
+  assert.deepEqual(failures, ['reactions']);
+});
+
 test('a query that fails, or can not be read, is answered: unavailable, with the reason that the reader gives', async () => {
   const failures: [string, string][] = [];
   const handlers = handlersOf({
