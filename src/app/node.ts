@@ -25,6 +25,7 @@ import { type BackupMade, Backups } from './backups.ts';
 import { ClusterReports } from './cluster-reports.ts';
 import { drainDeadlines } from './drain-times.ts';
 import { fail, startFailure } from './fail.ts';
+import { gatewaySettings } from './gateway-settings.ts';
 import { launchOf } from './launch.ts';
 import { NodeHealth } from './node-health.ts';
 import { readConfigOrFail } from './read-config.ts';
@@ -249,7 +250,10 @@ class Node {
     const [mine, brokers] = localLink<BusItem, BrokerItem>();
     this.#broker?.attach(brokers);
     this.#bus = await connectBus(this.#config, 'primary', mine, this.#log);
-    return new ClusterReports(this.#name, this.#bus.bus, () => this.#summary());
+    return new ClusterReports(this.#name, this.#bus.bus, async () => ({
+      ...(await this.#summary()),
+      settings: gatewaySettings(this.#config),
+    }));
   }
 
   async #listenForOperators(): Promise<void> {

@@ -47,6 +47,35 @@ test('the cluster page of any node shows every node, who writes, and that a dead
   );
 });
 
+test('the cluster page says which gateways take no tokens of others, and not by what secrets', async (t) => {
+  const redis = await startRedis(t);
+  const port = await freePort();
+  const env = { REDIS_URL: redis.url, DATABASE_PATH: `${folder}/differ.db`, WORKERS: '1' };
+  await startNode(t, { ...env, ADMIN_PORT: String(port) });
+  const other = await startNode(t, { ...env, ROLE: 'gateway', TOKEN_SECRET: 'x'.repeat(32) });
+  // A later version, whose settings are not known.
+  const { nodes } = await ask(port);
+  const later = { ...nodes[0], node: 'later', counts: {}, settings: { auth: 'required' } };
+  await redis.command('PUBLISH', 'parley:0:nodes', JSON.stringify(later));
+  let last: ClusterAnswer | undefined;
+  await waitFor(
+    async () => {
+      last = await ask(port);
+      return last.problems.some((problem) => problem.startsWith('TOKEN_SECRET differs: '));
+    },
+    10_000,
+    () => `nobody minds: ${JSON.stringify(last)}`,
+  );
+  assert.ok(last?.nodes.some(({ node }) => node === 'later'));
+  assert.ok(last?.nodes.every((node) => !('settings' in node)));
+  await other.node.kill();
+  await waitFor(
+    async () => !(await ask(port)).problems.some((problem) => problem.startsWith('TOKEN_SECRET')),
+    10_000,
+    () => 'the dead gateway still counts',
+  );
+});
+
 test('a store that is stopped has left, however quickly, and is not missed', async (t) => {
   const redis = await startRedis(t);
   const port = await freePort();
