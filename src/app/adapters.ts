@@ -11,6 +11,8 @@ export type ConnectedBus = {
   readonly bus: Bus;
   /** Why Redis does not do what it is asked; undefined if it does, or there is none. */
   readonly trouble: string | undefined;
+  /** How far this process's clock is ahead of Redis's, in milliseconds; 0 if there is none. */
+  readonly clockAheadMs: number;
   /** Counts attempts at logins for the whole cluster; undefined where a node is alone. */
   readonly attempts: AttemptCounter | undefined;
   leaser(databasePath: string, holder: string): Promise<Leaser>;
@@ -40,6 +42,7 @@ export async function connectBus(
     return {
       bus,
       trouble: undefined,
+      clockAheadMs: 0,
       attempts: undefined,
       leaser: async (path) => new (await import('../db/file-lock.ts')).FileLeaser(path),
       lock: async () => undefined,
@@ -56,6 +59,9 @@ export async function connectBus(
     bus,
     get trouble() {
       return bus.trouble;
+    },
+    get clockAheadMs() {
+      return bus.clockAheadMs;
     },
     attempts: new RedisAttempts(bus.redis, keyPrefix(target)),
     leaser: async (_, holder) => new RedisLeaser(bus.redis, keyPrefix(target), holder),

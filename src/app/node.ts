@@ -39,6 +39,8 @@ const LOCKED_PATIENCE_MS = 4_000;
 const TELL_TROUBLE_EVERY_MS = 500;
 const LOOK_AT_REDIS_EVERY_MS = 1_000;
 const PARENT_CHECK_MS = 250;
+/** A clock that differs by less from Redis's is minded by nobody, in seconds. */
+const CLOCKS_APART_S = 5;
 
 /** Runs a node: the primary and, through it, its workers. */
 export async function startNode(environment: NodeJS.ProcessEnv): Promise<void> {
@@ -219,6 +221,15 @@ class Node {
       : undefined;
   }
 
+  /** That its clock is not that of the others, in words: a reason to look, but not one to serve nobody. */
+  get #clockWrong(): string[] {
+    const seconds = Math.round((this.#bus?.clockAheadMs ?? 0) / 1000);
+    if (Math.abs(seconds) < CLOCKS_APART_S) return [];
+    return [
+      `its clock is ${Math.abs(seconds)} s ${seconds > 0 ? 'ahead of' : 'behind'} Redis's, so that tokens expire at the wrong time, and latencies are wrong`,
+    ];
+  }
+
   /** What this node's writer is; there is none in a node without a store, or while one is being replaced. */
   get #writerIs(): NodeSummary['writer'] {
     return this.#writer?.kind ?? 'elsewhere';
@@ -234,7 +245,7 @@ class Node {
       role: this.#config.role,
       upMs: Math.round(process.uptime() * 1000),
       trouble: this.#trouble,
-      failing: this.#draining ? [] : this.#health.failing,
+      failing: this.#draining ? [] : [...this.#health.failing, ...this.#clockWrong],
       readyGateways: this.#draining ? 0 : this.#health.readyGateways,
       writer: this.#writerIs,
       workers: this.#supervisor.workers.map((worker) => ({

@@ -76,6 +76,29 @@ test('the cluster page says which gateways take no tokens of others, and not by 
   );
 });
 
+test('the cluster page says whose clock is wrong; the node serves all the same', async (t) => {
+  const redis = await startRedis(t);
+  const port = await freePort();
+  const { url } = await startNode(t, {
+    REDIS_URL: redis.url,
+    DATABASE_PATH: `${folder}/clock.db`,
+    WORKERS: '1',
+    ADMIN_PORT: String(port),
+    NODE_OPTIONS: '--import=data:text/javascript,{const{now}=Date;Date.now=()=>now()-3600000}',
+  });
+  let last: ClusterAnswer | undefined;
+  await waitFor(
+    async () => {
+      last = await ask(port);
+      return last.problems.some((problem) => /: its clock is 3\d{3} s behind Redis's, /.test(problem));
+    },
+    10_000,
+    () => `nobody minds: ${JSON.stringify(last)}`,
+  );
+  assert.equal((await fetch(`http://127.0.0.1:${port}/readyz`)).status, 200);
+  await waitReady(url);
+});
+
 test('a store that is stopped has left, however quickly, and is not missed', async (t) => {
   const redis = await startRedis(t);
   const port = await freePort();

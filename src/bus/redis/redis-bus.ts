@@ -89,6 +89,14 @@ export class RedisBus implements Bus {
     return this.#connections.trouble;
   }
 
+  /** How far this process's clock is ahead of Redis's, in milliseconds; 0 as long as Redis has not told its own. */
+  get clockAheadMs(): number {
+    const ahead = Date.now() - (this.#clock.now() ?? Date.now());
+    // This machine may just have been asleep.
+    if (Math.abs(ahead) > REQUEST_GRACE_MS) void this.#clock.doubt();
+    return ahead;
+  }
+
   async publish(publications: readonly Publication[]): Promise<void> {
     if (this.#publishing >= PUBLISHING_MAX || this.#publishingUnits >= PUBLISHING_UNITS_MAX)
       throw new Error('too many publications are under way');
