@@ -17,6 +17,7 @@ export class Identities {
   readonly #settings: Config['auth'];
   readonly #queries: QueryPort;
   #tokens: Tokens | undefined;
+  #learned: string | undefined;
   /** Ids of tokens that the store has said to be ended: they take no more turns of their user's (rule L10). */
   readonly #ended = new Set<string>();
 
@@ -32,11 +33,12 @@ export class Identities {
     return this.#settings.mode === 'open';
   }
 
-  /** Gives the secret that is kept with the database; it counts where the settings name none. */
+  /** Gives the secret that is kept with the database, as it is now; it counts where the settings name none. */
   learnSecret(secret: string): void {
-    if (this.#settings.mode === 'required' && this.#tokens === undefined) {
-      this.#tokens = new Tokens([secret], this.#settings.tokenTtlS);
-    }
+    if (this.#settings.mode !== 'required' || this.#settings.secrets.length > 0) return;
+    // It may be another database, as after Redis has lost its data.
+    if (secret !== this.#learned) this.#tokens = new Tokens([secret], this.#settings.tokenTtlS);
+    this.#learned = secret;
   }
 
   /** Remembers a token that was ended, which is for ever. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { QueryClient } from '../../src/bus/query-client.ts';
 import type { Bus } from '../../src/core/bus.ts';
+import type { QueryPort } from '../../src/core/queries.ts';
 import { Identities } from '../../src/gateway/identities.ts';
 import { TEST_SECRET } from '../support/server.ts';
 
@@ -24,4 +25,20 @@ test('L10: a token that the store has once said to be ended is refused without a
   await assert.rejects(identities.identify(undefined, claims), { code: 'token_revoked' }, 'of a socket');
   assert.equal(asked, 1);
   assert.equal((await identities.identify('ann', undefined, other)).user, 'ann');
+});
+
+test('A3: where the settings name no secret, it is that of the database that leads now, which may be another one; a secret that is named counts whatever the database has', async () => {
+  const nobody = {} as QueryPort;
+  const made = (secrets: string[]): Identities =>
+    new Identities({ mode: 'required', secrets, tokenTtlS: 60 }, nobody);
+  const [old, ours, named] = [made([]), made([]), made([TEST_SECRET])];
+  const tokenOf = async (identities: Identities) => (await identities.issue('ann', 0))?.token as string;
+  for (const identities of [old, ours, named]) identities.learnSecret('of the first database');
+  const [before, theirs] = [await tokenOf(old), await tokenOf(named)];
+  assert.equal((await ours.identify('ann', undefined, before)).user, 'ann');
+  for (const identities of [ours, named]) identities.learnSecret('of another database');
+  await assert.rejects(ours.identify('ann', undefined, before), { code: 'unauthorized' });
+  assert.equal((await named.identify('ann', undefined, theirs)).user, 'ann');
+  old.learnSecret('of another database');
+  assert.equal((await ours.identify('ann', undefined, await tokenOf(old))).user, 'ann');
 });
