@@ -61,7 +61,8 @@ class ParleyClient implements Client {
   #window = 0;
   /** While the cursor is being read for a `connect`. */
   #reading: AbortController | null = null;
-  #changingPassword = false;
+  /** Requests for a new password that are under way: of several at once, the server grants one. */
+  #passwordChanges = 0;
   #closed = false;
   #cancelAdopt: () => void = () => {};
 
@@ -89,7 +90,7 @@ class ParleyClient implements Client {
       clock,
       timeoutMs: options.requestTimeoutMs ?? 15_000,
       ended: (session, because) => {
-        if (session === this.#session && !this.#changingPassword) this.#sessionOver(because);
+        if (session === this.#session && this.#passwordChanges === 0) this.#sessionOver(because);
       },
     });
     this.#connection = new Connection({
@@ -100,7 +101,7 @@ class ParleyClient implements Client {
       backoff: options.backoff ?? {},
       greet: () => this.#greet(),
       receive: (frame) => this.#receive(frame),
-      outdated: ({ token }) => this.#changingPassword || token !== this.#session?.token,
+      outdated: ({ token }) => this.#passwordChanges > 0 || token !== this.#session?.token,
       changed: (state, before) => this.#connectionChanged(state, before),
       problem: (error) => this.#problem(error, 'the connection'),
     });
@@ -160,7 +161,7 @@ class ParleyClient implements Client {
   async changePassword(current: string, next: string): Promise<Session> {
     const before = this.#needSession();
     // The server ends this session's socket, too, and may do so before it answers here.
-    this.#changingPassword = true;
+    this.#passwordChanges += 1;
     try {
       const session = await this.#http.changePassword(before, current, next);
       if (this.#session === before) {
@@ -169,7 +170,7 @@ class ParleyClient implements Client {
       }
       return session;
     } finally {
-      this.#changingPassword = false;
+      this.#passwordChanges -= 1;
       if (this.#connection.state.name === 'waiting') this.#connection.connect();
     }
   }
@@ -244,6 +245,7 @@ class ParleyClient implements Client {
     this.#unwatchNetwork();
     this.#letGo(new ClientError('closed'), false);
     this.#session = null;
+    this.#http.close();
   }
 
   send(

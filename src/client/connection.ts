@@ -184,7 +184,15 @@ export class Connection {
     }
     if (frame.type === 'error') this.#lastError = frame;
     const socket = this.#socket;
-    const place = this.#options.receive(frame);
+    let place: 'behind' | 'level';
+    try {
+      place = this.#options.receive(frame);
+    } catch (error) {
+      // Parts that the contract names are missing. To go on behind it might leave a hole: the next socket begins before it.
+      this.#options.problem(error);
+      this.#apply('lost', new ClientError('bad_answer', undefined, { cause: error }));
+      return;
+    }
     // A listener may have disconnected.
     if (this.#socket !== socket) return;
     if (frame.type === 'connected') {

@@ -22,6 +22,8 @@ type Grant = { token?: string; expires_at?: string };
 /** The HTTP half of the contract. One request, one answer: the caller decides what is worth a retry. */
 export class Http {
   readonly #options: HttpOptions;
+  /** Requests that are under way and change nothing. */
+  readonly #reads = new Set<AbortController>();
 
   constructor(options: HttpOptions) {
     this.#options = options;
@@ -62,6 +64,11 @@ export class Http {
     return users;
   }
 
+  /** Nobody reads on. What is to change something is seen through: a logout may be the last that a client is told. */
+  close(): void {
+    for (const read of this.#reads) read.abort(new ClientError('closed'));
+  }
+
   async #request(
     method: 'GET' | 'POST',
     path: string,
@@ -78,7 +85,10 @@ export class Http {
     if (session?.token !== undefined) headers.Authorization = `Bearer ${session.token}`;
 
     const abort = new AbortController();
-    const cancel = this.#options.clock.after(this.#options.timeoutMs, () => abort.abort());
+    const cancel = this.#options.clock.after(this.#options.timeoutMs, () =>
+      abort.abort(new ClientError('timeout')),
+    );
+    if (method === 'GET') this.#reads.add(abort);
     try {
       const response = await this.#options.transport.fetch(url.href, {
         method,
@@ -96,6 +106,7 @@ export class Http {
       throw known;
     } finally {
       cancel();
+      this.#reads.delete(abort);
     }
   }
 }
@@ -115,8 +126,8 @@ function parse(body: string): Record<string, unknown> | null {
   }
 }
 
-const unreachable = (signal: AbortSignal, cause: unknown): ClientError =>
-  new ClientError(signal.aborted ? 'timeout' : 'network', undefined, { cause });
+const unreachable = ({ aborted, reason }: AbortSignal, cause: unknown): ClientError =>
+  aborted ? reason : new ClientError('network', undefined, { cause });
 
 function failure(response: Response, answer: Record<string, unknown> | null): ClientError {
   const text = typeof answer?.error === 'string' ? answer.error : undefined;

@@ -156,7 +156,7 @@ export interface Client {
   disconnect(): void;
   /** Resolves when the state is `online`; rejects when it is or becomes `stopped` or `idle`, or `connect` was given up. */
   online(): Promise<void>;
-  /** Ends for good. Promises of unanswered sends reject with `closed`; stored entries are sent by the next client. */
+  /** Ends for good. Promises of unanswered sends, and of pages asked for, reject with `closed`; stored entries are sent by the next client. */
   close(): void;
 
   /**

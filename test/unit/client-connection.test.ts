@@ -186,6 +186,24 @@ test('what is not JSON is told as a problem', () => {
   assert.deepEqual(problems, ['the connection: SyntaxError']);
 });
 
+test('G4: a frame without the parts it should have ends the socket, and leaves no hole and no exception', () => {
+  const { client, clock, transport } = start({ cursor: { epoch: 'e1', since: 5 } });
+  const problems: string[] = [];
+  client.on('problem', ({ during }) => problems.push(during));
+  const frames = ['{"type":"connected"}', '{"type":"page"}', '{"type":"page","messages":[null],"upto":9}'];
+  client.connect();
+  for (const frame of frames) {
+    if (frame === frames[0]) transport.last.events.opened();
+    else transport.welcome({ head: 9 });
+    transport.last.events.frame(frame);
+    assert.equal(client.state.name, 'waiting');
+    assert.ok(transport.last.closedByClient);
+    clock.advance(30_000);
+  }
+  assert.deepEqual(problems, ['the connection', 'the connection', 'the connection']);
+  assert.deepEqual(client.cursor, { epoch: 'e1', since: 5 });
+});
+
 test('A3: an HTTP answer that the session is over ends the socket, too', async () => {
   const { client, transport } = start();
   client.connect();

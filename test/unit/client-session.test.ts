@@ -46,6 +46,24 @@ test('A5: a new password tells the new session, but not to who has logged out me
   assert.deepEqual(tokens, ['t2', undefined]);
 });
 
+test('A5: of two new passwords at once the server grants one, and what ends the other does not end the session', async () => {
+  const { client, transport } = startClient();
+  const answers: ((response: Response) => void)[] = [];
+  transport.fetch = () => new Promise((resolve) => answers.push(resolve));
+  client.connect();
+  const socket = transport.welcome();
+  const granted = client.changePassword('old', 'new');
+  const late = client.changePassword('old', 'newer');
+  answers[1]!(Response.json({ code: 'token_revoked' }, { status: 401 }));
+  await assert.rejects(late, { code: 'token_revoked' });
+  socket.events.closed(4401, '');
+  assert.equal(client.state.name, 'waiting');
+  answers[0]!(Response.json({ token: 't2' }));
+  await granted;
+  assert.equal(client.session?.token, 't2');
+  assert.equal(client.state.name, 'connecting');
+});
+
 test('A3: an answer that an earlier session is over does not end the next one', async () => {
   const { client, transport } = startClient();
   const { promise, resolve } = Promise.withResolvers<Response>();
