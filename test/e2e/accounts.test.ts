@@ -13,7 +13,9 @@ describe('accounts in the browser', () => {
   let browser: Browser;
 
   before(async () => {
-    site = await startSite(cleanups, { users: ['anna', 'ben', 'cleo', 'dora', 'emil', 'finn', 'gina'] });
+    site = await startSite(cleanups, {
+      users: ['anna', 'ben', 'cleo', 'dora', 'emil', 'finn', 'gina', 'hugo'],
+    });
     browser = await launchBrowser(cleanups);
   });
 
@@ -147,6 +149,28 @@ describe('accounts in the browser', () => {
     await second.page.getByRole('heading', { name: 'Log in to Parley' }).waitFor();
     await first.page.getByText('You logged out in another tab.').waitFor();
     await first.page.context().close();
+  });
+
+  test('a page that the back button brings back follows what other tabs have done meanwhile', async () => {
+    const { page } = await openTab(browser, site.url, { user: 'hugo' });
+    await page.locator('.sidebar-head').getByText('hugo').waitFor();
+    // Playwright turns the cache of pages off: what its events tell is all that the app has of it.
+    const away = (change: () => void) =>
+      page.evaluate(`{
+        window.dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }));
+        (${change})();
+        window.dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }));
+      }`);
+    await away(() => {});
+    await page.locator('.sidebar-head').getByText('hugo').waitFor();
+    await away(() => {
+      sessionStorage.setItem('kept', String(localStorage.getItem('parley:session')));
+      localStorage.removeItem('parley:session');
+    });
+    await page.getByText('You logged out in another tab.').waitFor();
+    await away(() => localStorage.setItem('parley:session', String(sessionStorage.getItem('kept'))));
+    await page.locator('.sidebar-head').getByText('hugo').waitFor();
+    await page.context().close();
   });
 
   test('G9: a new password ends the sessions on other devices, and not those of this browser', async () => {

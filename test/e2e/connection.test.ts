@@ -37,7 +37,20 @@ describe('a connection that breaks, in the browser', () => {
 
   before(async () => {
     site = await startSite(cleanups, {
-      users: ['alice', 'bob', 'carol', 'dave', 'erin', 'frank', 'grace', 'heidi', 'ivan', 'judy', 'kim'],
+      users: [
+        'alice',
+        'bob',
+        'carol',
+        'dave',
+        'erin',
+        'frank',
+        'grace',
+        'heidi',
+        'ivan',
+        'judy',
+        'kim',
+        'lena',
+      ],
     });
     browser = await launchBrowser(cleanups);
   });
@@ -148,6 +161,32 @@ describe('a connection that breaks, in the browser', () => {
     assert.deepEqual(stored('heidi'), ['nowhere else']);
     await page.reload();
     await bubble(page, 'nowhere else').waitFor();
+    await page.context().close();
+  });
+
+  test('a browser without room says nothing of it for a send that is acknowledged at once', async () => {
+    const { page } = await openTab(browser, site.url, { user: 'lena' });
+    await find(page, 'frank');
+    await page.evaluate(fillStorage);
+    // How long after the last click on Send each alarm came.
+    const alarms = await page.evaluateHandle(() => {
+      const after: number[] = [];
+      let sent = 0;
+      window.addEventListener('submit', () => (sent = performance.now()), { capture: true });
+      new MutationObserver(() => {
+        const [alarm] = document.querySelectorAll('.strip [role=alert]');
+        if (alarm?.textContent?.includes('no room left')) after.push(performance.now() - sent);
+      }).observe(document.querySelector('.strip')!, { childList: true, subtree: true, attributes: true });
+      return after;
+    });
+    for (const text of ['one', 'two', 'three', 'four']) {
+      await say(page, 'frank', text);
+      await mark(page, text, 'Sent').waitFor();
+    }
+    assert.deepEqual(
+      (await alarms.jsonValue()).filter((ms) => ms < 1_000),
+      [],
+    );
     await page.context().close();
   });
 

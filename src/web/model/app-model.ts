@@ -2,7 +2,7 @@ import { ClientError, type ClientErrorCode, createClient, type Session } from '.
 import { ChatStore } from './chat-store.ts';
 import { Listenable } from './listenable.ts';
 import { go } from './route.ts';
-import { holdsUnkept, ownTab, read, shared, write } from './storage.ts';
+import { holdsUnkept, onChange, ownTab, read, shared, write } from './storage.ts';
 
 const KEY = 'parley:session';
 const LOGGED_OUT_ELSEWHERE = 'You logged out in another tab.';
@@ -38,9 +38,7 @@ export class AppModel {
     this.view = new Listenable<View>(
       session === null ? { name: 'welcome', notice: null } : this.#chat(session),
     );
-    window.addEventListener('storage', ({ key }) => {
-      if (key === KEY || key === null) this.#follow(load());
-    });
+    onChange(KEY, () => this.#follow(load()));
     // The browser asks whether to leave a page that holds what is nowhere else, be it for a session that has ended.
     window.addEventListener('beforeunload', (event) => {
       if (holdsUnkept()) event.preventDefault();

@@ -1,5 +1,5 @@
 import { Listenable } from './listenable.ts';
-import { read, shared, write } from './storage.ts';
+import { onChange, read, shared, write } from './storage.ts';
 
 export type Theme = 'system' | 'light' | 'dark';
 export type Preferences = {
@@ -43,8 +43,7 @@ export function setPreferences(part: Partial<Preferences>): void {
 /** Applies them now, and whenever another tab changes them. */
 export function startPreferences(): void {
   apply(preferences.value);
-  window.addEventListener('storage', ({ key }) => {
-    if (key !== KEY) return;
+  onChange(KEY, () => {
     preferences.set(load());
     apply(preferences.value);
   });

@@ -54,3 +54,20 @@ export function write(storage: Storage | null, key: string, value: string | null
     else storage?.setItem(key, value);
   } catch {}
 }
+
+/**
+ * Calls back when another tab has changed what they share under `key`. A page that was put away hears of nothing, and may
+ * come back by the browser's back button: it looks for itself.
+ */
+export function onChange(key: string, changed: () => void): void {
+  let before: string | null = null;
+  window.addEventListener('storage', (event) => {
+    if (event.key === key || event.key === null) changed();
+  });
+  window.addEventListener('pagehide', () => {
+    before = read(shared, key);
+  });
+  window.addEventListener('pageshow', ({ persisted }) => {
+    if (persisted && read(shared, key) !== before) changed();
+  });
+}

@@ -3,8 +3,8 @@ import type { ChatStore } from '../model/chat-store.ts';
 import { shared } from '../model/storage.ts';
 import { useLasting, usePart, useSecondsUntil } from './hooks.ts';
 
-/** A reconnection that is quicker than this goes without saying. */
-const WORTH_SAYING_MS = 1_200;
+/** A reconnection, or a send, that is quicker than this goes without saying. */
+export const WORTH_SAYING_MS = 1_200;
 
 const isLive = ({ name }: ConnectionState): boolean => name === 'online' || name === 'catching-up';
 

@@ -3,8 +3,8 @@ import type { ChatStore } from '../model/chat-store.ts';
 import { go } from '../model/route.ts';
 import { Avatar } from './avatar.tsx';
 import { Composer } from './composer.tsx';
-import { OfflineNotice, useConnectionTrouble } from './connection-status.tsx';
-import { isTouch, usePart } from './hooks.ts';
+import { OfflineNotice, useConnectionTrouble, WORTH_SAYING_MS } from './connection-status.tsx';
+import { isTouch, useLasting, usePart } from './hooks.ts';
 import { BackIcon } from './icons.tsx';
 import { MessageList, type MessageListHandle } from './message-list.tsx';
 
@@ -16,7 +16,11 @@ export function Conversation({ store, peer }: ConversationProps) {
   const typing = usePart(store.state, (state) => state.typing.has(peer));
   const me = usePart(store.state, (state) => state.me);
   const era = usePart(store.state, (state) => state.era);
-  const unkept = usePart(store.state, (state) => state.unkept);
+  // While all is well, each send is acknowledged before anybody could leave the page.
+  const unkept = useLasting(
+    usePart(store.state, (state) => state.unkept),
+    WORTH_SAYING_MS,
+  );
   const trouble = useConnectionTrouble(store);
   const [problem, setProblem] = useState<string | null>(null);
   const list = useRef<MessageListHandle>(null);
