@@ -1,3 +1,4 @@
+import { wrongSend } from './arguments.ts';
 import { type ClientErrorCode, isClientErrorCode } from './errors.ts';
 import { isPending, type KeyValueStorage } from './storage.ts';
 import type { OutboxEntry } from './types.ts';
@@ -119,16 +120,13 @@ export class OutboxStore {
       // Another client may have settled the entry since its key was listed.
       if (value === null || value === undefined) return;
       const stored = parse(value);
-      if (stored === null) {
+      const client_id = key.slice(this.#prefix.length);
+      // What `send` would not have taken would be refused, or end the connection, each time it is sent.
+      if (stored === null || wrongSend(stored.to, stored.message, client_id) !== null) {
         this.#failed(new Error(`not an outbox entry: ${key}`));
         return;
       }
-      const base = {
-        client_id: key.slice(this.#prefix.length),
-        to: stored.to,
-        message: stored.message,
-        created_at: stored.at,
-      };
+      const base = { client_id, to: stored.to, message: stored.message, created_at: stored.at };
       found.push(
         stored.failed ? { ...base, status: 'failed', ...stored.failed } : { ...base, status: 'queued' },
       );

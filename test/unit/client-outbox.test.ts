@@ -578,6 +578,9 @@ test('rubbish in the storage is passed over', () => {
   const entries = new Map(
     ['', '{', 'null', '{"to":"bob"}', '[]'].map((value, i) => [`${PREFIX}r${i}`, value] as [string, string]),
   );
+  // The server would refuse the first without its name, and close the socket at the second, after each connect.
+  entries.set(`${PREFIX}no id`, HI);
+  entries.set(`${PREFIX}long`, JSON.stringify({ to: 'bob', message: 'x'.repeat(70_000), at: 1 }));
   entries.set(`${PREFIX}good`, HI);
   const { client } = start({ storage: memoryStorage(entries) });
   assert.deepEqual(
