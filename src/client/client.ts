@@ -450,7 +450,9 @@ class ParleyClient implements Client {
     const ofSend = user.outbox.refuse(frame);
     if (frame.client_id !== undefined) return;
     if (frame.retryable) this.#signals.refused();
-    if (!ofSend) this.#problem(new ClientError(frame.code, frame.error), 'a frame that the server refused');
+    // Whether to repeat it is the server's word: a later one may have codes that are not known here.
+    const error = new ClientError(frame.code, frame.error, frame);
+    if (!ofSend) this.#problem(error, 'a frame that the server refused');
   }
 
   #saveCursor(user: User): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ClientOptions, memoryStorage } from '../../src/client/index.ts';
+import { type ClientError, type ClientOptions, memoryStorage } from '../../src/client/index.ts';
 import { startClient } from '../support/fake-transport.ts';
 import { stored } from '../support/server-frames.ts';
 
@@ -103,6 +103,26 @@ test('what is not a frame, or is of a later protocol, harms nothing', () => {
   const socket = transport.welcome();
   for (const text of ['{', 'null', '7', '{}', '{"type":"toString"}', '{"type":"hologram"}'])
     socket.events.frame(text);
+  socket.says(stored(1));
+  assert.deepEqual(seen, ['online', 1]);
+});
+
+test('an error with a code of a later protocol is told as the server words it, and ends nothing', () => {
+  const { client, transport, seen } = start();
+  const told: unknown[] = [];
+  client.on('problem', ({ error }) =>
+    told.push([(error as ClientError).message, (error as ClientError).retryable]),
+  );
+  client.connect();
+  const socket = transport.welcome();
+  const error = {
+    type: 'error',
+    code: 'too_holographic',
+    error: 'Not in three dimensions.',
+    retryable: false,
+  };
+  socket.events.frame(JSON.stringify(error));
+  assert.deepEqual(told, [['Not in three dimensions.', false]]);
   socket.says(stored(1));
   assert.deepEqual(seen, ['online', 1]);
 });
