@@ -11,6 +11,8 @@ import { bubble, composer, entry, find, lookAway, mark, say, search, texts } fro
 import { type Site, startSite } from './support/site.ts';
 
 const USERS = [
+  'nils',
+  'olga',
   'alice',
   'bob',
   'carol',
@@ -138,6 +140,8 @@ describe('chatting in the browser', () => {
     await erin.page.goto(`${site.url}/#/late`);
     await say(erin.page, 'late', 'Are you registered yet?');
     await erin.page.getByText('Not sent. There is no such user.').waitFor();
+    const log = erin.page.getByRole('log', { name: 'New messages' });
+    await log.getByText('Message to late not sent: There is no such user.').waitFor({ state: 'attached' });
     await register(site.url, 'late');
     await erin.page.getByRole('button', { name: 'Try again' }).click();
     await mark(erin.page, 'Are you registered yet?', 'Sent').waitFor();
@@ -363,6 +367,29 @@ describe('chatting in the browser', () => {
     await assertFits('.list');
     other.close();
     await lena.page.context().close();
+  });
+
+  test('with letters four times as large, the beginning of a conversation covers nothing of what is said below it', async () => {
+    const { page } = await openTab(browser, site.url, {
+      user: 'erin',
+      viewport: { width: 320, height: 256 },
+    });
+    await page.goto(`${site.url}/#/olga`);
+    await page.getByText('This is the beginning').waitFor();
+    await page.context().setOffline(true);
+    await page.getByText('You are offline.').waitFor();
+    // What is cut off by something that scrolls does not count as in view.
+    const covered = await page.evaluate(
+      () =>
+        new Promise<number>((resolve) => {
+          const below = document.querySelector('.strip')!.getBoundingClientRect().top;
+          new IntersectionObserver(([seen]) => resolve(seen!.intersectionRect.bottom - below)).observe(
+            document.querySelector('.beginning')!,
+          );
+        }),
+    );
+    assert.ok(covered <= 0.5, `${covered} px`);
+    await page.context().close();
   });
 
   test('the space that is left covers nothing of what is said above the field', async () => {

@@ -8,19 +8,27 @@ const KEPT = 5;
 type LiveRegionProps = { readonly store: ChatStore; readonly open: string | null };
 
 /**
- * Reads new messages to those who listen. The message list itself is not a live region: scrolling puts messages into
+ * Reads new messages to those who listen, and tells them of their own that were refused. The message list itself is not a live region: scrolling puts messages into
  * it and takes them out.
  */
 export function LiveRegion({ store, open }: LiveRegionProps) {
   const [said, setSaid] = useState<readonly { readonly id: number; readonly text: string }[]>([]);
-  useEffect(
-    () =>
-      store.onArrival((message, peer) => {
-        const text = peer === open ? `${peer}: ${message.message}` : `New message from ${peer}`;
-        setSaid((before) => [...before, { id: message.id, text }].slice(-KEPT));
+  useEffect(() => {
+    const say = (text: string) =>
+      setSaid((before) => [...before, { id: (before.at(-1)?.id ?? 0) + 1, text }].slice(-KEPT));
+    const stops = [
+      store.onArrival((message, peer) =>
+        say(peer === open ? `${peer}: ${message.message}` : `New message from ${peer}`),
+      ),
+      store.client.on('outbox', ({ kind, entry }) => {
+        if (kind === 'updated' && entry.status === 'failed')
+          say(`Message to ${entry.to} not sent: ${entry.error}`);
       }),
-    [store, open],
-  );
+    ];
+    return () => {
+      for (const stop of stops) stop();
+    };
+  }, [store, open]);
   const troubled = useConnectionTrouble(store) !== null;
   return (
     <>
