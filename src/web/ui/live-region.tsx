@@ -8,8 +8,8 @@ const KEPT = 5;
 type LiveRegionProps = { readonly store: ChatStore; readonly open: string | null };
 
 /**
- * Reads new messages to those who listen, and tells them of their own that were refused. The message list itself is not a live region: scrolling puts messages into
- * it and takes them out.
+ * Reads new messages to those who listen, and tells them of their own that were refused. The message list itself is not a live
+ * region: scrolling puts messages into it and takes them out.
  */
 export function LiveRegion({ store, open }: LiveRegionProps) {
   const [said, setSaid] = useState<readonly { readonly id: number; readonly text: string }[]>([]);
