@@ -1,6 +1,13 @@
 import type { Clock } from '../base/clock.ts';
 import type { Bus } from '../core/bus.ts';
-import type { BatchResult, Command, CommandBatch, CommandSink, Outcome } from '../core/commands.ts';
+import {
+  type BatchResult,
+  type Command,
+  type CommandBatch,
+  type CommandSink,
+  type Outcome,
+  unitsOf,
+} from '../core/commands.ts';
 import { CHANNELS } from './channels.ts';
 
 /** Commands in one log entry, and the text in them in UTF-16 units, but for the last: a writer reads 64 entries at once. */
@@ -262,8 +269,6 @@ export class CommandSender implements CommandSink {
     for (const command of commands) this.#units -= unitsOf(command);
   }
 }
-
-const unitsOf = (command: Command): number => (command.kind === 'send' ? command.text.length : 0);
 
 function giveUp(settlers: readonly Settle[]): void {
   for (const settle of settlers) settle(UNAVAILABLE);

@@ -29,6 +29,9 @@ export type Command =
   | { readonly kind: 'logout-everywhere'; readonly user: string; readonly version: number }
   | { readonly kind: 'mark-read'; readonly user: string; readonly peer: string; readonly id: number };
 
+/** The text in a command, in UTF-16 units: what bounds of memory count. */
+export const unitsOf = (command: Command): number => (command.kind === 'send' ? command.text.length : 0);
+
 /** One entry of the command log: what one gateway collected while its previous append was under way. */
 export type CommandBatch = {
   /** The gateway's instance id: results go to its channel. */

@@ -9,7 +9,7 @@ import type {
   ServerFrame,
 } from '../../contract/frames.ts';
 import { LIMITS } from '../../contract/limits.ts';
-import type { Command, Outcome } from '../../core/commands.ts';
+import { type Command, type Outcome, unitsOf } from '../../core/commands.ts';
 import type { CatchUpPage, Queries, TokenClaims } from '../../core/queries.ts';
 import type { Feed, FeedMember } from '../feeds.ts';
 import type { Watcher } from '../presence.ts';
@@ -244,7 +244,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
 
   #submit(command: Command, user: string, clientId: string | undefined): void {
     const { commands, shares } = this.#context;
-    const units = command.kind === 'send' ? command.text.length : 0;
+    const units = unitsOf(command);
     if (this.#unanswered >= LIMITS.unansweredPerSocket || !shares.take(user, units))
       return this.#refuse(new ParleyError('overloaded'), clientId);
     this.#unanswered++;
