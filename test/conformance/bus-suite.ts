@@ -7,7 +7,7 @@ import { waitFor } from '../support/wait.ts';
 /** One process's end of the bus under test; `die` ends it without a word, as a killed process does. */
 export type Member = { readonly bus: Bus; die(): Promise<void> };
 /** A bus of its own for each test. */
-export type BusBench = {
+export type BusFixture = {
   /** @param onUnreadable gets what a listener of the member threw */
   member(onUnreadable?: OnUnreadable): Promise<Member>;
   /** Whether a request that a dead server had is given to another; otherwise it times out. */
@@ -35,15 +35,15 @@ const numbers = (count: number, from = 0): string[] =>
   Array.from({ length: count }, (_, i) => `entry ${from + i}`);
 
 /** What every bus promises (src/core/bus.ts). */
-export function busSuite(name: string, createBench: () => Promise<BusBench>): void {
-  const benchTest = (title: string, body: (bench: BusBench) => Promise<void>): void => {
-    test(`${name}: ${title}`, async () => body(await createBench()));
+export function busSuite(name: string, createFixture: () => Promise<BusFixture>): void {
+  const fixtureTest = (title: string, body: (fixture: BusFixture) => Promise<void>): void => {
+    test(`${name}: ${title}`, async () => body(await createFixture()));
   };
 
-  benchTest(
+  fixtureTest(
     'publications come in order per channel, whole, to every listener, and to no other channel',
-    async (bench) => {
-      const [one, two, three] = await Promise.all([bench.member(), bench.member(), bench.member()]);
+    async (fixture) => {
+      const [one, two, three] = await Promise.all([fixture.member(), fixture.member(), fixture.member()]);
       const heard: string[][] = [[], [], []];
       await two.bus.subscribe('a', (payload) => heard[0]?.push(payload));
       await three.bus.subscribe('a', (payload) => heard[1]?.push(payload));
@@ -57,9 +57,9 @@ export function busSuite(name: string, createBench: () => Promise<BusBench>): vo
     },
   );
 
-  benchTest('what is published after subscribe resolves is heard, by oneself too', async (bench) => {
-    const { bus } = await bench.member();
-    const other = await bench.member();
+  fixtureTest('what is published after subscribe resolves is heard, by oneself too', async (fixture) => {
+    const { bus } = await fixture.member();
+    const other = await fixture.member();
     for (let i = 0; i < 20; i++) {
       const heard: string[] = [];
       await bus.subscribe(`c${i}`, (payload) => heard.push(payload));
@@ -68,32 +68,37 @@ export function busSuite(name: string, createBench: () => Promise<BusBench>): vo
     }
   });
 
-  benchTest('after unsubscribe nothing is heard, and subscribing again works, at once too', async (bench) => {
-    const { bus } = await bench.member();
-    const heard: string[] = [];
-    const marks: string[] = [];
-    await bus.subscribe('mark', (payload) => marks.push(payload));
-    const listen = (): Promise<void> => bus.subscribe('a', (payload) => heard.push(payload));
-    await listen();
-    bus.unsubscribe('a');
-    await bus.publish([
-      { channel: 'a', payload: 'unheard' },
-      { channel: 'mark', payload: '1' },
-    ]);
-    await until(() => marks.length === 1, 'the mark came');
-    await listen();
-    bus.unsubscribe('a');
-    await listen();
-    await bus.publish([{ channel: 'a', payload: 'heard' }]);
-    await until(() => heard.length > 0, 'the second subscription works');
-    assert.deepEqual(heard, ['heard']);
-  });
+  fixtureTest(
+    'after unsubscribe nothing is heard, and subscribing again works, at once too',
+    async (fixture) => {
+      const { bus } = await fixture.member();
+      const heard: string[] = [];
+      const marks: string[] = [];
+      await bus.subscribe('mark', (payload) => marks.push(payload));
+      const listen = (): Promise<void> => bus.subscribe('a', (payload) => heard.push(payload));
+      await listen();
+      bus.unsubscribe('a');
+      await bus.publish([
+        { channel: 'a', payload: 'unheard' },
+        { channel: 'mark', payload: '1' },
+      ]);
+      await until(() => marks.length === 1, 'the mark came');
+      await listen();
+      bus.unsubscribe('a');
+      await listen();
+      await bus.publish([{ channel: 'a', payload: 'heard' }]);
+      await until(() => heard.length > 0, 'the second subscription works');
+      assert.deepEqual(heard, ['heard']);
+    },
+  );
 
-  benchTest(
+  fixtureTest(
     'a publication that its listener fails at is told once per kind of channel; the listener hears the next ones',
-    async (bench) => {
+    async (fixture) => {
       const told: string[] = [];
-      const { bus } = await bench.member((kind, error) => told.push(`${kind}: ${(error as Error).message}`));
+      const { bus } = await fixture.member((kind, error) =>
+        told.push(`${kind}: ${(error as Error).message}`),
+      );
       const heard: string[] = [];
       for (const channel of ['u:ann', 'u:bob', 'beat'])
         await bus.subscribe(channel, (payload) => {
@@ -107,11 +112,11 @@ export function busSuite(name: string, createBench: () => Promise<BusBench>): vo
     },
   );
 
-  benchTest(
+  fixtureTest(
     'the log gives entries in the order they were appended, in pages, from any position',
-    async (bench) => {
-      const writer = await bench.member();
-      const reader = await bench.member();
+    async (fixture) => {
+      const writer = await fixture.member();
+      const reader = await fixture.member();
       await Promise.all(numbers(40).map((payload) => writer.bus.append(payload)));
       const all = await readAll(reader.bus);
       assert.deepEqual(payloads(all), numbers(40));
@@ -121,37 +126,40 @@ export function busSuite(name: string, createBench: () => Promise<BusBench>): vo
     },
   );
 
-  benchTest('a read waits for the first entry, and answers with nothing if there is none', async (bench) => {
-    const writer = await bench.member();
-    const reader = await bench.member();
-    await writer.bus.append('first');
-    const [first] = await reader.bus.read(undefined, 10, 1_000);
-    assert.deepEqual(await reader.bus.read(first?.position, 10, 60), []);
-    const waiting = reader.bus.read(first?.position, 10, 4_000);
-    await writer.bus.append('second');
-    const began = Date.now();
-    assert.deepEqual(payloads(await waiting), ['second']);
-    assert.ok(Date.now() - began < 3_500);
-  });
+  fixtureTest(
+    'a read waits for the first entry, and answers with nothing if there is none',
+    async (fixture) => {
+      const writer = await fixture.member();
+      const reader = await fixture.member();
+      await writer.bus.append('first');
+      const [first] = await reader.bus.read(undefined, 10, 1_000);
+      assert.deepEqual(await reader.bus.read(first?.position, 10, 60), []);
+      const waiting = reader.bus.read(first?.position, 10, 4_000);
+      await writer.bus.append('second');
+      const began = Date.now();
+      assert.deepEqual(payloads(await waiting), ['second']);
+      assert.ok(Date.now() - began < 3_500);
+    },
+  );
 
-  benchTest(
+  fixtureTest(
     'G1 offset: a reader that comes back reads on from its position; what was not trimmed is read again',
-    async (bench) => {
-      const writer = await bench.member();
-      const first = await bench.member();
+    async (fixture) => {
+      const writer = await fixture.member();
+      const first = await fixture.member();
       await Promise.all(numbers(10).map((payload) => writer.bus.append(payload)));
       const seen = await first.bus.read(undefined, 4, 1_000);
       await first.die();
-      const second = await bench.member();
+      const second = await fixture.member();
       assert.deepEqual(payloads(await readAll(second.bus, seen.at(-1)?.position)), numbers(6, 4));
       assert.deepEqual(payloads(await readAll(second.bus)), numbers(10), 'nothing was trimmed');
     },
   );
 
-  benchTest(
+  fixtureTest(
     'a position in the log of another bus says nothing: a node that is given a Redis, or has none any more, reads all there is',
-    async (bench) => {
-      const { bus } = await bench.member();
+    async (fixture) => {
+      const { bus } = await fixture.member();
       for (const foreign of ['1e6dba37-122', '12345678-5', '1795719235233-0']) {
         assert.deepEqual(await bus.read(foreign, 10, 1), []);
         await bus.append('new');
@@ -162,8 +170,8 @@ export function busSuite(name: string, createBench: () => Promise<BusBench>): vo
     },
   );
 
-  benchTest('trim forgets up to and including the position, and positions stay good', async (bench) => {
-    const { bus } = await bench.member();
+  fixtureTest('trim forgets up to and including the position, and positions stay good', async (fixture) => {
+    const { bus } = await fixture.member();
     for (const payload of numbers(10)) await bus.append(payload);
     const all = await readAll(bus);
     await bus.trim(all[5]?.position as Position);
@@ -186,13 +194,13 @@ export function busSuite(name: string, createBench: () => Promise<BusBench>): vo
     assert.deepEqual(payloads(await readAll(bus, all[9]?.position)), ['more']);
   });
 
-  benchTest(
+  fixtureTest(
     'a request is answered once, by one of those who serve, each of whom gets some',
-    async (bench) => {
-      const asker = await bench.member();
+    async (fixture) => {
+      const asker = await fixture.member();
       const counts = [0, 0];
       for (const i of [0, 1]) {
-        const server = await bench.member();
+        const server = await fixture.member();
         await server.bus.serve((payload) => {
           counts[i] = (counts[i] ?? 0) + 1;
           return `${payload}!`;
@@ -216,10 +224,10 @@ export function busSuite(name: string, createBench: () => Promise<BusBench>): vo
     },
   );
 
-  benchTest('requests of several askers are not mixed up', async (bench) => {
-    const server = await bench.member();
+  fixtureTest('requests of several askers are not mixed up', async (fixture) => {
+    const server = await fixture.member();
     await server.bus.serve((payload) => payload);
-    const askers = await Promise.all([bench.member(), bench.member(), bench.member()]);
+    const askers = await Promise.all([fixture.member(), fixture.member(), fixture.member()]);
     await Promise.all(
       askers.map(async ({ bus }, i) => {
         for (let n = 0; n < 20; n++) assert.equal(await bus.request(`${i}-${n}`, PATIENCE_MS), `${i}-${n}`);
@@ -227,36 +235,36 @@ export function busSuite(name: string, createBench: () => Promise<BusBench>): vo
     );
   });
 
-  benchTest(
+  fixtureTest(
     'a request that nobody serves is a time-out; one that waits is answered when somebody comes to serve',
-    async (bench) => {
-      const asker = await bench.member();
+    async (fixture) => {
+      const asker = await fixture.member();
       await assert.rejects(asker.bus.request('lost', 60), RequestTimeout);
       const waiting = asker.bus.request('found', PATIENCE_MS);
-      const server = await bench.member();
+      const server = await fixture.member();
       await server.bus.serve((payload) => payload);
       assert.equal(await waiting, 'found');
     },
   );
 
-  benchTest(
+  fixtureTest(
     'a server that dies loses nobody but its own requests, and none where they can be given to another',
-    async (bench) => {
-      const asker = await bench.member();
-      const doomed = await bench.member();
+    async (fixture) => {
+      const asker = await fixture.member();
+      const doomed = await fixture.member();
       await doomed.bus.serve((payload) => payload);
       assert.equal(await asker.bus.request('before', PATIENCE_MS), 'before');
       await doomed.die();
-      const successor = await bench.member();
+      const successor = await fixture.member();
       const waiting = asker.bus.request('after', PATIENCE_MS);
       await successor.bus.serve((payload) => payload);
       assert.equal(await waiting, 'after');
     },
   );
 
-  benchTest('after close nothing is delivered', async (bench) => {
-    const one = await bench.member();
-    const two = await bench.member();
+  fixtureTest('after close nothing is delivered', async (fixture) => {
+    const one = await fixture.member();
+    const two = await fixture.member();
     const heard: string[] = [];
     await one.bus.subscribe('a', (payload) => heard.push(payload));
     const marks: string[] = [];

@@ -10,7 +10,7 @@ import { settle } from '../support/scripted-bus.ts';
 import { waitFor } from '../support/wait.ts';
 import {
   after,
-  type BusBench,
+  type BusFixture,
   busSuite,
   type Member,
   numbers,
@@ -45,12 +45,12 @@ function attach(
   return { bus: new IpcBus(link, onUnreadable), die, link };
 }
 
-async function bench(): Promise<BusBench> {
+async function fixture(): Promise<BusFixture> {
   const broker = new IpcBroker();
   return { member: async (onUnreadable) => attach(broker, onUnreadable), dispatchesAgain: true };
 }
 
-busSuite('IPC', bench);
+busSuite('IPC', fixture);
 
 test('IPC: what a dead server was asked and did not answer is given to another', async () => {
   const broker = new IpcBroker();

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DatabaseIdentity, LeaseAnswer, Leaser } from '../../src/core/lease.ts';
 
-export type LeaserBench = {
+export type LeaserFixture = {
   /** A store of its own, as another process would be. */
   leaser(holder: string): Leaser;
 };
@@ -27,15 +27,15 @@ export async function acquire(leaser: Leaser, mine: DatabaseIdentity | undefined
 }
 
 /** What every lease promises (src/core/lease.ts). */
-export function leaserSuite(name: string, createBench: () => Promise<LeaserBench>): void {
-  const benchTest = (title: string, body: (bench: LeaserBench) => Promise<void>): void => {
-    test(`${name}: ${title}`, async () => body(await createBench()));
+export function leaserSuite(name: string, createFixture: () => Promise<LeaserFixture>): void {
+  const fixtureTest = (title: string, body: (fixture: LeaserFixture) => Promise<void>): void => {
+    test(`${name}: ${title}`, async () => body(await createFixture()));
   };
 
-  benchTest(
+  fixtureTest(
     'G7 one writer: the first who asks holds it, the others are told that it is taken, and by whom',
-    async (bench) => {
-      const [one, two] = [bench.leaser('one'), bench.leaser('two')];
+    async (fixture) => {
+      const [one, two] = [fixture.leaser('one'), fixture.leaser('two')];
       assert.equal(await kindOf(acquire(one, undefined)), 'held');
       assert.equal(await kindOf(one.acquire(identity())), 'held', 'asking again is harmless');
       assert.equal(await kindOf(one.renew(identity())), 'held');
@@ -52,10 +52,10 @@ export function leaserSuite(name: string, createBench: () => Promise<LeaserBench
     },
   );
 
-  benchTest(
+  fixtureTest(
     'G7 one writer: released, it goes to who asks next, and then it is taken for the first',
-    async (bench) => {
-      const [one, two] = [bench.leaser('one'), bench.leaser('two')];
+    async (fixture) => {
+      const [one, two] = [fixture.leaser('one'), fixture.leaser('two')];
       await acquire(one, identity());
       await one.renew(identity());
       await one.release();
@@ -66,8 +66,8 @@ export function leaserSuite(name: string, createBench: () => Promise<LeaserBench
     },
   );
 
-  benchTest('G7 one writer: of many who ask at once, one holds it', async (bench) => {
-    const leasers = Array.from({ length: 8 }, (_, i) => bench.leaser(`${i}`));
+  fixtureTest('G7 one writer: of many who ask at once, one holds it', async (fixture) => {
+    const leasers = Array.from({ length: 8 }, (_, i) => fixture.leaser(`${i}`));
     const kinds = await Promise.all(
       leasers.map(async (leaser) => {
         const { kind } = await acquire(leaser, identity());

@@ -11,7 +11,7 @@ import { REDIS_FORMS } from '../support/redis-topologies.ts';
 import { temporaryFolder } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 import { acquire, identity, kindOf, leaserSuite } from './leaser-suite.ts';
-import { type RedisHome, startHome } from './redis-bench.ts';
+import { type RedisHome, startHome } from './redis-fixture.ts';
 
 const folder = temporaryFolder({ after });
 let files = 0;
@@ -79,8 +79,8 @@ for (const { name, start } of REDIS_FORMS) {
       for (const task of cleanups) await task();
     });
 
-    type Bench = { redis: RedisClient; flush(): Promise<void>; leaser(holder: string): RedisLeaser };
-    const bench = async (): Promise<Bench> => {
+    type Fixture = { redis: RedisClient; flush(): Promise<void>; leaser(holder: string): RedisLeaser };
+    const fixture = async (): Promise<Fixture> => {
       const connections = new RedisConnections(home.target, 'test');
       cleanups.unshift(async () => connections.close());
       await home.flush();
@@ -90,10 +90,10 @@ for (const { name, start } of REDIS_FORMS) {
         leaser: (holder) => new RedisLeaser(connections.open('commands'), 'parley:', holder),
       };
     };
-    leaserSuite(name, bench);
+    leaserSuite(name, fixture);
 
     test(`${name}: a holder that renews no more is replaced, and told so when it comes back`, async () => {
-      const { redis, leaser } = await bench();
+      const { redis, leaser } = await fixture();
       const [one, two] = [leaser('one'), leaser('two')];
       await one.renew(identity());
       const left = await redis.pttl(LEASE);
@@ -104,13 +104,13 @@ for (const { name, start } of REDIS_FORMS) {
     });
 
     test(`${name}: the next writer of the same node need not wait for the lease to end`, async () => {
-      const { leaser } = await bench();
+      const { leaser } = await fixture();
       await leaser('node 1').renew(identity());
       assert.equal(await kindOf(leaser('node 1').acquire(identity())), 'held');
     });
 
     test(`G7 ${name}: a store that finds a Redis without data waits: a living writer, which renews meanwhile, comes first`, async () => {
-      const { flush, leaser } = await bench();
+      const { flush, leaser } = await fixture();
       const [one, other] = [leaser('one'), leaser('other')];
       await one.renew(identity());
       await flush();
@@ -122,7 +122,7 @@ for (const { name, start } of REDIS_FORMS) {
     });
 
     test(`G7 ${name}: nor does one whose writer is there, and has only lost the cluster's database, let another stand by`, async () => {
-      const { redis, leaser } = await bench();
+      const { redis, leaser } = await fixture();
       const [one, other] = [leaser('one'), leaser('other')];
       await one.renew(identity());
       await redis.del(`${LEASE}:database`);
@@ -132,7 +132,7 @@ for (const { name, start } of REDIS_FORMS) {
     });
 
     test(`G7 ${name}: of two databases that would begin a cluster, one does; the other is not let stand by, also before that one is known`, async () => {
-      const { leaser } = await bench();
+      const { leaser } = await fixture();
       const [one, other] = [leaser('one'), leaser('other')];
       const foreign = identity({ databaseId: 'other' });
       for (const asked of [one.acquire(identity()), other.acquire(foreign)])
@@ -145,7 +145,7 @@ for (const { name, start } of REDIS_FORMS) {
     });
 
     test(`G7 ${name}: a store that was refused for another database leads when the cluster's is its own again`, async () => {
-      const { redis, leaser } = await bench();
+      const { redis, leaser } = await fixture();
       const [one, foreign] = [leaser('one'), leaser('foreign')];
       await foreign.renew(identity({ databaseId: 'foreign' }));
       assert.equal(await kindOf(one.renew(identity())), 'refused');
@@ -155,7 +155,7 @@ for (const { name, start } of REDIS_FORMS) {
     });
 
     test(`G5 ${name}: a Redis that takes nothing more (maxmemory) keeps no writer away`, async () => {
-      const { redis, leaser } = await bench();
+      const { redis, leaser } = await fixture();
       await home.command('CONFIG', 'SET', 'maxmemory', '1');
       try {
         await assert.rejects(redis.set(`${LEASE}:probe`, 'x'), /OOM/);
@@ -173,7 +173,7 @@ for (const { name, start } of REDIS_FORMS) {
       ['without a database', undefined],
     ] as const) {
       test(`G7 ${name}: a store ${what} is refused, while the lease is taken and when it is free, and after a FLUSHALL too`, async () => {
-        const { flush, leaser } = await bench();
+        const { flush, leaser } = await fixture();
         const [one, two] = [leaser('one'), leaser('two')];
         await one.renew(identity({ generation: 5 }));
         const answer = await two.acquire(other);
@@ -202,7 +202,7 @@ for (const { name, start } of REDIS_FORMS) {
       ],
     ] as const) {
       test(`G3, G4, G7 ${name}: ${what} is refused, while the lease is taken and when it is free, and after a FLUSHALL too, until it has caught up`, async () => {
-        const { flush, leaser } = await bench();
+        const { flush, leaser } = await fixture();
         const [one, two] = [leaser('one'), leaser('two')];
         await one.renew(identity(known));
         assert.equal(await kindOf(acquire(two, identity(old))), 'refused');
@@ -215,7 +215,7 @@ for (const { name, start } of REDIS_FORMS) {
     }
 
     test(`G7 ${name}: a copy that stands by is refused as soon as the file itself has grown; one that shares the file never is`, async () => {
-      const { leaser } = await bench();
+      const { leaser } = await fixture();
       const [one, copy, shared] = [leaser('one'), leaser('copy'), leaser('shared')];
       await one.renew(identity({ transactions: 30 }));
       for (const leaser of [copy, shared])
@@ -228,13 +228,13 @@ for (const { name, start } of REDIS_FORMS) {
     });
 
     test(`${name}: a lease of an earlier version, which tells no transactions, is taken over`, async () => {
-      const { redis, leaser } = await bench();
+      const { redis, leaser } = await fixture();
       await redis.hset(`${LEASE}:database`, { id: 'db', epoch: 'e', generation: '5' });
       assert.equal(await kindOf(leaser('one').acquire(identity({ generation: 5 }))), 'held');
     });
 
     test(`G4, G7 ${name}: a restored database (another epoch, an older generation) may write, and is remembered`, async () => {
-      const { leaser } = await bench();
+      const { leaser } = await fixture();
       const [one, two] = [leaser('one'), leaser('two')];
       await one.renew(identity({ generation: 50, transactions: 9 }));
       await one.release();
@@ -244,7 +244,7 @@ for (const { name, start } of REDIS_FORMS) {
     });
 
     test(`G4, G7 ${name}: a store that was refused for an old copy may write once that is restored, though its numbers are lower`, async () => {
-      const { leaser } = await bench();
+      const { leaser } = await fixture();
       const [one, two] = [leaser('one'), leaser('two')];
       await one.renew(identity({ generation: 50, transactions: 9 }));
       await one.release();
@@ -253,7 +253,7 @@ for (const { name, start } of REDIS_FORMS) {
     });
 
     test(`G4, G7 ${name}: what a restore has ended never writes again, though the lease is free, and does not stand by to answer`, async () => {
-      const { redis, flush, leaser } = await bench();
+      const { redis, flush, leaser } = await fixture();
       const [old, restored] = [leaser('old'), leaser('restored')];
       const [before, after] = [identity({ generation: 50 }), identity({ epoch: 'f', generation: 3 })];
       await old.renew(before);
@@ -273,7 +273,7 @@ for (const { name, start } of REDIS_FORMS) {
     });
 
     test(`G7 ${name}: after a FLUSHALL the leader goes on, and the cluster knows its database again`, async () => {
-      const { flush, leaser } = await bench();
+      const { flush, leaser } = await fixture();
       const [one, two] = [leaser('one'), leaser('two')];
       await one.renew(identity({ generation: 5 }));
       await flush();

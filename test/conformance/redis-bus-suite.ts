@@ -4,13 +4,13 @@ import { probeRedis } from '../../src/bus/redis/probe.ts';
 import { RequestTimeout } from '../../src/core/bus.ts';
 import { waitFor } from '../support/wait.ts';
 import { numbers, PATIENCE_MS, payloads, readAll, until } from './bus-suite.ts';
-import type { RedisBusBench, RedisHome } from './redis-bench.ts';
+import type { RedisBusFixture, RedisHome } from './redis-fixture.ts';
 
 /** What the bus over Redis promises beside what every bus does, in every form of Redis. */
 export function redisBusSuite(
   name: string,
   homeOf: () => RedisHome,
-  bench: () => Promise<RedisBusBench>,
+  fixture: () => Promise<RedisBusFixture>,
 ): void {
   /** Subscriptions of this name that Redis has. */
   const channels = async (name: string): Promise<unknown[]> => {
@@ -30,7 +30,7 @@ export function redisBusSuite(
   });
 
   test(`${name}: a log that was lost (FLUSHALL) is read from its new start`, async () => {
-    const { member } = await bench();
+    const { member } = await fixture();
     const home = homeOf();
     const { bus } = await member();
     for (const payload of ['1', '2']) await bus.append(payload);
@@ -50,7 +50,7 @@ export function redisBusSuite(
   });
 
   test(`${name}: the same when the clock went back, so that the new entries stand below the old position`, async () => {
-    const { member } = await bench();
+    const { member } = await fixture();
     const home = homeOf();
     const { bus } = await member();
     const key = `${home.prefix}log`;
@@ -76,7 +76,7 @@ export function redisBusSuite(
   });
 
   test(`${name}: an empty log that was trimmed is not a lost one`, async () => {
-    const { member } = await bench();
+    const { member } = await fixture();
     const { bus } = await member();
     await bus.append('1');
     const [entry] = await bus.read(undefined, 10, 1_000);
@@ -87,7 +87,7 @@ export function redisBusSuite(
   });
 
   test(`G5 ${name}: a subscription that was cut off is made again by itself, and onGap is called when it is in force`, async () => {
-    const { member } = await bench();
+    const { member } = await fixture();
     const home = homeOf();
     const { bus } = await member();
     const other = await member();
@@ -110,7 +110,7 @@ export function redisBusSuite(
   });
 
   test(`G5 ${name}: subscriptions that are refused when they are made again are asked for until they are taken`, async () => {
-    const { member } = await bench();
+    const { member } = await fixture();
     const home = homeOf();
     const { bus } = await member();
     const heard: string[] = [];
@@ -133,7 +133,7 @@ export function redisBusSuite(
   });
 
   test(`G10 ${name}: publications that this user may not make are trouble, in Redis's words, until they are taken`, async () => {
-    const { member } = await bench();
+    const { member } = await fixture();
     const home = homeOf();
     const { bus } = await member();
     const publish = (): Promise<void> => bus.publish([{ channel: 'a', payload: '' }]);
@@ -149,7 +149,7 @@ export function redisBusSuite(
   });
 
   test(`G6 ${name}: while Redis does not answer, publications beyond a bound are rejected, and requests that were given up are not sent`, async () => {
-    const { member } = await bench();
+    const { member } = await fixture();
     const home = homeOf();
     const { bus } = await member();
     await assert.rejects(bus.request('in a queue that is flushed', 100), RequestTimeout);
@@ -178,7 +178,7 @@ export function redisBusSuite(
   });
 
   test(`${name}: connections are listed by name`, async () => {
-    const { member } = await bench();
+    const { member } = await fixture();
     const { bus } = await member();
     await bus.append('x');
     const clients = await homeOf().command('CLIENT', 'LIST');
@@ -186,7 +186,7 @@ export function redisBusSuite(
   });
 
   test(`${name}: a request of a machine whose clock is an hour behind is answered, one given up long ago is passed over`, async (t) => {
-    const { member } = await bench();
+    const { member } = await fixture();
     const { prefix, masterOf } = homeOf();
     const asker = await member();
     const server = await member();
@@ -215,7 +215,7 @@ export function redisBusSuite(
     { hours: -1, seenBy: 'who asks' },
   ] as const) {
     test(`G5 ${name}: Redis's clock is set by ${hours} h, and ${seenBy} alone has looked since: requests are answered again within seconds`, async () => {
-      const { member } = await bench();
+      const { member } = await fixture();
       const answer = (payload: string): string => `${payload}!`;
       const members = { asker: await member(), server: await member() };
       await members.server.bus.serve(answer);
@@ -246,7 +246,7 @@ export function redisBusSuite(
   }
 
   test(`G6 ${name}: who serves has time for other things between requests that take long`, async () => {
-    const { member } = await bench();
+    const { member } = await fixture();
     const asker = await member();
     const server = await member();
     let turns = 0;
@@ -264,7 +264,7 @@ export function redisBusSuite(
   });
 
   test(`G6 ${name}: joining and leaving in one turn leaves no subscription behind`, async () => {
-    const { member } = await bench();
+    const { member } = await fixture();
     const { bus } = await member();
     await bus.subscribe('stays', () => {});
     const joined = bus.subscribe('goes', () => {});
@@ -275,7 +275,7 @@ export function redisBusSuite(
   });
 
   test(`G6 ${name}: who leaves while Redis does not answer is not kept until it does`, async () => {
-    const { member } = await bench();
+    const { member } = await fixture();
     const { bus } = await member();
     await bus.subscribe('stays', () => {});
     const masters = await homeOf().masters();
@@ -296,7 +296,7 @@ export function redisBusSuite(
   test(`G5 ${name}: killed and started again, everything works again, and what was appended meanwhile is in the log`, {
     timeout: 90_000,
   }, async () => {
-    const { member } = await bench();
+    const { member } = await fixture();
     const home = homeOf();
     const { bus } = await member();
     const server = await member();

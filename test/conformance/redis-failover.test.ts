@@ -14,7 +14,7 @@ import { startCluster, startSecured, startSentinel, startSingle } from '../suppo
 import { waitFor } from '../support/wait.ts';
 import { PATIENCE_MS, payloads, readAll, until } from './bus-suite.ts';
 import { identity, kindOf } from './leaser-suite.ts';
-import { type RedisHome, redisBusBench, startHome } from './redis-bench.ts';
+import { type RedisHome, redisBusFixture, startHome } from './redis-fixture.ts';
 
 /*
  * A server is gone for good and another takes its place: what the bus must notice by itself, and what it may lose.
@@ -23,7 +23,7 @@ import { type RedisHome, redisBusBench, startHome } from './redis-bench.ts';
 /** Servers replace a dead one after one second here, and agree on it; the machine may be busy. */
 const REPLACED_WITHIN_MS = 30_000;
 
-type Stage = { home: RedisHome; member: ReturnType<typeof redisBusBench>['member'] };
+type Stage = { home: RedisHome; member: ReturnType<typeof redisBusFixture>['member'] };
 
 async function stage(t: TestContext, start: Parameters<typeof startHome>[0]): Promise<Stage> {
   const tasks: (() => Promise<void>)[] = [];
@@ -31,9 +31,9 @@ async function stage(t: TestContext, start: Parameters<typeof startHome>[0]): Pr
     for (const task of tasks) await task();
   });
   const home = await startHome(start, { after: (task) => tasks.unshift(task) });
-  const bench = redisBusBench(home);
-  tasks.unshift(() => bench.close());
-  return { home, member: bench.member };
+  const fixture = redisBusFixture(home);
+  tasks.unshift(() => fixture.close());
+  return { home, member: fixture.member };
 }
 
 /** A channel at each of the cluster's masters. */

@@ -8,7 +8,7 @@ import { Reader } from '../../src/reader/reader.ts';
 import { Announcer } from '../../src/writer/announcer.ts';
 import { groupEntries } from '../../src/writer/group-commit.ts';
 import { Ledger } from '../../src/writer/ledger.ts';
-import { BenchGateway, type FakeClient } from '../support/gateway-bench.ts';
+import { type FakeClient, GatewayFixture } from '../support/gateway-fixture.ts';
 import { commit, register } from '../support/ledger.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { type AppendFate, ScriptedBus, type ScriptedPort, settle } from '../support/scripted-bus.ts';
@@ -88,7 +88,7 @@ class World {
   readonly db = new Database(':memory:');
   readonly clients: FakeClient[] = [];
   readonly sent: Sent[] = [];
-  gateways: BenchGateway[] = [];
+  gateways: GatewayFixture[] = [];
   writer!: WriterLife;
   replaced: WriterLife | undefined;
   #sends = 0;
@@ -100,7 +100,7 @@ class World {
     commit(this.writer.ledger, users, '0');
     this.newWriter();
     const reader = new Reader(this.db);
-    this.gateways = ['g1', 'g2'].map((name) => new BenchGateway(name, this.bus.port(), this.clock, reader));
+    this.gateways = ['g1', 'g2'].map((name) => new GatewayFixture(name, this.bus.port(), this.clock, reader));
     for (const one of this.gateways) await one.start();
     // The first beat makes a gateway look into the store for everybody: it would hide what later ones must find.
     this.writer.announcer.beat({ ok: true });
@@ -134,7 +134,7 @@ class World {
   }
 
   async run(it: Step): Promise<void> {
-    const at = 'gateway' in it ? (this.gateways[it.gateway] as BenchGateway) : undefined;
+    const at = 'gateway' in it ? (this.gateways[it.gateway] as GatewayFixture) : undefined;
     const who = 'client' in it ? this.clients[it.client % Math.max(1, this.clients.length)] : undefined;
     switch (it.do) {
       case 'open': {

@@ -9,7 +9,7 @@ import { settle } from '../support/scripted-bus.ts';
 
 const WINDOW_MS = 300_000;
 
-function bench(): { clock: ManualClock; counts: MemoryAttempts; shared: AttemptCounter } {
+function fixture(): { clock: ManualClock; counts: MemoryAttempts; shared: AttemptCounter } {
   const clock = new ManualClock();
   const counts = new MemoryAttempts(clock);
   return { clock, counts, shared: { count: async (attempt) => counts.count(attempt) } };
@@ -28,7 +28,7 @@ async function outcome(attempt: Promise<true | undefined>): Promise<string> {
 }
 
 test('A6: 300 guesses at a user from as many addresses of one /64 → 10 are checked', async () => {
-  const { clock, shared } = bench();
+  const { clock, shared } = fixture();
   const limits = new LoginLimits([shared], clock);
   let checked = 0;
   for (let i = 0; i < 300; i++) {
@@ -40,7 +40,7 @@ test('A6: 300 guesses at a user from as many addresses of one /64 → 10 are che
 });
 
 test('A6: gateways that share a counter count together, for registrations too', async () => {
-  const { clock, shared } = bench();
+  const { clock, shared } = fixture();
   const gateways = Array.from({ length: 4 }, () => new LoginLimits([shared], clock));
   const outcomes = await Promise.all(
     Array.from({ length: 60 }, (_, i) => outcome(gateways[i % 4]!.attempt('ann', '192.0.2.1', wrong))),
@@ -54,7 +54,7 @@ test('A6: gateways that share a counter count together, for registrations too', 
 });
 
 test('A6: who counts for the node is away or takes over a second: the gateway counts for itself, and no longer when it is back', async () => {
-  const { clock, shared } = bench();
+  const { clock, shared } = fixture();
   let mode: 'away' | 'silent' | 'back' = 'away';
   const counter: AttemptCounter = {
     count: (attempt) => {
@@ -78,7 +78,7 @@ test('A6: who counts for the node is away or takes over a second: the gateway co
 });
 
 test('A6: a window ends 300 s after its first failure, and Retry-After says when', async () => {
-  const { clock, shared } = bench();
+  const { clock, shared } = fixture();
   const limits = new LoginLimits([shared], clock);
   for (let i = 0; i < 10; i++) await limits.attempt('ann', '192.0.2.1', wrong);
   clock.advance(100_500);
@@ -88,7 +88,7 @@ test('A6: a window ends 300 s after its first failure, and Retry-After says when
 });
 
 test('A6: what came to no answer is not a failure; a good login takes the failures back', async () => {
-  const { clock, counts, shared } = bench();
+  const { clock, counts, shared } = fixture();
   const limits = new LoginLimits([shared], clock);
   const overloaded = (): Promise<undefined> => Promise.reject(new ParleyError('overloaded'));
   for (let i = 0; i < 200; i++) {
@@ -102,7 +102,7 @@ test('A6: what came to no answer is not a failure; a good login takes the failur
 });
 
 test('G6: a refused address leaves no key for the names it makes up, and a refused user no failure of the address', async () => {
-  const { clock, counts, shared } = bench();
+  const { clock, counts, shared } = fixture();
   let asked = 0;
   const counter: AttemptCounter = {
     count: (attempt) => {

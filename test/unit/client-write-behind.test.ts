@@ -5,7 +5,7 @@ import { WriteBehind } from '../../src/client/write-behind.ts';
 import { settle } from '../support/scripted-bus.ts';
 
 /** A storage whose writes end, well or not, when the test says so. */
-function bench() {
+function fixture() {
   const writes: string[] = [];
   const under: PromiseWithResolvers<void>[] = [];
   const write = (what: string): Promise<void> => {
@@ -32,7 +32,7 @@ function bench() {
 }
 
 test('one write at a time, in order; of what waits for a key only the newest is written', async () => {
-  const { behind, writes, end } = bench();
+  const { behind, writes, end } = fixture();
   behind.set('a', '1');
   behind.set('a', '2');
   behind.set('b', '1');
@@ -48,7 +48,7 @@ test('one write at a time, in order; of what waits for a key only the newest is 
 });
 
 test('what is removed before it was written is not written', async () => {
-  const { behind, writes, end } = bench();
+  const { behind, writes, end } = fixture();
   behind.set('a', '1');
   behind.set('b', '1');
   behind.remove('b');
@@ -57,7 +57,7 @@ test('what is removed before it was written is not written', async () => {
 });
 
 test('a write that fails is told, and the next one goes on', async () => {
-  const { behind, writes, end, failures } = bench();
+  const { behind, writes, end, failures } = fixture();
   behind.set('a', '1');
   behind.remove('a');
   await end(new Error('full'));

@@ -7,7 +7,7 @@ import { ScriptedBus, settle } from '../support/scripted-bus.ts';
 
 const command = { kind: 'send', from: 'a', to: 'b', text: 'x', clientId: '1' } as const;
 
-async function bench(t: { after(task: () => void): void }) {
+async function fixture(t: { after(task: () => void): void }) {
   const bus = new ScriptedBus();
   const port = bus.port();
   const clock = new ManualClock();
@@ -30,7 +30,7 @@ async function bench(t: { after(task: () => void): void }) {
 }
 
 test('G5: a batch without a result is appended again, later each time', async (t) => {
-  const { clock, sender, entries } = await bench(t);
+  const { clock, sender, entries } = await fixture(t);
   sender.submit(command, () => {});
   await settle();
   assert.equal(entries().length, 1);
@@ -48,7 +48,7 @@ test('G5: a batch without a result is appended again, later each time', async (t
 });
 
 test('G5: when results may have been missed, what waits for one is appended again at once, however often it was before', async (t) => {
-  const { port, clock, sender, entries } = await bench(t);
+  const { port, clock, sender, entries } = await fixture(t);
   const outcomes: Outcome[] = [];
   sender.submit(command, (outcome) => outcomes.push(outcome));
   await settle();
@@ -73,7 +73,7 @@ test('G5: when results may have been missed, what waits for one is appended agai
 });
 
 test('what comes alone is appended at once; the next append a millisecond later for every four commands, four at most', async (t) => {
-  const { clock, sender, entries } = await bench(t);
+  const { clock, sender, entries } = await fixture(t);
   const sizes: number[] = [];
   const submit = async (count: number): Promise<void> => {
     for (let i = 0; i < count; i++) sender.submit(command, () => {});
@@ -104,7 +104,7 @@ test('what comes alone is appended at once; the next append a millisecond later 
 });
 
 test('M7: sends are in the log in the order in which they were handed in, over however many entries', async (t) => {
-  const { clock, sender, entries } = await bench(t);
+  const { clock, sender, entries } = await fixture(t);
   const ids = Array.from({ length: 1_200 }, (_, i) => `c${i}`);
   for (const [i, clientId] of ids.entries()) {
     sender.submit({ ...command, clientId }, () => {});
@@ -122,7 +122,7 @@ test('M7: sends are in the log in the order in which they were handed in, over h
 });
 
 test('G6: while two appends are under way, what comes in waits, and leaves together as soon as one of them is done', async (t) => {
-  const { port, clock, sender } = await bench(t);
+  const { port, clock, sender } = await fixture(t);
   const appended: number[] = [];
   const underWay: (() => void)[] = [];
   port.append = (payload) => {
@@ -143,7 +143,7 @@ test('G6: while two appends are under way, what comes in waits, and leaves toget
 });
 
 test('G10: a gateway that has nothing on its way sends a canary, 2 s after it was last answered', async (t) => {
-  const { bus, port, clock, sender } = await bench(t);
+  const { bus, port, clock, sender } = await fixture(t);
   const canaries = (): number =>
     bus.log.filter(({ payload }) => JSON.parse(payload).commands.length === 0).length;
   const answer = async (): Promise<void> => {
@@ -166,7 +166,7 @@ test('G10: a gateway that has nothing on its way sends a canary, 2 s after it wa
 });
 
 test('G5: a clock that is set back does not keep a batch from being appended again, nor a canary from being sent', async (t) => {
-  const { bus, clock, sender, entries } = await bench(t);
+  const { bus, clock, sender, entries } = await fixture(t);
   sender.submit(command, () => {});
   await settle();
   clock.step(-3_600_000);
@@ -184,7 +184,7 @@ test('G5: a clock that is set back does not keep a batch from being appended aga
 });
 
 test('G6: while the writer has been silent for long nothing is taken in, so that the log does not fill', async (t) => {
-  const { clock, sender, entries, fallSilent } = await bench(t);
+  const { clock, sender, entries, fallSilent } = await fixture(t);
   const outcomes: Outcome[] = [];
   const submit = (): void => sender.submit(command, (outcome) => outcomes.push(outcome));
   fallSilent();
@@ -208,7 +208,7 @@ test('G6: while the writer has been silent for long nothing is taken in, so that
 });
 
 test("G5: a gateway that stood still does not take its own silence for the writer's", async (t) => {
-  const { clock, sender, fallSilent } = await bench(t);
+  const { clock, sender, fallSilent } = await fixture(t);
   fallSilent();
   // As after SIGCONT: the time has passed, and what came meanwhile is not read before the timers have run.
   clock.sleep(60_000);
@@ -222,7 +222,7 @@ test('G6: more commands than may be unsettled, or more text, are refused as over
     ['x', 20_000],
     ['x'.repeat(64 * 1024), 512],
   ] as const) {
-    const { port, sender, entries } = await bench(t);
+    const { port, sender, entries } = await fixture(t);
     const outcomes: Outcome[] = [];
     const submit = (): void => sender.submit({ ...command, text }, (outcome) => outcomes.push(outcome));
     for (let i = 0; i < count; i++) submit();
@@ -249,7 +249,7 @@ test('G6: more commands than may be unsettled, or more text, are refused as over
 
 test('G6, M6: what has no answer after 30 s is refused as unavailable, whether the log has it or the bus is away; from 4 s on it is trouble', async (t) => {
   for (const away of [false, true]) {
-    const { port, clock, sender } = await bench(t);
+    const { port, clock, sender } = await fixture(t);
     if (away) port.append = () => new Promise(() => {});
     const outcomes: Outcome[] = [];
     // With the bus away, the appends that may be under way at once are, and the third command is in no batch.
@@ -277,7 +277,7 @@ test('G6, M6: what has no answer after 30 s is refused as unavailable, whether t
 });
 
 test('G10: what is in no batch yet counts as waiting, too', async (t) => {
-  const { port, clock, sender } = await bench(t);
+  const { port, clock, sender } = await fixture(t);
   port.append = () => new Promise(() => {});
   // Both appends that may be under way hang, though what they carried has been answered.
   for (const seq of [1, 2]) {
@@ -293,7 +293,7 @@ test('G10: what is in no batch yet counts as waiting, too', async (t) => {
 });
 
 test('G1: while the writer says that it can not commit, new commands are refused at once; those under way wait for it', async (t) => {
-  const { port, sender, entries } = await bench(t);
+  const { port, sender, entries } = await fixture(t);
   const outcomes: Outcome[] = [];
   const submit = (): void => sender.submit(command, (outcome) => outcomes.push(outcome));
   submit();

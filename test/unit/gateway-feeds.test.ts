@@ -63,9 +63,14 @@ class Store {
   };
 }
 
-type Bench = { feeds: Feeds; port: ScriptedPort; store: Store; event(prev: number, ...ids: number[]): void };
+type Fixture = {
+  feeds: Feeds;
+  port: ScriptedPort;
+  store: Store;
+  event(prev: number, ...ids: number[]): void;
+};
 
-function bench(): Bench {
+function fixture(): Fixture {
   const bus = new ScriptedBus();
   const port = bus.port();
   const store = new Store();
@@ -92,14 +97,14 @@ const beat = (heads: Beat['heads'], revoked: string[] = []): Beat => ({
 });
 
 /** A live feed at `head` with one member. */
-async function live(b: Bench, head = 0, member = new Member()): Promise<Member> {
+async function live(b: Fixture, head = 0, member = new Member()): Promise<Member> {
   b.store.head = head;
   (await b.feeds.join('ann', member)).open(head);
   return member;
 }
 
 test('G3 order: events go straight through, without asking the store', async () => {
-  const b = bench();
+  const b = fixture();
   const ann = await live(b, 5);
   b.event(5, 6);
   b.event(6, 9, 10);
@@ -109,7 +114,7 @@ test('G3 order: events go straight through, without asking the store', async () 
 });
 
 test('G3 once: an event that comes again, whole or in part, delivers only what is new', async () => {
-  const b = bench();
+  const b = fixture();
   const ann = await live(b, 5);
   b.event(5, 6, 7);
   b.event(5, 6, 7);
@@ -119,7 +124,7 @@ test('G3 once: an event that comes again, whole or in part, delivers only what i
 });
 
 test('G5 hole: an event whose predecessor was lost waits for the store, which has both', async () => {
-  const b = bench();
+  const b = fixture();
   const ann = await live(b, 5);
   b.store.commit(6, 7);
   b.event(5, 6);
@@ -133,7 +138,7 @@ test('G5 hole: an event whose predecessor was lost waits for the store, which ha
 });
 
 test("G5 hole: the last event before silence, lost, is found by the beat's heads", async () => {
-  const b = bench();
+  const b = fixture();
   const ann = await live(b, 5);
   b.store.commit(6);
   b.feeds.check(beat([['ann', 6]]));
@@ -145,7 +150,7 @@ test("G5 hole: the last event before silence, lost, is found by the beat's heads
 });
 
 test('G5 hole: an event of a kind that this version does not know has the store asked', async () => {
-  const b = bench();
+  const b = fixture();
   const ann = await live(b, 5);
   b.store.commit(6);
   void b.port.publish([{ channel: 'u:ann', payload: 'e 6\n{}' }]);
@@ -155,7 +160,7 @@ test('G5 hole: an event of a kind that this version does not know has the store 
 });
 
 test('G5 hole: messages that a member failed to take are delivered by a repair', async () => {
-  const b = bench();
+  const b = fixture();
   const ann = await live(b, 5);
   b.store.commit(6);
   const deliver = mock.method(ann, 'deliver', () => assert.fail('not now'));
@@ -168,7 +173,7 @@ test('G5 hole: messages that a member failed to take are delivered by a repair',
 });
 
 test('G3 order: events that come during a repair are delivered by it, or by the next, each once', async () => {
-  const b = bench();
+  const b = fixture();
   const ann = await live(b, 5);
   b.store.commit(6, 7);
   let late = true;
@@ -194,7 +199,7 @@ test('G3 order: events that come during a repair are delivered by it, or by the 
 });
 
 test('G5 resync: asked for while a repair is under way, it is done after it, since that may have read too early', async () => {
-  const b = bench();
+  const b = fixture();
   const ann = await live(b, 5);
   b.store.commit(6);
   let first = true;
@@ -211,7 +216,7 @@ test('G5 resync: asked for while a repair is under way, it is done after it, sin
 });
 
 test('G5 opening: an event that comes between the subscription and the head is not lost', async () => {
-  const b = bench();
+  const b = fixture();
   const ann = new Member();
   const feed = await b.feeds.join('ann', ann);
   b.store.commit(6);
@@ -223,7 +228,7 @@ test('G5 opening: an event that comes between the subscription and the head is n
 });
 
 test('G5 opening: an event that the head includes is not delivered again', async () => {
-  const b = bench();
+  const b = fixture();
   const ann = new Member();
   const feed = await b.feeds.join('ann', ann);
   b.store.commit(6);
@@ -236,7 +241,7 @@ test('G5 opening: an event that the head includes is not delivered again', async
 });
 
 test('G5 opening: a look into the store that is asked for before the head is known is taken after it', async () => {
-  const b = bench();
+  const b = fixture();
   const ann = new Member();
   const feed = await b.feeds.join('ann', ann);
   b.store.commit(6); // Its event is lost, and the loss is noticed.
@@ -247,7 +252,7 @@ test('G5 opening: a look into the store that is asked for before the head is kno
 });
 
 test('G3 opening: the head that another socket was told moves nothing for those that are there', async () => {
-  const b = bench();
+  const b = fixture();
   const ann = await live(b, 5);
   b.store.commit(6);
   b.event(5, 6);
@@ -259,7 +264,7 @@ test('G3 opening: the head that another socket was told moves nothing for those 
 });
 
 test('G5, G6 resync: the store is asked about everybody, 64 users at once', async () => {
-  const b = bench();
+  const b = fixture();
   const users = Array.from({ length: 100 }, (_, i) => `user ${i}`);
   for (const user of users) (await b.feeds.join(user, new Member())).open(0);
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -273,7 +278,7 @@ test('G5, G6 resync: the store is asked about everybody, 64 users at once', asyn
 });
 
 test('G5 repair: a store that is behind the event is asked again, after a pause', async () => {
-  const b = bench();
+  const b = fixture();
   const ann = await live(b, 5);
   mock.timers.enable({ apis: ['setTimeout'] });
   try {
@@ -291,7 +296,7 @@ test('G5 repair: a store that is behind the event is asked again, after a pause'
 });
 
 test('G6 repair: once the last socket has left, the store is not asked any more', async () => {
-  const b = bench();
+  const b = fixture();
   const ann = await live(b, 5);
   mock.timers.enable({ apis: ['setTimeout'] });
   try {
@@ -310,7 +315,7 @@ test('G6 repair: once the last socket has left, the store is not asked any more'
 });
 
 test('G5 repair: goes on page by page, in order', async () => {
-  const b = bench();
+  const b = fixture();
   const ann = await live(b, 0);
   b.store.pageMax = 3;
   b.store.commit(1, 2, 3, 4, 5, 6, 7);
@@ -325,7 +330,7 @@ test('G5 repair: goes on page by page, in order', async () => {
 });
 
 test('G5 repair: a store that does not answer costs delay, nothing else', async () => {
-  const b = bench();
+  const b = fixture();
   const ann = await live(b, 5);
   mock.timers.enable({ apis: ['setTimeout'] });
   try {
@@ -363,7 +368,7 @@ test('G6 bounded: a feed whose last member left in the middle of a repair comes 
 });
 
 test('G9 revoked: an event ends those who hold the token, or an older version, and nobody else', async () => {
-  const b = bench();
+  const b = fixture();
   const one = await live(b, 0, new Member({ tokenId: 'one', version: 1 }));
   const two = new Member({ tokenId: 'two', version: 2 });
   await b.feeds.join('ann', two);
@@ -377,7 +382,7 @@ test('G9 revoked: an event ends those who hold the token, or an older version, a
 });
 
 test('G9 revoked: a lost event is found by the beat, which has the store judge the tokens', async () => {
-  const b = bench();
+  const b = fixture();
   const ann = await live(b, 0, new Member({ tokenId: 'one', version: 1 }));
   b.store.tokens = 'revoked';
   b.feeds.check(beat([], ['ann']));
@@ -386,7 +391,7 @@ test('G9 revoked: a lost event is found by the beat, which has the store judge t
 });
 
 test('feeds: signals pass in every state; who left hears nothing, and the last one out ends the subscription', async () => {
-  const b = bench();
+  const b = fixture();
   const ann = await live(b, 0);
   const also = new Member();
   await b.feeds.join('ann', also);

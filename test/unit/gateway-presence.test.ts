@@ -47,7 +47,7 @@ class World {
 }
 
 /** Two gateways; somebody on the second one watches ann and bob. */
-async function bench() {
+async function fixture() {
   const world = new World();
   const there = await world.start('g1');
   const here = await world.start('g2');
@@ -58,7 +58,7 @@ async function bench() {
 }
 
 test('S3 presence: the first socket of a user anywhere is told, and the end of the last; what is between is not', async () => {
-  const { world, there, here, eyes } = await bench();
+  const { world, there, here, eyes } = await fixture();
   there.presence.change('ann', 1);
   world.pass(150);
   assert.deepEqual(eyes.news, ['+ann']);
@@ -80,7 +80,7 @@ test('S3 presence: the first socket of a user anywhere is told, and the end of t
 
 test('S3, G6 presence: who comes and goes all the time costs watchers ten notices a second at most, and the last one is right', async () => {
   for (const where of ['here', 'there'] as const) {
-    const { world, eyes, ...places } = await bench();
+    const { world, eyes, ...places } = await fixture();
     const { presence } = places[where];
     for (let i = 0; i < 1_000; i++) {
       presence.change('ann', 1);
@@ -97,7 +97,7 @@ test('S3, G6 presence: who comes and goes all the time costs watchers ten notice
 });
 
 test('S3 presence: who begins to watch between a change and its telling is told of it once, and what comes from elsewhere meanwhile', async () => {
-  const { world, there, here, eyes } = await bench();
+  const { world, there, here, eyes } = await fixture();
   here.presence.change('ann', 1);
   const late = new Eyes();
   here.presence.watch(late, [], ['ann']);
@@ -111,7 +111,7 @@ test('S3 presence: who begins to watch between a change and its telling is told 
 });
 
 test('S3 presence: a gateway that dies takes its users with it within 5 s, in one notice; one that lives takes nobody', async () => {
-  const { world, there, here, eyes } = await bench();
+  const { world, there, here, eyes } = await fixture();
   for (const user of ['ann', 'bob', 'cat']) there.presence.change(user, 1);
   world.pass(150);
   assert.deepEqual(eyes.news, ['+ann +bob']);
@@ -126,7 +126,7 @@ test('S3 presence: a gateway that dies takes its users with it within 5 s, in on
 });
 
 test('S3 presence: a gateway that stood still itself tells nobody that the others are gone', async () => {
-  const { world, there, eyes } = await bench();
+  const { world, there, eyes } = await fixture();
   there.presence.change('ann', 1);
   world.pass(2_000);
   assert.deepEqual(eyes.news, ['+ann']);
@@ -136,7 +136,7 @@ test('S3 presence: a gateway that stood still itself tells nobody that the other
 });
 
 test('S3 presence: what a lost telling said is found out with the next one, comings and goings', async () => {
-  const { world, there, here, eyes } = await bench();
+  const { world, there, here, eyes } = await fixture();
   there.presence.change('ann', 1);
   world.pass(150);
   assert.deepEqual(eyes.news, ['+ann']);
@@ -153,7 +153,7 @@ test('S3 presence: what a lost telling said is found out with the next one, comi
 });
 
 test('S3 presence: a gateway that has just started knows at once who is online, however many', async () => {
-  const { world, there } = await bench();
+  const { world, there } = await fixture();
   const users = Array.from({ length: 4_500 }, (_, i) => `user ${i}`);
   for (const user of users) there.presence.change(user, 1);
   world.pass(150);
@@ -165,7 +165,7 @@ test('S3 presence: a gateway that has just started knows at once who is online, 
 });
 
 test('G8 presence: a gateway that stops says that nobody is there any more, and does not leave it to its silence', async () => {
-  const { world, there, eyes } = await bench();
+  const { world, there, eyes } = await fixture();
   there.presence.change('ann', 1);
   world.pass(150);
   assert.deepEqual(eyes.news, ['+ann']);
@@ -184,7 +184,7 @@ test('G8 presence: a gateway that stops says that nobody is there any more, and 
 });
 
 test('S3 presence: a new set replaces the old one, and who is gone is told nothing', async () => {
-  const { world, there, here, eyes } = await bench();
+  const { world, there, here, eyes } = await fixture();
   here.presence.watch(eyes, ['ann', 'bob'], ['bob']);
   assert.deepEqual(eyes.news, ['-bob']);
   there.presence.change('ann', 1);

@@ -9,7 +9,7 @@ import { settle } from '../support/scripted-bus.ts';
 const BEAT = { term: 't', epoch: 'e', writer: { ok: true }, heads: [], revoked: [] } as const;
 
 /** A gateway that is ready, on a writer and a reader that the test can silence. */
-async function bench(open = false) {
+async function fixture(open = false) {
   const clock = new ManualClock();
   const beats = new BeatMonitor(clock);
   const commands: { trouble: string | undefined } = { trouble: undefined };
@@ -44,7 +44,7 @@ async function bench(open = false) {
 }
 
 test('H12 ready: with AUTH=open the answer says so, and what that means', async () => {
-  await bench(true);
+  await fixture(true);
 });
 
 test('G10 ready: a reader that is not there yet is asked five times a second, so that the first to come is not waited for', async () => {
@@ -67,7 +67,7 @@ test('G10 ready: a reader that is not there yet is asked five times a second, so
 });
 
 test('G10 ready: stays so for as long as all answer, and the reader is asked again and again', async () => {
-  const { world, readiness, pass } = await bench();
+  const { world, readiness, pass } = await fixture();
   for (let i = 0; i < 30; i++) {
     await pass(1_000);
     assert.equal(readiness.answer().ready, true, `after ${i + 1} s`);
@@ -76,7 +76,7 @@ test('G10 ready: stays so for as long as all answer, and the reader is asked aga
 });
 
 test('G10 ready: not while sends wait, no writer is heard, or the node says why', async () => {
-  const { world, commands, readiness, pass } = await bench();
+  const { world, commands, readiness, pass } = await fixture();
   const wrong = (check: 'writer' | 'reader' | 'node', reason: RegExp): void => {
     const { ready, checks } = readiness.answer();
     assert.equal(ready, false);
@@ -97,7 +97,7 @@ test('G10 ready: not while sends wait, no writer is heard, or the node says why'
 });
 
 test('G10 ready: not when no reader has answered for 7 s; it is asked on, and ready again when one does', async () => {
-  const { world, readiness, pass } = await bench();
+  const { world, readiness, pass } = await fixture();
   world.reader = false;
   await pass(5_000);
   assert.equal(readiness.answer().ready, true, 'one lost answer is no trouble');
@@ -111,7 +111,7 @@ test('G10 ready: not when no reader has answered for 7 s; it is asked on, and re
 });
 
 test('ready: no reader is asked after the end', async () => {
-  const { world, readiness, pass } = await bench();
+  const { world, readiness, pass } = await fixture();
   readiness.stop();
   const { asked } = world;
   await pass(10_000);

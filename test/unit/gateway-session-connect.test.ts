@@ -8,7 +8,7 @@ import type { CatchUpPage } from '../../src/core/queries.ts';
 import { Turns } from '../../src/gateway/turns.ts';
 import type { Frame } from '../support/client.ts';
 import { settle } from '../support/scripted-bus.ts';
-import { type Asked, messageText, PAGE, sessionBench } from '../support/session-bench.ts';
+import { type Asked, messageText, PAGE, sessionFixture } from '../support/session-fixture.ts';
 
 /** A store that tells its messages `most` at a time; more may be committed as it goes. */
 class Store {
@@ -43,7 +43,7 @@ const story = (frames: readonly Frame[]): unknown[] =>
   });
 
 test('B5: connected says who and where one is, and what holds here; live messages follow, with ids above head', async () => {
-  const { client, event } = await sessionBench({ page: { ...PAGE, head: 7 } });
+  const { client, event } = await sessionFixture({ page: { ...PAGE, head: 7 } });
   event(5, 6, 7);
   event(7, 8);
   const [connected, ...rest] = client.ws.frames;
@@ -65,9 +65,9 @@ test('B5: connected says who and where one is, and what holds here; live message
 });
 
 test('B5, M4: what comes to the user’s other sockets while the store is asked is below the head of the new one', async () => {
-  const first = await sessionBench({ page: { ...PAGE, head: 5 } });
+  const first = await sessionFixture({ page: { ...PAGE, head: 5 } });
   const answered = Promise.withResolvers<void>();
-  const second = await sessionBench({
+  const second = await sessionFixture({
     on: first.gateway,
     answered: answered.promise,
   });
@@ -82,7 +82,7 @@ test('B5, M4: what comes to the user’s other sockets while the store is asked 
 
 test('R1: since yields pages in order, the last one marked, then live messages', async () => {
   const store = new Store([1, 2, 3, 4, 5, 6]);
-  const { client, event, asked } = await sessionBench({ since: 1, answer: store.answer });
+  const { client, event, asked } = await sessionFixture({ since: 1, answer: store.answer });
   await settle(12);
   event(6, 7);
   assert.deepEqual(story(client.ws.frames), [
@@ -99,8 +99,8 @@ test('R1: since yields pages in order, the last one marked, then live messages',
 });
 
 test('R1, M4: a socket whose pages went further than its user’s feed gets only what is new to it', async () => {
-  const first = await sessionBench({ page: { ...PAGE, head: 5 } });
-  const second = await sessionBench({ on: first.gateway, since: 5, answer: new Store([6, 7]).answer });
+  const first = await sessionFixture({ page: { ...PAGE, head: 5 } });
+  const second = await sessionFixture({ on: first.gateway, since: 5, answer: new Store([6, 7]).answer });
   first.event(5, 6, 7, 8);
   await settle();
   assert.deepEqual(story(first.client.ws.frames), ['connected', 6, 7, 8]);
@@ -109,16 +109,16 @@ test('R1, M4: a socket whose pages went further than its user’s feed gets only
 
 test('R1: there is a page where nothing is new, too', async () => {
   for (const since of [0, 9]) {
-    const { client } = await sessionBench({ since, page: { ...PAGE, upto: 9, head: 9 } });
+    const { client } = await sessionFixture({ since, page: { ...PAGE, upto: 9, head: 9 } });
     assert.deepEqual(story(client.ws.frames), ['connected', [[], 9, 'last']]);
   }
 });
 
 test('R1: a message that comes while pages are on their way is in the next page, which there is then, and nowhere else', async () => {
   const store = new Store([1, 2]);
-  const first = await sessionBench({ page: { ...PAGE, head: 2 } });
+  const first = await sessionFixture({ page: { ...PAGE, head: 2 } });
   const answered = Promise.withResolvers<void>();
-  const { client } = await sessionBench({
+  const { client } = await sessionFixture({
     on: first.gateway,
     since: 0,
     answer: store.answer,
@@ -140,7 +140,7 @@ for (const [why, since, epoch] of [
 ] as const) {
   test(`R3: ${why}: connected says resync, no pages follow, and live messages do`, async () => {
     const page = { ...PAGE, ids: [9], frames: [messageText(9)], upto: 9, head: 9 };
-    const { client, event, ofType } = await sessionBench({
+    const { client, event, ofType } = await sessionFixture({
       ...(since !== undefined && { since }),
       more: epoch === undefined ? {} : { epoch },
       page,
@@ -153,7 +153,7 @@ for (const [why, since, epoch] of [
 }
 
 test('R3: the same epoch, and the newest id for since, are no resync', async () => {
-  const { client, ofType } = await sessionBench({
+  const { client, ofType } = await sessionFixture({
     since: 9,
     more: { epoch: 'e' },
     page: { ...PAGE, upto: 9, head: 9 },
@@ -164,7 +164,7 @@ test('R3: the same epoch, and the newest id for since, are no resync', async () 
 
 test('B1: the basic protocol gets messages and errors only: no pages, though it gave since, no signals, no notice before the close', async () => {
   const page = { ...PAGE, ids: [1], frames: [messageText(1)], upto: 1, head: 1 };
-  const { client, event, session, asked } = await sessionBench({ full: false, since: 0, page });
+  const { client, event, session, asked } = await sessionFixture({ full: false, since: 0, page });
   session.signal('{"type":"typing","from":"bob"}');
   event(1, 2);
   session.close('restart', new ParleyError('shutting_down'));
@@ -179,7 +179,7 @@ test('B1: the basic protocol gets messages and errors only: no pages, though it 
 
 test('S2, R1: signals come while pages are on their way, messages do not, and nothing to one who is not connected yet', async () => {
   const answered = Promise.withResolvers<void>();
-  const { client, session, event } = await sessionBench({
+  const { client, session, event } = await sessionFixture({
     since: 0,
     answer: new Store([1, 2, 3]).answer,
     answered: answered.promise,
@@ -209,7 +209,7 @@ function writer() {
 test('B3: frames sent before the connect is answered wait for it, and are taken in their order, before the pages', async () => {
   const answered = Promise.withResolvers<void>();
   const { commands, submit } = writer();
-  const { client, errors } = await sessionBench({ since: 0, answered: answered.promise, submit });
+  const { client, errors } = await sessionFixture({ since: 0, answered: answered.promise, submit });
   client.send({ type: 'message', to: 'bob', message: 'one', client_id: 'c1' });
   client.send({ type: 'connect', user_id: 'ann' });
   client.send({ type: 'ping' });
@@ -229,7 +229,7 @@ test('B3: frames sent before the connect is answered wait for it, and are taken 
 });
 
 test('B3: a second connect is refused, valid or not, and the socket goes on', async () => {
-  const { client, errors, ofType } = await sessionBench();
+  const { client, errors, ofType } = await sessionFixture();
   client.send({ type: 'connect', user_id: 'ann' });
   client.send({ type: 'connect' });
   client.send({ type: 'ping' });
@@ -240,7 +240,7 @@ test('B3: a second connect is refused, valid or not, and the socket goes on', as
 
 test('B3: no connect in 5 s is 4408; one that comes in time has 8 s of its own to be answered', async () => {
   for (const answers of [false, true]) {
-    const { client, clock, errors } = await sessionBench({
+    const { client, clock, errors } = await sessionFixture({
       connects: false,
       answered: new Promise(() => {}),
     });
@@ -268,7 +268,7 @@ const refusals: readonly (readonly [code: ErrorCode, reason: CloseReason])[] = [
 ];
 for (const [code, reason] of refusals) {
   test(`B4, K3: a connect refused as ${code} gets the error, a notice and ${CLOSE[reason].code}`, async () => {
-    const { client, ofType, left } = await sessionBench({ refusal: new ParleyError(code) });
+    const { client, ofType, left } = await sessionFixture({ refusal: new ParleyError(code) });
     assert.deepEqual(story(client.ws.frames), ['error', 'closing']);
     const [error] = ofType('error');
     const [closing] = ofType('closing');
@@ -293,7 +293,7 @@ for (const [what, page, code, close] of [
   ],
 ] as const) {
   test(`B4, A3: the store tells ${what}: ${code}, close ${close}, and nothing is left`, async () => {
-    const { client, errors, left, asked, ended } = await sessionBench({ page });
+    const { client, errors, left, asked, ended } = await sessionFixture({ page });
     assert.deepEqual([errors(), client.ws.closed], [[code], close]);
     assert.deepEqual(ended, code === 'token_revoked' ? ['id'] : []);
     assert.deepEqual(asked, [{ user: 'ann', tokens: [{ tokenId: 'id', version: 0 }] }]);
@@ -304,15 +304,15 @@ for (const [what, page, code, close] of [
 
 test('B4, L5: the 21st socket is refused, whether the others are here or elsewhere, and comes back when a dead gateway’s have gone', async () => {
   const elsewhere = LIMITS.socketsPerUser - 1;
-  const last = await sessionBench({ elsewhere });
+  const last = await sessionFixture({ elsewhere });
   assert.deepEqual(last.errors(), []);
-  const beyond = await sessionBench({ elsewhere: LIMITS.socketsPerUser });
+  const beyond = await sessionFixture({ elsewhere: LIMITS.socketsPerUser });
   assert.deepEqual([beyond.errors(), beyond.client.ws.closed], [['too_many_sockets'], 4430]);
   assert.ok(Number(beyond.ofType('closing')[0]?.['reconnect_after_ms']) >= 4_000);
   // Those whose connects are not answered count as well.
-  const first = await sessionBench({ subscribed: new Promise(() => {}) });
+  const first = await sessionFixture({ subscribed: new Promise(() => {}) });
   const here = [];
-  for (let i = 0; i < LIMITS.socketsPerUser; i++) here.push(await sessionBench({ on: first.gateway }));
+  for (let i = 0; i < LIMITS.socketsPerUser; i++) here.push(await sessionFixture({ on: first.gateway }));
   assert.deepEqual(
     here.flatMap(({ errors }) => errors()),
     ['too_many_sockets'],
@@ -323,14 +323,14 @@ test('B4, L10: a page beyond the line of a user’s reads: rate_limited, close 4
   const turns = new Turns();
   const taken = LIMITS.answersAtOnce + LIMITS.requestsWaiting;
   for (let i = 0; i < taken; i++) void turns.read('ann', () => new Promise(() => {}));
-  const { client, errors } = await sessionBench({ turns });
+  const { client, errors } = await sessionFixture({ turns });
   assert.deepEqual([errors(), client.ws.closed], [['rate_limited'], CLOSE.rateLimited.code]);
 });
 
 test('L5: behind a connect that is not answered, 1,000 frames wait; one more is refused by its client_id', async () => {
   const { commands, submit } = writer();
   const answered = Promise.withResolvers<void>();
-  const { client, ofType } = await sessionBench({ answered: answered.promise, submit });
+  const { client, ofType } = await sessionFixture({ answered: answered.promise, submit });
   for (let i = 0; i <= LIMITS.unansweredPerSocket; i++)
     client.send({ type: 'message', to: 'bob', message: 'x', client_id: `c${i}` });
   const [error, ...others] = ofType('error');
@@ -342,9 +342,9 @@ test('L5: behind a connect that is not answered, 1,000 frames wait; one more is 
 
 test('L5, M5: a user with many sockets has 5,000 sends unanswered at a gateway; what all may have is left to the others', async () => {
   const { commands, settles, submit } = writer();
-  const first = await sessionBench({ submit });
+  const first = await sessionFixture({ submit });
   const sockets = [first];
-  for (let i = 0; i < 5; i++) sockets.push(await sessionBench({ submit, on: first.gateway }));
+  for (let i = 0; i < 5; i++) sockets.push(await sessionFixture({ submit, on: first.gateway }));
   for (const { client } of sockets)
     for (let i = 0; i < 900; i++)
       client.send({ type: 'message', to: 'bob', message: 'x', client_id: `c${i}` });
@@ -363,7 +363,7 @@ test('L5, M5: a user with many sockets has 5,000 sends unanswered at a gateway; 
 
 test('L5, M5: the 1,001st unanswered send is refused by its client_id; when one is answered, another may come', async () => {
   const { commands, settles, submit } = writer();
-  const { client, ofType } = await sessionBench({ submit });
+  const { client, ofType } = await sessionFixture({ submit });
   const send = (id: string): void => client.send({ type: 'message', to: 'bob', message: 'x', client_id: id });
   for (let i = 0; i < LIMITS.unansweredPerSocket; i++) send(`c${i}`);
   assert.equal(ofType('error').length, 0);
@@ -383,7 +383,7 @@ test('L5, M5: the 1,001st unanswered send is refused by its client_id; when one 
 
 test('M5, G8: once the gateway drains, a send is refused as shutting_down, and the socket waits for what it sent before', async () => {
   const { settles, submit } = writer();
-  const { client, session, gateway, ofType } = await sessionBench({ submit });
+  const { client, session, gateway, ofType } = await sessionFixture({ submit });
   const send = (id: string): void => client.send({ type: 'message', to: 'bob', message: 'x', client_id: id });
   for (const id of ['c1', 'c2']) send(id);
   gateway.draining = true;
@@ -403,14 +403,14 @@ test('M5, G8: once the gateway drains, a send is refused as shutting_down, and t
 });
 
 test('G8: a socket that is lost, or a gateway that drains before a connect, keeps nobody waiting', async () => {
-  const { client, session, gateway } = await sessionBench({ submit: writer().submit });
+  const { client, session, gateway } = await sessionFixture({ submit: writer().submit });
   client.send({ type: 'message', to: 'bob', message: 'x' });
   const idle = session.idle();
   client.ws.close(1000);
   await idle;
   await session.idle();
   assert.equal(gateway.ended, 1);
-  const late = await sessionBench({ connects: false });
+  const late = await sessionFixture({ connects: false });
   late.gateway.draining = true;
   late.client.connect();
   await settle();

@@ -3,14 +3,14 @@ import { test } from 'node:test';
 import { CLOSE } from '../../src/contract/errors.ts';
 import { LIMITS } from '../../src/contract/limits.ts';
 import { Turns } from '../../src/gateway/turns.ts';
-import type { FakeClient } from '../support/gateway-bench.ts';
+import type { FakeClient } from '../support/gateway-fixture.ts';
 import { settle } from '../support/scripted-bus.ts';
-import { NO_DATA, PAGE, sessionBench } from '../support/session-bench.ts';
+import { NO_DATA, PAGE, sessionFixture } from '../support/session-fixture.ts';
 
 const NOTHING = { sockets: 0, members: 0, channels: [], timers: 0 };
 
 test('K1: a socket whose peer is silent is pinged at 25 and 50 s, ended at 75, and leaves nothing behind', async () => {
-  const { client, beat, pings, left } = await sessionBench();
+  const { client, beat, pings, left } = await sessionFixture();
   await beat();
   await beat();
   assert.equal(pings(), 2);
@@ -26,7 +26,7 @@ for (const [what, live] of [
   ['sends frames', (client: FakeClient) => client.send({ type: 'ping' })],
 ] as const) {
   test(`K1: a socket whose peer ${what} stays`, async () => {
-    const { client, clock, session } = await sessionBench();
+    const { client, clock, session } = await sessionFixture();
     for (let passed = 0; passed < 200_000; passed += 5_000) {
       clock.advance(5_000);
       if (passed % 20_000 === 0) live(client);
@@ -38,7 +38,7 @@ for (const [what, live] of [
 }
 
 test('G9, A3: a live socket ends with its token, to the second, and says why', async () => {
-  const { client, clock, beat, errors, left } = await sessionBench({ tokenS: 60 });
+  const { client, clock, beat, errors, left } = await sessionFixture({ tokenS: 60 });
   for (let i = 0; i < 2; i++) {
     client.send({ type: 'ping' });
     await beat();
@@ -56,37 +56,37 @@ test('G9, A3: a live socket ends with its token, to the second, and says why', a
 test('G9, A3: a token that has ended when the socket is connected reads and sends nothing', async () => {
   const sent: unknown[] = [];
   const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
-  const bench = await sessionBench({ tokenS: 3, answered, submit: (command) => sent.push(command) });
-  bench.client.send({ type: 'message', to: 'bob', message: 'too late' });
-  bench.clock.advance(3_000);
+  const fixture = await sessionFixture({ tokenS: 3, answered, submit: (command) => sent.push(command) });
+  fixture.client.send({ type: 'message', to: 'bob', message: 'too late' });
+  fixture.clock.advance(3_000);
   answer();
   await settle();
-  assert.deepEqual(bench.errors(), ['token_expired']);
-  assert.deepEqual([bench.ofType('connected'), sent], [[], []]);
-  assert.equal(bench.client.ws.closed, CLOSE.unauthorized.code);
-  assert.deepEqual(bench.left(), NOTHING);
+  assert.deepEqual(fixture.errors(), ['token_expired']);
+  assert.deepEqual([fixture.ofType('connected'), sent], [[], []]);
+  assert.equal(fixture.client.ws.closed, CLOSE.unauthorized.code);
+  assert.deepEqual(fixture.left(), NOTHING);
 });
 
 test('G9, A3: a token that ends before the first heartbeat ends its socket, too; a socket that went before leaves no timer', async () => {
-  const { client, clock, errors } = await sessionBench({ tokenS: 10 });
+  const { client, clock, errors } = await sessionFixture({ tokenS: 10 });
   clock.advance(9_900);
   assert.equal(client.open, true);
   clock.advance(200);
   assert.deepEqual([errors(), client.ws.closed], [['token_expired'], CLOSE.unauthorized.code]);
-  const gone = await sessionBench({ tokenS: 10 });
+  const gone = await sessionFixture({ tokenS: 10 });
   gone.client.ws.close(1000);
   await settle();
   assert.deepEqual(gone.left(), NOTHING);
 });
 
 test('A5: a socket whose token was ended is told so, and closed with 4401', async () => {
-  const { client, session, errors } = await sessionBench();
+  const { client, session, errors } = await sessionFixture();
   session.revoked();
   assert.deepEqual([errors(), client.ws.closed], [['token_revoked'], CLOSE.unauthorized.code]);
 });
 
 test('S3: the answer to a watch names everybody once; the next watch replaces the set', async () => {
-  const { client, comes, ofType } = await sessionBench();
+  const { client, comes, ofType } = await sessionFixture();
   client.send({ type: 'watch', users: ['bob', 'eve', 'bob'] });
   await settle();
   assert.deepEqual(ofType('presence'), [{ type: 'presence', online: [], offline: ['bob', 'eve'] }]);
@@ -97,7 +97,7 @@ test('S3: the answer to a watch names everybody once; the next watch replaces th
 });
 
 test('L5, M5, L9: a send over the rate is refused by its client_id, a long one without; neither counts as a bad frame', async () => {
-  const { client, clock, ofType } = await sessionBench({ frames: LIMITS.framesBurst - 1 });
+  const { client, clock, ofType } = await sessionFixture({ frames: LIMITS.framesBurst - 1 });
   for (let seconds = 0; seconds < 4; seconds++) {
     const before = ofType('error').length;
     client.send({ type: 'message', to: 'bob', message: 'x', client_id: 'c1' });
@@ -117,7 +117,7 @@ test('L5, M5, L9: a send over the rate is refused by its client_id, a long one w
 });
 
 test('L5, S3: a watch of many counts as more than one frame: it costs as much', async () => {
-  const idle = await sessionBench();
+  const idle = await sessionFixture();
   const users = Array.from({ length: LIMITS.watchedUsers }, (_, i) => `user-${i}`);
   for (const [count, cost] of [
     [0, 2],
@@ -132,7 +132,7 @@ test('L5, S3: a watch of many counts as more than one frame: it costs as much', 
     const answered = idle.ofType('presence').length - before;
     assert.equal(answered, Math.floor(LIMITS.framesBurst / cost), `${count} users`);
   }
-  const { client, ofType, errors } = await sessionBench();
+  const { client, ofType, errors } = await sessionFixture();
   const most = Math.floor(LIMITS.framesBurst / 3);
   for (let i = 0; i < most + 10; i++) client.send({ type: 'watch', users });
   await settle();
@@ -144,7 +144,7 @@ test('L5, S3: a watch of many counts as more than one frame: it costs as much', 
 });
 
 test('a frame for a client that has begun to close is not sent', async () => {
-  const { client, session } = await sessionBench();
+  const { client, session } = await sessionFixture();
   const before = client.ws.frames.length;
   Object.defineProperty(client.ws, 'readyState', { value: 2 });
   session.signal('{"type":"typing","from":"bob"}');
@@ -153,7 +153,7 @@ test('a frame for a client that has begun to close is not sent', async () => {
 });
 
 test('L6: a socket with more than 1 MiB unsent is closed with 4431, one with as much is not', async () => {
-  const { client, session, overflows } = await sessionBench();
+  const { client, session, overflows } = await sessionFixture();
   let unsent: number = LIMITS.unsentBytes;
   Object.defineProperty(client.ws, 'bufferedAmount', { get: () => unsent });
   session.signal('{"type":"typing","from":"bob"}');
@@ -165,45 +165,50 @@ test('L6: a socket with more than 1 MiB unsent is closed with 4431, one with as 
 });
 
 test('L6, G6: where sockets have more unsent together than a gateway keeps, whoever has been behind the longest is closed', async () => {
-  const first = await sessionBench({ unsentMax: 2_500 });
+  const first = await sessionFixture({ unsentMax: 2_500 });
   const on = first.gateway;
-  const benches = [first, await sessionBench({ on }), await sessionBench({ on }), await sessionBench({ on })];
+  const fixtures = [
+    first,
+    await sessionFixture({ on }),
+    await sessionFixture({ on }),
+    await sessionFixture({ on }),
+  ];
   const unsent = [1_000, 1_000, 1_000, 500];
-  for (const [i, { client }] of benches.entries())
+  for (const [i, { client }] of fixtures.entries())
     Object.defineProperty(client.ws, 'bufferedAmount', { get: () => unsent[i] });
-  const codes = (): unknown[] => benches.map(({ client }) => client.ws.closed);
+  const codes = (): unknown[] => fixtures.map(({ client }) => client.ws.closed);
   const { code } = CLOSE.slowConsumer;
   const none = undefined;
-  for (const { session } of benches.slice(0, 2)) session.signal('{}');
+  for (const { session } of fixtures.slice(0, 2)) session.signal('{}');
   // What has left meanwhile is nobody's fault.
   unsent[0] = 0;
-  benches[2]?.session.signal('{}');
+  fixtures[2]?.session.signal('{}');
   assert.deepEqual(codes(), [none, none, none, none]);
   // One that came in a single turn is seen by the heartbeat.
-  await benches[3]?.beat();
+  await fixtures[3]?.beat();
   assert.deepEqual(codes(), [none, code, none, none]);
-  assert.deepEqual(benches[1]?.overflows, ['unsent']);
+  assert.deepEqual(fixtures[1]?.overflows, ['unsent']);
   // Who has left does not count any more, and neither does who has sent all.
-  benches[3]?.client.ws.close(1000);
+  fixtures[3]?.client.ws.close(1000);
   await settle();
   unsent[2] = 0;
-  await benches[2]?.beat();
+  await fixtures[2]?.beat();
   unsent[0] = 2_400;
   first.session.signal('{}');
   assert.deepEqual(codes(), [none, code, none, 1000]);
   // Who has little left is not closed for what it had.
   unsent[0] = 10;
   unsent[2] = 1_000;
-  benches[2]?.session.signal('{}');
+  fixtures[2]?.session.signal('{}');
   assert.deepEqual(codes(), [none, code, none, 1000]);
-  assert.deepEqual(benches[3]?.overflows, []);
+  assert.deepEqual(fixtures[3]?.overflows, []);
 });
 
 test('L6, G6: a page of catch-up that is not taken counts among what sockets have unsent', async () => {
-  const { gateway: on, ...slow } = await sessionBench({ unsentMax: 1_000 });
+  const { gateway: on, ...slow } = await sessionFixture({ unsentMax: 1_000 });
   Object.defineProperty(slow.client.ws, 'bufferedAmount', { value: 900 });
   const page = { ...PAGE, ids: [1], frames: ['{}'], upto: 1, head: 9, more: true };
-  const other = await sessionBench({ on, since: 0, connects: false, page });
+  const other = await sessionFixture({ on, since: 0, connects: false, page });
   other.client.ws.send = () => Object.assign(other.client.ws, { bufferedAmount: 200 });
   slow.session.signal('{}');
   other.client.connect();
@@ -212,7 +217,7 @@ test('L6, G6: a page of catch-up that is not taken counts among what sockets hav
 });
 
 test('K3: a slow consumer gets no notice, and is dropped after a second if it does not answer the close', async () => {
-  const { client, clock, ofType } = await sessionBench();
+  const { client, clock, ofType } = await sessionFixture();
   let dropped = 0;
   client.ws.terminate = () => dropped++;
   client.ws.close = () => {};
@@ -226,7 +231,7 @@ test('K3: a slow consumer gets no notice, and is dropped after a second if it do
 });
 
 test('S2, G6: however often a socket says that its user is typing, one in 100 ms is passed on', async () => {
-  const { client, clock, signals } = await sessionBench();
+  const { client, clock, signals } = await sessionFixture();
   const type = (to: string): void => {
     client.send({ type: 'typing', to });
   };
@@ -242,7 +247,7 @@ test('S2, G6: however often a socket says that its user is typing, one in 100 ms
 
 test('G6: a peer that does not answer the close is dropped after 5 s; one that does is let be', async () => {
   for (const answers of [false, true]) {
-    const { client, clock, session } = await sessionBench();
+    const { client, clock, session } = await sessionFixture();
     let dropped = 0;
     client.ws.terminate = () => dropped++;
     client.ws.close = () => {
@@ -258,7 +263,7 @@ test('G6: a peer that does not answer the close is dropped after 5 s; one that d
 });
 
 test('L5, G6: what is sent behind a connect that is not answered waits up to 1 MiB, and is then refused', async () => {
-  const { client, errors } = await sessionBench({ answered: new Promise(() => {}) });
+  const { client, errors } = await sessionFixture({ answered: new Promise(() => {}) });
   const frame = { type: 'message', to: 'bob', message: 'x'.repeat(LIMITS.messageUnits) };
   const fits = Math.floor(LIMITS.queuedBytes / JSON.stringify(frame).length);
   for (let i = 0; i < fits; i++) client.send(frame);
@@ -269,7 +274,7 @@ test('L5, G6: what is sent behind a connect that is not answered waits up to 1 M
 });
 
 test('S3, G6: a socket that closes while it is catching up is not counted any more', async () => {
-  const { client, left } = await sessionBench({
+  const { client, left } = await sessionFixture({
     since: 0,
     page: { ...PAGE, ids: [1], frames: ['{}'], upto: 1, head: 9, more: true },
   });
@@ -280,7 +285,7 @@ test('S3, G6: a socket that closes while it is catching up is not counted any mo
 });
 
 test('L6, G6: a watch whose answer is one too many for a slow socket closes it, and is not kept', async () => {
-  const { client, overflows, comes } = await sessionBench();
+  const { client, overflows, comes } = await sessionFixture();
   client.send({ type: 'watch', users: ['bob'] });
   assert.equal(comes('bob'), true);
   Object.assign(client.ws, { bufferedAmount: LIMITS.unsentBytes + 1 });
@@ -290,7 +295,7 @@ test('L6, G6: a watch whose answer is one too many for a slow socket closes it, 
 });
 
 test('M3, M4: a repeat is told to a client that chose the client_id, and not where the gateway did', async () => {
-  const { client } = await sessionBench();
+  const { client } = await sessionFixture();
   const repeats = (): number => client.ws.frames.filter(({ repeat }) => repeat === true).length;
   client.send({ type: 'message', to: 'bob', message: 'hi' });
   assert.equal(repeats(), 0);
@@ -299,7 +304,7 @@ test('M3, M4: a repeat is told to a client that chose the client_id, and not whe
 });
 
 test('B4, K3: a connect beyond the rate is refused for that: 4429, and the client is told when to come back', async () => {
-  const { client, errors } = await sessionBench({ frames: LIMITS.framesBurst });
+  const { client, errors } = await sessionFixture({ frames: LIMITS.framesBurst });
   assert.equal(errors().at(-1), 'rate_limited');
   assert.equal(client.ws.closed, CLOSE.rateLimited.code);
   const closing = client.ws.frames.at(-1);
@@ -308,7 +313,7 @@ test('B4, K3: a connect beyond the rate is refused for that: 4429, and the clien
 
 for (const kind of ['ping', 'pong']) {
   test(`L5: WebSocket ${kind}s count as frames: who sends too many is closed with 4429 and not read any more`, async () => {
-    const { client, clock, errors } = await sessionBench();
+    const { client, clock, errors } = await sessionFixture();
     let dropped = 0;
     client.ws.terminate = () => dropped++;
     client.ws.close = (code) => {
@@ -328,7 +333,7 @@ for (const kind of ['ping', 'pong']) {
 }
 
 test('G6, L5: a socket that is being closed for something else is not read for ever, either', async () => {
-  const { client, session } = await sessionBench();
+  const { client, session } = await sessionFixture();
   client.ws.close = () => {};
   session.revoked();
   for (let i = 0; i < 2 * LIMITS.framesBurst; i++) client.send({ type: 'ping' });
@@ -337,7 +342,7 @@ test('G6, L5: a socket that is being closed for something else is not read for e
 
 test('B4, G6: a connect whose subscription does not come into force is refused after 8 s, and nothing is left of it', async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const { client, clock, errors, asked, left } = await sessionBench({ subscribed: promise });
+  const { client, clock, errors, asked, left } = await sessionFixture({ subscribed: promise });
   clock.advance(7_900);
   assert.equal(client.open, true);
   clock.advance(200);
@@ -354,12 +359,12 @@ test('L10, G6: a connect is answered in its user’s turn, which it keeps until 
   const turns = new Turns();
   const { promise: answered, resolve } = Promise.withResolvers<void>();
   const sockets = await Promise.all(
-    Array.from({ length: LIMITS.answersAtOnce }, () => sessionBench({ since: 0, answered, turns })),
+    Array.from({ length: LIMITS.answersAtOnce }, () => sessionFixture({ since: 0, answered, turns })),
   );
   assert.ok(sockets.every(({ asked }) => asked.length === 1));
   for (const { client } of sockets) client.ws.close(1000);
-  const gone = await sessionBench({ since: 0, turns });
-  const next = await sessionBench({ since: 0, turns });
+  const gone = await sessionFixture({ since: 0, turns });
+  const next = await sessionFixture({ since: 0, turns });
   gone.client.ws.close(1000);
   await settle();
   assert.equal(next.asked.length, 0);
@@ -371,7 +376,7 @@ test('L10, G6: a connect is answered in its user’s turn, which it keeps until 
 });
 
 test('B4: a connect that was answered is not refused later', async () => {
-  const { client, clock, errors } = await sessionBench();
+  const { client, clock, errors } = await sessionFixture();
   clock.advance(10_000);
   assert.deepEqual(errors(), []);
   assert.equal(client.open, true);

@@ -11,7 +11,7 @@ import { connect, TestSocket } from '../support/client.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { rawRequest, upgradeLines } from '../support/raw.ts';
 import { ScriptedBus, settle } from '../support/scripted-bus.ts';
-import { messageText, PAGE } from '../support/session-bench.ts';
+import { messageText, PAGE } from '../support/session-fixture.ts';
 import { waitFor } from '../support/wait.ts';
 
 /*
@@ -20,7 +20,7 @@ import { waitFor } from '../support/wait.ts';
 
 const says = (): void => {};
 
-async function bench() {
+async function fixture() {
   const clock = new ManualClock();
   const bus = new ScriptedBus();
   const port = bus.port();
@@ -109,7 +109,7 @@ async function bench() {
 }
 
 test('H12: ready when the writer has been heard and a reader has answered; not while the writer can not commit, and sends are refused at once', async () => {
-  const { url, beat } = await bench();
+  const { url, beat } = await fixture();
   const ready = async (): Promise<number> => (await fetch(`${url}/readyz`)).status;
   assert.equal(await ready(), 503);
   beat();
@@ -126,7 +126,7 @@ test('H12: ready when the writer has been heard and a reader has answered; not w
 });
 
 test('a send that is refused at once is not counted as taken in', async () => {
-  const { url, gateway, beat } = await bench();
+  const { url, gateway, beat } = await fixture();
   const accepted = async (): Promise<unknown> => (await gateway.metrics.accepted.get()).values[0]?.value;
   beat();
   const ann = await connect(url, 'ann', undefined);
@@ -143,7 +143,7 @@ test('a send that is refused at once is not counted as taken in', async () => {
 });
 
 test('R4: another epoch closes every socket with 1012, connected or not, and says so; the same one closes none', async () => {
-  const { url, beat } = await bench();
+  const { url, beat } = await fixture();
   beat();
   const sockets = [await connect(url, 'ann', undefined), await connect(url, 'bob', undefined)];
   const early = new TestSocket(url);
@@ -161,7 +161,7 @@ test('R4: another epoch closes every socket with 1012, connected or not, and say
 });
 
 test('G5: the store is asked about everybody after a gap, a lost beat and one that can not be read, and about those whom a beat names', async () => {
-  const { port, url, tell, beat, loseBeat, asked } = await bench();
+  const { port, url, tell, beat, loseBeat, asked } = await fixture();
   beat();
   const ann = await connect(url, 'ann', undefined);
   const bob = await connect(url, 'bob', undefined);
@@ -189,7 +189,7 @@ test('G5: the store is asked about everybody after a gap, a lost beat and one th
 });
 
 test('G5: what came from the store after a gap is told in one line, not in one for each user', async () => {
-  const { clock, url, port, said, store, beat } = await bench();
+  const { clock, url, port, said, store, beat } = await fixture();
   beat();
   const sockets = [await connect(url, 'ann', undefined), await connect(url, 'bob', undefined)];
   store.newest = 7;
@@ -201,7 +201,7 @@ test('G5: what came from the store after a gap is told in one line, not in one f
 });
 
 test('S2: typing goes to the channel of a user who is online, on this gateway or another, and nowhere for one who is not', async () => {
-  const { clock, others, url, tell, beat } = await bench();
+  const { clock, others, url, tell, beat } = await fixture();
   const heard: string[] = [];
   for (const user of ['bob', 'eve', 'nobody'])
     await others.subscribe(CHANNELS.user(user), (payload) => heard.push(`${user}: ${payload}`));
@@ -225,7 +225,7 @@ test('S2: typing goes to the channel of a user who is online, on this gateway or
 
 test('K1: the server pings every socket once in 25 s, however many there are', async () => {
   mock.timers.enable({ apis: ['setInterval'] });
-  const { url } = await bench();
+  const { url } = await fixture();
   const sockets = Array.from({ length: 60 }, () => new TestSocket(url));
   const pings = sockets.map(() => 0);
   for (const [i, { ws, opened }] of sockets.entries()) {
@@ -248,7 +248,7 @@ test('K1: the server pings every socket once in 25 s, however many there are', a
 });
 
 test('A4: in AUTH=open an Authorization header is not looked at', async () => {
-  const { url, beat } = await bench();
+  const { url, beat } = await fixture();
   beat();
   const socket = new TestSocket(url, { headers: { Authorization: 'Bearer of news' } });
   await socket.opened;
@@ -258,7 +258,7 @@ test('A4: in AUTH=open an Authorization header is not looked at', async () => {
 });
 
 test('G8: a gateway that stops takes no upgrade, answers what was sent, and tells each socket when to come back', async () => {
-  const { gateway, bus, port, url, beat, tell } = await bench();
+  const { gateway, bus, port, url, beat, tell } = await fixture();
   beat();
   const ann = await connect(url, 'ann', undefined);
   ann.send({ type: 'message', to: 'bob', message: 'hi', client_id: 'c1' });
@@ -297,7 +297,7 @@ test('G8: a gateway that stops takes no upgrade, answers what was sent, and tell
 });
 
 test('a refused upgrade, and what is no HTTP, count as refusals', async () => {
-  const { url, gateway } = await bench();
+  const { url, gateway } = await fixture();
   const counted = async (code: string): Promise<number | undefined> =>
     (await gateway.metrics.refused.get()).values.find(({ labels }) => labels.code === code)?.value;
   await rawRequest(url, upgradeLines({}, 'GET /elsewhere HTTP/1.1'));

@@ -5,7 +5,7 @@ import type { Logger } from '../../src/ops/logger.ts';
 
 const REFUSED = 'connect ECONNREFUSED 127.0.0.1:6379';
 
-function bench() {
+function fixture() {
   const said: string[] = [];
   const say: Logger['info'] = ({ event, reason }) =>
     said.push(reason === undefined ? event : `${event} ${reason}`);
@@ -22,7 +22,7 @@ function bench() {
 }
 
 test('a Redis that is lost is said once for all workers, with the reason, and so is that it is back', () => {
-  const { said, health, workers } = bench();
+  const { said, health, workers } = fixture();
   for (const redis of [undefined, REFUSED, REFUSED, REFUSED, 'something else', undefined, undefined]) {
     workers(redis);
     health.look();
@@ -31,7 +31,7 @@ test('a Redis that is lost is said once for all workers, with the reason, and so
 });
 
 test('a connection that comes back at once is not told of', () => {
-  const { said, health, workers } = bench();
+  const { said, health, workers } = fixture();
   for (const redis of [undefined, 'the connection is lost', undefined]) {
     workers(redis);
     health.look();
@@ -40,7 +40,7 @@ test('a connection that comes back at once is not told of', () => {
 });
 
 test('what fails is told in words: Redis, and gateways that are not ready; a worker that has ended does not count', () => {
-  const { health } = bench();
+  const { health } = fixture();
   health.hear('writer', { redis: undefined });
   health.hear('gateway 1', { redis: undefined, failing: [] });
   assert.deepEqual([health.failing, health.readyGateways], [[], 1]);

@@ -13,7 +13,7 @@ import { temporaryFolder } from '../support/server.ts';
 const folder = temporaryFolder({ after });
 let files = 0;
 
-async function bench(users: readonly string[]): Promise<{ ledger: Ledger; reader: Reader; db: Db }> {
+async function fixture(users: readonly string[]): Promise<{ ledger: Ledger; reader: Reader; db: Db }> {
   const path = `${folder}/${++files}.db`;
   const ledger = await openLedger(path);
   commit(
@@ -48,7 +48,7 @@ test('G4 catch-up, history, recent, conversations: as a plain list of messages h
       fc.nat(90),
       fc.integer({ min: 1, max: 90 }),
       async ({ messages, reads }, bound, limit) => {
-        const { ledger, reader, db } = await bench(USERS);
+        const { ledger, reader, db } = await fixture(USERS);
         const model: Model[] = messages.map((m, i) => ({ ...m, id: i + 1 }));
         commit(
           ledger,
@@ -130,7 +130,7 @@ test('G4 catch-up, recent: pages hold all and only the messages of a user with m
       fc.integer({ min: 1, max: 250 }),
       fc.nat(500),
       async (stretches, dice, count, limit, since) => {
-        const { ledger, reader, db } = await bench(['hub', 'ann', 'bob', ...peers]);
+        const { ledger, reader, db } = await fixture(['hub', 'ann', 'bob', ...peers]);
         const roll = (): number => (dice.next().value ?? 0) / 10_000;
         const toHub: number[] = [];
         const messages = stretches
@@ -200,7 +200,7 @@ function counting(db: Db): { db: Db; rows: number; texts: number } {
 
 test('G6 bounded: what is read for a page is as much as the page, not as the user has conversations', async () => {
   const peers = Array.from({ length: 1_500 }, (_, i) => `peer${i}`);
-  const { ledger, db } = await bench(['hub', 'ann', 'bob', ...peers]);
+  const { ledger, db } = await fixture(['hub', 'ann', 'bob', ...peers]);
   const others = Array.from({ length: 4_000 }, (_, i) => i);
   commit(
     ledger,
@@ -238,7 +238,7 @@ test('G6 bounded: what is read for a page is as much as the page, not as the use
 });
 
 test('G6, H9 bounded: unread messages are counted among the 5,000 newest after the marker: one’s own, which move no marker, are not all read', async () => {
-  const { ledger, reader } = await bench(['bot', 'bob']);
+  const { ledger, reader } = await fixture(['bot', 'bob']);
   const unread = (): number | undefined =>
     reader.conversations({ user: 'bot', limit: 1 }).conversations[0]?.unread;
   const sends = (count: number, name: string) =>
@@ -256,7 +256,7 @@ test('G6, H9 bounded: unread messages are counted among the 5,000 newest after t
 });
 
 test('G4 catch-up: pages of 200 follow each other without gap or repeat, each with a valid since', async () => {
-  const { ledger, reader, db } = await bench(USERS);
+  const { ledger, reader, db } = await fixture(USERS);
   const total = LIMITS.catchUpPage * 2 + 7;
   commit(
     ledger,
@@ -286,7 +286,7 @@ test('G4 catch-up: pages of 200 follow each other without gap or repeat, each wi
 });
 
 test('L6 bounded: a page of catch-up is well below what a socket may have unsent, whatever the script', async () => {
-  const { ledger, reader, db } = await bench(['ann', 'bob']);
+  const { ledger, reader, db } = await fixture(['ann', 'bob']);
   for (const [i, letter] of ['€', '\u0001', '😀'].entries()) {
     commit(
       ledger,
@@ -310,7 +310,7 @@ test('L6 bounded: a page of catch-up is well below what a socket may have unsent
 });
 
 test('A5 tokens: revoked for a user who does not exist, an older version or one of a past that was undone, an ended id; valid otherwise', async () => {
-  const { ledger, reader, db } = await bench(['ann']);
+  const { ledger, reader, db } = await fixture(['ann']);
   const v = reader.credentials({ user: 'ann' })?.version as number;
   const state = (user: string, tokenId: string, version: number): string =>
     reader.tokenState({ user, tokenId, version });
@@ -338,7 +338,7 @@ test('H10 users: exactly those that begin with the prefix, in byte order, howeve
       fc.option(id, { nil: undefined }),
       fc.integer({ min: 1, max: 10 }),
       async (all, prefix, except, after_, limit) => {
-        const { ledger, reader, db } = await bench(all);
+        const { ledger, reader, db } = await fixture(all);
         const expected = all
           .filter((one) => one.startsWith(prefix) && one !== except)
           .filter((one) => after_ === undefined || Buffer.compare(Buffer.from(one), Buffer.from(after_)) > 0)

@@ -22,7 +22,7 @@ const committed = (messages: StoredMessage[], ended: Committed['ended'] = []): C
 });
 
 /** An announcer on a bus that takes a publication when the test says so. */
-function bench() {
+function fixture() {
   const port = new ScriptedBus().port();
   const published: (readonly Publication[])[] = [];
   const waiting: PromiseWithResolvers<void>[] = [];
@@ -52,7 +52,7 @@ function bench() {
 }
 
 test('G6: one publication is under way at a time, and whoever announces the next waits: a slow bus does not fill memory', async () => {
-  const { announcer, published, take } = bench();
+  const { announcer, published, take } = fixture();
   const announced: number[] = [];
   void (async () => {
     for (const id of [1, 2, 3]) {
@@ -69,7 +69,7 @@ test('G6: one publication is under way at a time, and whoever announces the next
 });
 
 test('G8: a writer that ends waits for what it has announced', async () => {
-  const { announcer, take } = bench();
+  const { announcer, take } = fixture();
   await announcer.announce(committed([message(1)]));
   let settled = false;
   void announcer.settled().then(() => {
@@ -82,7 +82,7 @@ test('G8: a writer that ends waits for what it has announced', async () => {
 });
 
 test('G6: one beat waits for a bus that is away; it is not followed by those that fell due meanwhile', async () => {
-  const { announcer, published, take } = bench();
+  const { announcer, published, take } = fixture();
   for (let i = 0; i < 5; i++) announcer.beat({ ok: true });
   assert.equal(published.length, 1);
   await take();
@@ -91,7 +91,7 @@ test('G6: one beat waits for a bus that is away; it is not followed by those tha
 });
 
 test('G5, G9 beats: name who got messages and whose tokens ended since the one before, each once', async () => {
-  const { announcer, take, beat } = bench();
+  const { announcer, take, beat } = fixture();
   await announcer.announce(
     committed([message(7), message(8, 'bob', 'cat')], [{ user: 'dan', version: 1, tokenId: undefined }]),
   );
@@ -109,7 +109,7 @@ test('G5, G9 beats: name who got messages and whose tokens ended since the one b
 });
 
 test('G6 beats: a thousand users make one, so that none grows beyond that', async () => {
-  const { announcer, published, take } = bench();
+  const { announcer, published, take } = fixture();
   await announcer.announce(
     committed(Array.from({ length: 500 }, (_, i) => message(i + 1, `a${i}`, `b${i}`))),
   );
@@ -118,7 +118,7 @@ test('G6 beats: a thousand users make one, so that none grows beyond that', asyn
 });
 
 test('G5 beats: after one that failed they begin a new term, at its first', async () => {
-  const { announcer, take, beat } = bench();
+  const { announcer, take, beat } = fixture();
   const before = await beat();
   await announcer.announce(committed([message(1)]));
   await take();
@@ -130,7 +130,7 @@ test('G5 beats: after one that failed they begin a new term, at its first', asyn
 });
 
 test('G5, G6 beats: events that could not be published are named by the next, and need no new term: one dead master of Redis would have every feed ask the store, at each beat', async () => {
-  const { announcer, take, beat } = bench();
+  const { announcer, take, beat } = fixture();
   const before = await beat();
   await announcer.announce(committed([message(1)], [{ user: 'dan', version: 1, tokenId: undefined }]));
   await take(new Error('the slot has no master'));
@@ -144,7 +144,7 @@ test('G5, G6 beats: events that could not be published are named by the next, an
 });
 
 test('B6: a message to oneself is in one event, once', async () => {
-  const { announcer, published } = bench();
+  const { announcer, published } = fixture();
   void announcer.announce(committed([message(1, 'ann', 'ann')]));
   await settle();
   assert.deepEqual(published.flat(), [{ channel: CHANNELS.user('ann'), payload: 'm 0 0 1\n{"id":1}' }]);

@@ -13,7 +13,7 @@ import { temporaryFolder } from '../support/server.ts';
 const folder = temporaryFolder({ after });
 let files = 0;
 
-async function bench(onDefect?: (error: unknown) => void): Promise<{ ledger: Ledger; path: string }> {
+async function fixture(onDefect?: (error: unknown) => void): Promise<{ ledger: Ledger; path: string }> {
   const path = `${folder}/${++files}.db`;
   const ledger = await openLedger(path, onDefect);
   commit(ledger, [register('ann'), register('bob'), register('eve')]);
@@ -36,7 +36,7 @@ const idsOnDisk = (path: string, user: string): readonly number[] =>
   onDisk(path, (reader) => reader.catchUp({ user, since: 0 }).ids);
 
 test('G1 durable: what commit answers is on disk, for another process to read', async () => {
-  const { ledger, path } = await bench();
+  const { ledger, path } = await fixture();
   const { committed } = commit(ledger, [send('ann', 'bob', 'hi', 'c1')]);
   const frames = committed.messages.map(({ frame }) => frame);
   assert.equal(frames.length, 1);
@@ -47,7 +47,7 @@ test('G1 durable: what commit answers is on disk, for another process to read', 
 });
 
 test('G3 order: ids ascend by one in the order of the commands', async () => {
-  const { ledger } = await bench();
+  const { ledger } = await fixture();
   const { committed } = commit(ledger, [
     send('ann', 'bob', '1', 'c1'),
     send('bob', 'ann', '2', 'c1'),
@@ -65,7 +65,7 @@ test('G3 order: ids ascend by one in the order of the commands', async () => {
 });
 
 test('G3, G4 deleted: ids of the newest messages, which somebody has deleted, are given to no others, though the writer starts anew', async () => {
-  const { ledger, path } = await bench();
+  const { ledger, path } = await fixture();
   commit(ledger, [send('ann', 'bob', '1', 'c1'), send('bob', 'ann', '2', 'c1')]);
   ledger.close();
   const shell = new Database(path);
@@ -118,7 +118,7 @@ test('G9, G10: what somebody does to the database by hand, under the writer, is 
 });
 
 test('M3 once: a repeat stores nothing and answers the original, also in the same transaction, also for ever after', async () => {
-  const { ledger, path } = await bench();
+  const { ledger, path } = await fixture();
   const hi = send('ann', 'bob', 'hi', 'c1');
   const { committed, outcomes } = commit(ledger, [hi, hi]);
   const original = JSON.parse(committed.messages[0]?.frame ?? '');
@@ -135,7 +135,7 @@ test('M3 once: a repeat stores nothing and answers the original, also in the sam
 });
 
 test('M3 once: the same client_id with other text or receiver is a conflict; from another sender it is a send of its own', async () => {
-  const { ledger } = await bench();
+  const { ledger } = await fixture();
   const { outcomes } = commit(ledger, [
     send('ann', 'bob', 'hi', 'c1'),
     send('ann', 'bob', 'hi!', 'c1'),
@@ -148,7 +148,7 @@ test('M3 once: the same client_id with other text or receiver is a conflict; fro
 });
 
 test('M5: a send to or from nobody is refused, and takes no id', async () => {
-  const { ledger } = await bench();
+  const { ledger } = await fixture();
   const unknown = { kind: 'refused', code: 'unknown_user' };
   const { outcomes } = commit(ledger, [
     send('ann', 'nobody', 'hi', 'c1'),
@@ -162,7 +162,7 @@ test('M5: a send to or from nobody is refused, and takes no id', async () => {
 });
 
 test('M5: a send that was refused stays so when its batch comes again, though the receiver has registered meanwhile; sent anew, it is stored', async () => {
-  const { ledger, path } = await bench();
+  const { ledger, path } = await fixture();
   const sends = [send('ann', 'zoe', 'hi', 'c1'), send('ann', 'bob', 'hi', 'c2')];
   const apply = (seq: number, gateway: string, position: string): readonly unknown[] =>
     ledger.commit({ batches: [batch(sends, seq, gateway)], position }).results[0]?.outcomes ?? [];
@@ -180,14 +180,14 @@ test('M5: a send that was refused stays so when its batch comes again, though th
 });
 
 test('B6: a message to oneself is one message, in one conversation', async () => {
-  const { ledger, path } = await bench();
+  const { ledger, path } = await fixture();
   const { committed } = commit(ledger, [send('ann', 'ann', 'note', 'c1')]);
   assert.equal(committed.messages.length, 1);
   assert.deepEqual(idsOnDisk(path, 'ann'), [1]);
 });
 
 test('conversations: ids with a line feed (older databases may hold them) are not mixed up', async () => {
-  const { ledger, path } = await bench();
+  const { ledger, path } = await fixture();
   commit(ledger, [register('a'), register('b\nc'), register('a\nb'), register('c')]);
   commit(ledger, [send('a\nb', 'c', 'one', 'c1'), send('a', 'b\nc', 'two', 'c1')]);
   assert.deepEqual(idsOnDisk(path, 'a\nb'), [1]);
@@ -195,13 +195,13 @@ test('conversations: ids with a line feed (older databases may hold them) are no
 });
 
 test('register: the same command twice is done twice, another one for the same id is refused', async () => {
-  const { ledger } = await bench();
+  const { ledger } = await fixture();
   const { outcomes } = commit(ledger, [register('zoe', 'h1'), register('zoe', 'h1'), register('zoe', 'h2')]);
   assert.deepEqual(outcomes, [{ kind: 'done' }, { kind: 'done' }, { kind: 'refused', code: 'user_exists' }]);
 });
 
 test('A5 change-password: the same command twice raises the version once', async () => {
-  const { ledger, path } = await bench();
+  const { ledger, path } = await fixture();
   const v = versionOf(path, 'ann');
   const change = { kind: 'change-password', user: 'ann', passwordHash: 'new', version: v } as const;
   const { outcomes, committed } = commit(ledger, [change, change]);
@@ -222,7 +222,7 @@ test('A5 change-password: the same command twice raises the version once', async
 });
 
 test('A5 change-password: an older command that comes again does not undo a newer one', async () => {
-  const { ledger, path } = await bench();
+  const { ledger, path } = await fixture();
   const v = versionOf(path, 'ann');
   const first = { kind: 'change-password', user: 'ann', passwordHash: 'first', version: v } as const;
   const second = { kind: 'change-password', user: 'ann', passwordHash: 'second', version: v + 1 } as const;
@@ -235,7 +235,7 @@ test('A5 change-password: an older command that comes again does not undo a newe
 });
 
 test('A5 logout: ends that token, or all of them, and a repeat changes nothing', async () => {
-  const { ledger, path } = await bench();
+  const { ledger, path } = await fixture();
   const v = versionOf(path, 'ann');
   const expiresAt = Math.floor(Date.now() / 1000) + 60;
   const logout = { kind: 'logout', user: 'ann', tokenId: 'one', expiresAt } as const;
@@ -249,7 +249,7 @@ test('A5 logout: ends that token, or all of them, and a repeat changes nothing',
 });
 
 test('S1 read: the marker goes forward only, never beyond the newest message, and is told to both; where nothing moves, to the one who asks', async () => {
-  const { ledger, path } = await bench();
+  const { ledger, path } = await fixture();
   commit(ledger, [send('ann', 'bob', '1', 'c1'), send('ann', 'bob', '2', 'c2')]);
   const read = (id: number) => ({ kind: 'mark-read', user: 'bob', peer: 'ann', id }) as const;
   const told = (id: number): unknown =>
@@ -297,7 +297,7 @@ test('G1 rollback: a transaction that fails leaves head, conversations and log p
 });
 
 test('G7 fence: a writer of an earlier generation can neither commit nor prove that it could, and nothing of it is stored', async () => {
-  const { ledger: old, path } = await bench();
+  const { ledger: old, path } = await fixture();
   const fresh = await openLedger(path);
   assert.equal(fresh.identity.generation, old.identity.generation + 1);
   assert.throws(() => commit(old, [send('ann', 'bob', 'late', 'c1')], '99'), Fenced);
@@ -310,7 +310,7 @@ test('G7 fence: a writer of an earlier generation can neither commit nor prove t
 });
 
 test('G1, G10: nothing is acknowledged into a file that was deleted or replaced, its back-up has all before; put back, commits go on', async () => {
-  const { ledger, path } = await bench();
+  const { ledger, path } = await fixture();
   commit(ledger, [send('ann', 'bob', 'before', 'c1')]);
   renameSync(path, `${path}.away`);
   const moved = { name: 'DatabaseError', message: /moved, deleted or replaced/ };
@@ -327,7 +327,7 @@ test('G1, G10: nothing is acknowledged into a file that was deleted or replaced,
 
 for (const suffix of ['-wal', '-shm']) {
   test(`G1, G10: nothing is acknowledged once the file's ${suffix} was deleted: commits would be in a log that nobody finds`, async () => {
-    const { ledger, path } = await bench();
+    const { ledger, path } = await fixture();
     commit(ledger, [send('ann', 'bob', 'before', 'c1')]);
     renameSync(path + suffix, `${path}.away`);
     const moved = {
@@ -404,7 +404,7 @@ test('G1 checkpoint: one that the disk does not take costs a longer log, and not
 });
 
 test('G1 offset: the log position is stored with the commands, and read on from by the successor', async () => {
-  const { ledger, path } = await bench();
+  const { ledger, path } = await fixture();
   ledger.commit({ batches: [], position: '41' });
   commit(ledger, [], '42');
   ledger.close();
@@ -424,7 +424,7 @@ const onDiskIdentity = (path: string): ReturnType<typeof readIdentity> => {
 
 test('G6: a command that is defective is refused, told, and keeps nobody from committing', async () => {
   const defects: unknown[] = [];
-  const { ledger } = await bench((error) => defects.push(error));
+  const { ledger } = await fixture((error) => defects.push(error));
   const broken = [
     null,
     {},
@@ -455,7 +455,7 @@ test('G2 once: any sequence of commands, in any grouping, stores each client_id 
     .map(({ from, to, text, clientId }) => ({ from, to, text, clientId }));
   await fc.assert(
     fc.asyncProperty(fc.array(fc.array(command, { maxLength: 6 }), { maxLength: 6 }), async (groups) => {
-      const { ledger, path } = await bench();
+      const { ledger, path } = await fixture();
       const first = new Map<string, { to: string; text: string; id: number }>();
       for (const group of groups) {
         const { outcomes } = commit(
@@ -498,7 +498,7 @@ test('G9: an ended token is kept for long after it expired: a clock set wrong fo
 });
 
 test('A5, G9 logout everywhere: is told for the sockets that hold the tokens, and one that comes again late brings none back to life', async () => {
-  const { ledger, path } = await bench();
+  const { ledger, path } = await fixture();
   const v = versionOf(path, 'ann');
   const everywhere = (version: number) => ({ kind: 'logout-everywhere', user: 'ann', version }) as const;
   const { committed } = commit(ledger, [everywhere(v)]);
@@ -510,7 +510,7 @@ test('A5, G9 logout everywhere: is told for the sockets that hold the tokens, an
 });
 
 test('G9 conversations: ids with spaces in them are not mixed up: nobody reads what two others write', async () => {
-  const { ledger, path } = await bench();
+  const { ledger, path } = await fixture();
   commit(ledger, [register('a'), register('b c'), register('a b'), register('c')]);
   commit(ledger, [send('a b', 'c', 'one', 'c1'), send('a', 'b c', 'two', 'c1')]);
   const history = (user: string, peer: string): number =>
@@ -519,8 +519,8 @@ test('G9 conversations: ids with spaces in them are not mixed up: nobody reads w
 });
 
 test('G9 register: a name that is registered again, as after a restore, has other tokens than before', async () => {
-  const before = await bench();
+  const before = await fixture();
   await new Promise((later) => setTimeout(later, 5));
-  const after = await bench();
+  const after = await fixture();
   assert.ok(versionOf(after.path, 'ann') > versionOf(before.path, 'ann'));
 });

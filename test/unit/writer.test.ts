@@ -16,7 +16,10 @@ import { waitFor } from '../support/wait.ts';
 const folder = temporaryFolder({ after });
 
 /** A writer on a log of three entries that are too big to go into one transaction. */
-async function bench(name: string, onCommit: (ledger: Ledger, group: Group) => ReturnType<Ledger['commit']>) {
+async function fixture(
+  name: string,
+  onCommit: (ledger: Ledger, group: Group) => ReturnType<Ledger['commit']>,
+) {
   const bus = new ScriptedBus();
   for (let i = 1; i <= 3; i++) {
     bus.add(JSON.stringify(batch(Array(COMMANDS_MAX).fill(register(`user ${i}`)), i)));
@@ -50,7 +53,7 @@ async function bench(name: string, onCommit: (ledger: Ledger, group: Group) => R
 
 test('G1 order: a group that could not be committed before the writer was stopped is not passed over', async () => {
   let full = true;
-  const { ledger, writer, tried } = await bench('full', (real, group) => {
+  const { ledger, writer, tried } = await fixture('full', (real, group) => {
     if (full) throw new Database.SqliteError('database or disk is full', 'SQLITE_FULL');
     return real.commit(group);
   });
@@ -70,7 +73,7 @@ test('G1 order: a group that could not be committed before the writer was stoppe
 
 test('G7 fence: a writer that was replaced tries nothing more, and says so once', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const { writer, tried, fenced } = await bench('fenced', () => {
+  const { writer, tried, fenced } = await fixture('fenced', () => {
     throw new Fenced(1, 2);
   });
   await writer.start();
@@ -86,7 +89,7 @@ test('G7 fence: a writer that was replaced tries nothing more, and says so once'
 test('G10 beats: while commits fail they say so, with the reason; each failure is counted; when commits work again they say that', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
   let full = true;
-  const { bus, writer, ledger, failures } = await bench('beats', (real, group) => {
+  const { bus, writer, ledger, failures } = await fixture('beats', (real, group) => {
     if (full) throw new Database.SqliteError('database or disk is full', 'SQLITE_FULL');
     return real.commit(group);
   });
@@ -116,7 +119,7 @@ test('G10 beats: while commits fail they say so, with the reason; each failure i
 
 test('G10, G7 idle: a writer without commands finds out that it can not commit, and one that finds itself replaced says nothing more', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
-  const { bus, writer, ledger, fenced } = await bench('idle', () =>
+  const { bus, writer, ledger, fenced } = await fixture('idle', () =>
     assert.fail('there is nothing to commit'),
   );
   bus.log = [];
@@ -143,7 +146,7 @@ test('G10, G7 idle: a writer without commands finds out that it can not commit, 
 });
 
 test('G6: what is committed leaves the log', async () => {
-  const { bus, ledger, writer } = await bench('trim', (real, group) => real.commit(group));
+  const { bus, ledger, writer } = await fixture('trim', (real, group) => real.commit(group));
   await writer.start();
   after(() => writer.stop());
   await waitFor(
@@ -154,7 +157,7 @@ test('G6: what is committed leaves the log', async () => {
 });
 
 test('G8 stop: what has been read and can be committed is', async () => {
-  const { ledger, writer } = await bench('stop', (real, group) => real.commit(group));
+  const { ledger, writer } = await fixture('stop', (real, group) => real.commit(group));
   await writer.start();
   await settle(1);
   await writer.stop();
@@ -162,7 +165,7 @@ test('G8 stop: what has been read and can be committed is', async () => {
 });
 
 test('G8 stop: a read that Redis does not answer, and a publication it does not take, hold the stop up for a second at most', async (t) => {
-  const { bus, ledger, writer } = await bench('away', (real, group) => real.commit(group));
+  const { bus, ledger, writer } = await fixture('away', (real, group) => real.commit(group));
   const [port] = bus.ports;
   assert.ok(port);
   await writer.start();
@@ -181,7 +184,7 @@ test('G8 stop: a read that Redis does not answer, and a publication it does not 
 });
 
 test('G8 stop: a writer whose publications are taken after its stop has ended commits nothing more', async () => {
-  const { bus, writer, tried, failures } = await bench('late', (real, group) => real.commit(group));
+  const { bus, writer, tried, failures } = await fixture('late', (real, group) => real.commit(group));
   const [port] = bus.ports;
   assert.ok(port);
   const { promise: taken, resolve } = Promise.withResolvers<void>();
@@ -200,7 +203,7 @@ test('G8 stop: a writer whose publications are taken after its stop has ended co
 
 test('G8 stop: a writer that is stopped just before it would read on does not wait for a Redis that is away', async (t) => {
   const nothing = { messages: [], signals: [], ended: [], results: [] };
-  const { bus, writer, tried } = await bench('between', () => nothing);
+  const { bus, writer, tried } = await fixture('between', () => nothing);
   const [port] = bus.ports;
   assert.ok(port);
   const read = port.read.bind(port);
@@ -219,7 +222,7 @@ test('G8 stop: a writer that is stopped just before it would read on does not wa
 
 test('a gateway that has just started hears the writer at once: its first batch is answered with a beat, and no other is', async (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] }); // No beat by the clock.
-  const { bus, writer } = await bench('first', (real, group) => real.commit(group));
+  const { bus, writer } = await fixture('first', (real, group) => real.commit(group));
   bus.log = [];
   const gateway = bus.port();
   await gateway.subscribe(CHANNELS.beat, () => {});
@@ -242,7 +245,7 @@ test('a gateway that has just started hears the writer at once: its first batch 
 });
 
 test('G1 trim: after nothing was read nothing is forgotten: the log may have been lost, and new entries stand below the old place', async () => {
-  const { bus, writer } = await bench('trim', (real, group) => real.commit(group));
+  const { bus, writer } = await fixture('trim', (real, group) => real.commit(group));
   after(() => writer.stop());
   bus.log = [];
   bus.add(JSON.stringify(batch([], 2)));

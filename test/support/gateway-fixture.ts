@@ -100,7 +100,7 @@ export class FakeClient {
 }
 
 /** A gateway's own parts (feeds, sessions, command sender, beats) on a scripted bus. */
-export class BenchGateway {
+export class GatewayFixture {
   readonly port: ScriptedPort;
   readonly commands: CommandSender;
   readonly feeds: Feeds;

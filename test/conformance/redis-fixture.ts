@@ -7,7 +7,7 @@ import { keyPrefix } from '../../src/bus/redis/connection.ts';
 import { RedisBus } from '../../src/bus/redis/redis-bus.ts';
 import { parseRedisUrl, type RedisTarget } from '../../src/config/redis-url.ts';
 import type { RedisTopology, TopologyOptions } from '../support/redis-topologies.ts';
-import type { BusBench } from './bus-suite.ts';
+import type { BusFixture } from './bus-suite.ts';
 
 export type RedisHome = RedisTopology & {
   readonly target: RedisTarget;
@@ -43,12 +43,12 @@ export async function startHome(
   };
 }
 
-export type RedisBusBench = Omit<BusBench, 'member'> & {
+export type RedisBusFixture = Omit<BusFixture, 'member'> & {
   member(onUnreadable?: OnUnreadable): Promise<{ readonly bus: RedisBus; die(): Promise<void> }>;
   close(): Promise<void>;
 };
 
-export function redisBusBench({ target }: RedisHome): RedisBusBench {
+export function redisBusFixture({ target }: RedisHome): RedisBusFixture {
   const open = new Set<RedisBus>();
   return {
     dispatchesAgain: false,

@@ -12,7 +12,7 @@ import { Backlogs } from '../../src/gateway/ws/backlogs.ts';
 import { Session } from '../../src/gateway/ws/session.ts';
 import type { SessionContext } from '../../src/gateway/ws/session-context.ts';
 import type { Frame } from './client.ts';
-import { FakeClient } from './gateway-bench.ts';
+import { FakeClient } from './gateway-fixture.ts';
 import { ManualClock } from './manual-clock.ts';
 import { ScriptedBus, settle } from './scripted-bus.ts';
 
@@ -33,7 +33,7 @@ export const REPEAT = '{"type":"message","id":1,"repeat":true}';
 
 export type Asked = Queries['catchUp']['params'];
 
-export type SessionBenchOptions = {
+export type SessionFixtureOptions = {
   /** Which protocol it speaks. */
   full?: boolean;
   /** Whether it sends a connect frame at once. */
@@ -79,7 +79,7 @@ function newGateway(queries: QueryPort, subscribed: Promise<void>, elsewhere: nu
 type SessionGateway = ReturnType<typeof newGateway>;
 
 /** A session of ann's, and what is left of it elsewhere. Its token lives for `tokenS` seconds. */
-export async function sessionBench({
+export async function sessionFixture({
   full = true,
   connects = true,
   since,
@@ -96,7 +96,7 @@ export async function sessionBench({
   elsewhere = 0,
   unsentMax = LIMITS.unsentTogetherBytes,
   on,
-}: SessionBenchOptions = {}) {
+}: SessionFixtureOptions = {}) {
   const asked: Asked[] = [];
   const queries: QueryPort = {
     ask: (async (_: 'catchUp', params: Asked) => {
