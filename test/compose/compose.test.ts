@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,7 +14,7 @@ import { call, connect, newUser, register, type TestSocket } from '../support/cl
 import { freePort } from '../support/ports.ts';
 import { ROOT } from '../support/root.ts';
 import { until, waitFor } from '../support/wait.ts';
-import { docker, feed, SERVICES, Stack } from './engine.ts';
+import { docker, promtool, SERVICES, Stack } from './engine.ts';
 import { allFaults, rollingReplacement, rollingRestart, untilHealthy } from './faults.ts';
 import { during, felt, type Stretch, table } from './recovery.ts';
 
@@ -117,14 +117,14 @@ test('metrics of every container satisfy promtool', async () => {
       const script = "fetch('http://127.0.0.1:9464/metrics').then((r) => r.text()).then(console.log)";
       const metrics = await docker('exec', id, 'node', '-e', script);
       assert.match(metrics, /^parley_build_info\{/m);
-      const { status, said } = promtool(`${metrics}\n`, 'check', 'metrics');
+      const { status, said } = promtool(['check', 'metrics'], `${metrics}\n`);
       assert.equal(status, 0, said);
     }
   }
 });
 
 test('the alerts about gateways and Redis are raised, and not by a rolling restart', () => {
-  const { status, said } = promtool('', 'test', 'rules', 'test/compose/alerts.test.yml');
+  const { status, said } = promtool(['test', 'rules', 'test/compose/alerts.test.yml']);
   assert.equal(status, 0, said);
 });
 
@@ -328,21 +328,4 @@ async function copyOfTheDatabase(): Promise<DatabaseView> {
   const file = path.join(REPORT, 'copy.db');
   await docker('cp', `${await stack.container('store')}:/data/copy.db`, file);
   return new DatabaseView(file);
-}
-
-/** promtool of this machine, or of the image that docker-compose.yml names for Prometheus. */
-function promtool(input: string, ...args: string[]): { status: number | null; said: string } {
-  const local = feed('promtool', args, input);
-  if (local.status !== null) return local;
-  const file = readFileSync(path.join(ROOT, 'docker-compose.yml'), 'utf8');
-  const image = /image: (prom\/prometheus:\S+)/.exec(file)?.[1] ?? '';
-  const here = ['--volume', `${ROOT}:/parley:ro`, '--workdir', '/parley'];
-  const there = feed(
-    'docker',
-    ['run', '--rm', '-i', ...here, '--entrypoint', 'promtool', image, ...args],
-    input,
-  );
-  if (there.status === 125)
-    throw new Error('promtool is needed on the PATH (Debian: apt-get install prometheus)');
-  return there;
 }

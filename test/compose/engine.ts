@@ -1,5 +1,8 @@
 import { execFile, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { promisify } from 'node:util';
+import { findProgram } from '../support/programs.ts';
 import { ROOT } from '../support/root.ts';
 
 /*
@@ -15,6 +18,8 @@ const works = (program: string, ...args: string[]): boolean =>
 export function whatIsMissing(): string | undefined {
   if (!works('docker', 'version')) return 'no container engine answers (docker version)';
   if (composeCommand() === undefined) return 'neither docker compose nor docker-compose is there';
+  if (promtoolCommand() === undefined)
+    return `promtool is neither on the PATH (Debian: apt-get install prometheus) nor to be had as ${prometheusImage()}`;
   return undefined;
 }
 
@@ -23,16 +28,33 @@ function composeCommand(): readonly [string, ...string[]] | undefined {
   return works('docker-compose', 'version') ? ['docker-compose'] : undefined;
 }
 
+/** The image that docker-compose.yml names for Prometheus. */
+function prometheusImage(): string {
+  const file = readFileSync(path.join(ROOT, 'docker-compose.yml'), 'utf8');
+  return /image: (prom\/prometheus:\S+)/.exec(file)?.[1] ?? 'prom/prometheus';
+}
+
+/** promtool of this machine, or of that image. */
+function promtoolCommand(): readonly [string, ...string[]] | undefined {
+  if (findProgram('promtool') !== undefined) return ['promtool'];
+  const image = prometheusImage();
+  if (!works('docker', 'image', 'inspect', image) && !works('docker', 'pull', image)) return undefined;
+  const here = ['--volume', `${ROOT}:/parley:ro`, '--workdir', '/parley'];
+  return ['docker', 'run', '--rm', '-i', ...here, '--entrypoint', 'promtool', image];
+}
+
+/** Runs promtool in the project's folder; its exit code and all it said. */
+export function promtool(args: readonly string[], input = '') {
+  const [program, ...first] = promtoolCommand() ?? ['promtool'];
+  const options = { cwd: ROOT, input, encoding: 'utf8' } as const;
+  const { status, stdout, stderr, error } = spawnSync(program, [...first, ...args], options);
+  return { status, said: error === undefined ? `${stdout}${stderr}` : error.message };
+}
+
 /** Rejects with what the engine said. Resolves with its output. */
 export async function docker(...args: string[]): Promise<string> {
   const { stdout } = await run('docker', args, { maxBuffer: 64 * 1024 * 1024 });
   return stdout.trim();
-}
-
-/** Feeds a program with text; its exit code and all it said. */
-export function feed(program: string, args: readonly string[], input: string) {
-  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd: ROOT, input, encoding: 'utf8' });
-  return { status, said: error === undefined ? `${stdout}${stderr}` : error.message };
 }
 
 export const SERVICES = ['lb', 'gateway', 'store', 'redis'] as const;
