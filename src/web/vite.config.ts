@@ -4,10 +4,10 @@ import { precompress } from './precompress.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-/** The web app, served by the gateways at `/`: vite build --config src/web/vite.config.ts */
+/** The web app, served by the gateways at `/`, or wherever a proxy has that: vite build --config src/web/vite.config.ts */
 const config: UserConfig = {
   root: here('.'),
-  base: '/',
+  base: './',
   plugins: [precompress()],
   build: {
     target: 'es2024',

@@ -7,6 +7,7 @@ import { signalPid } from '../support/processes.ts';
 import { waitFor } from '../support/wait.ts';
 import { launchBrowser, openTab, screenshot, TALL } from './support/browser.ts';
 import { suiteCleanups } from './support/cleanups.ts';
+import { startPathProxy } from './support/path-proxy.ts';
 import { bubble, composer, entry, find, logIn, mark, say, texts } from './support/screen.ts';
 import { pidOfGateway, type Site, startSite } from './support/site.ts';
 
@@ -50,6 +51,8 @@ describe('a connection that breaks, in the browser', () => {
         'judy',
         'kim',
         'lena',
+        'mona',
+        'nils',
       ],
     });
     browser = await launchBrowser(cleanups);
@@ -278,5 +281,28 @@ describe('a connection that breaks, in the browser', () => {
     await mark(frank.page, 'two', 'Sent').waitFor({ timeout: 60_000 });
     assert.deepEqual(stored('frank'), ['one', 'two']);
     await frank.page.context().close();
+  });
+
+  test('under a path of a proxy, the page asks for nothing elsewhere, and keeps its session apart', async () => {
+    const { url, strayed } = await startPathProxy(cleanups, site.url);
+    const mona = await openTab(browser, url, TALL);
+    const nils = await openTab(browser, url, TALL);
+    await logIn(mona.page, 'mona');
+    await logIn(nils.page, 'nils');
+    await find(mona.page, 'nils');
+    await say(mona.page, 'nils', 'under a path');
+    await entry(nils.page, 'mona').click();
+    await bubble(nils.page, 'under a path').waitFor();
+    await nils.page.reload();
+    await say(nils.page, 'mona', 'here, too');
+    await bubble(mona.page, 'here, too').waitFor();
+    const keys = await nils.page.evaluate(() => Object.keys(localStorage));
+    assert.ok(keys.includes('parley:/chat/:session'), `it keeps ${keys}`);
+    assert.ok(
+      !keys.includes('parley:session'),
+      'it keeps the session where the server at / would have its own',
+    );
+    assert.deepEqual(strayed, []);
+    assert.deepEqual([...mona.problems, ...nils.problems], []);
   });
 });

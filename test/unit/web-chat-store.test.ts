@@ -1,3 +1,4 @@
+import '../support/page-address.ts';
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -50,7 +51,6 @@ const settled = async (): Promise<void> => {
 
 Object.assign(globalThis, {
   WebSocket: FakeWebSocket,
-  location: { origin: 'http://chat.test' },
   addEventListener: () => {},
   removeEventListener: () => {},
   fetch: (url: string) =>

@@ -1,3 +1,4 @@
+import '../support/page-address.ts';
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';

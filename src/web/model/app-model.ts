@@ -2,9 +2,10 @@ import { ClientError, type ClientErrorCode, createClient, type Session } from '.
 import { ChatStore } from './chat-store.ts';
 import { Listenable } from './listenable.ts';
 import { go } from './route.ts';
+import { nameHere, SITE } from './site.ts';
 import { holdsUnkept, onChange, ownTab, read, shared, write } from './storage.ts';
 
-const KEY = 'parley:session';
+const KEY = nameHere('session');
 const LOGGED_OUT_ELSEWHERE = 'You logged out in another tab.';
 /** In words of this app: the contract's are about a token. */
 const ENDINGS: { readonly [code in ClientErrorCode]?: string } = {
@@ -13,9 +14,9 @@ const ENDINGS: { readonly [code in ClientErrorCode]?: string } = {
   unauthorized: 'Log in again.',
 };
 /** The token that this tab knows to be dead. */
-const ENDED = 'parley:ended';
+const ENDED = nameHere('ended');
 /** Whose conversation this tab's address names. */
-const LAST_USER = 'parley:last-user';
+const LAST_USER = nameHere('last-user');
 
 export type View =
   | { readonly name: 'welcome'; readonly notice: string | null }
@@ -47,7 +48,7 @@ export class AppModel {
 
   /** @throws ClientError */
   async logIn(typed: string, password: string, options: { readonly register: boolean }): Promise<void> {
-    const client = createClient({ url: location.origin });
+    const client = createClient({ url: SITE.href });
     // Some keyboards write an accent as a character of its own, which nobody can see: no new name may have one.
     const userId = options.register ? typed.normalize() : typed;
     try {

@@ -1,3 +1,5 @@
+import { nameHere } from './site.ts';
+
 /** Whether the user is looking at this tab: it is in front, and has the focus. */
 export type Attention = {
   readonly present: boolean;
@@ -20,7 +22,7 @@ export const browserAttention: Attention = {
   },
 };
 
-const LOCK = 'parley:present';
+const LOCK = nameHere('present');
 
 /**
  * Says to the other tabs, for as long as this one is looked at, that one is. A lock cannot be left behind by a tab

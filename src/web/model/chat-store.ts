@@ -24,6 +24,7 @@ import {
   withTyping,
 } from './chat-state.ts';
 import { Listenable } from './listenable.ts';
+import { SITE } from './site.ts';
 import { browserStorage, holdsUnkept, shared } from './storage.ts';
 
 /** Messages of one request: the first fills a screen, the later ones run ahead of a fast scroll. */
@@ -63,7 +64,7 @@ export class ChatStore {
 
   constructor({ session, sessionChanged, attention = browserAttention }: ChatStoreOptions) {
     this.attention = attention;
-    this.client = createClient({ url: location.origin, session, storage: browserStorage });
+    this.client = createClient({ url: SITE.href, session, storage: browserStorage });
     this.state = new Listenable(initialState(session.user_id, this.client.state));
     const { client } = this;
     client.on('state', (connection) => {

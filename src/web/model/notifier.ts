@@ -3,6 +3,7 @@ import { announcePresence, presentInAnyTab } from './attention.ts';
 import { totalUnread } from './chat-state.ts';
 import type { ChatStore } from './chat-store.ts';
 import { preferences } from './preferences.ts';
+import { nameHere } from './site.ts';
 
 /** Time for another tab to say that the message has been read there. */
 const WAIT_MS = 400;
@@ -16,7 +17,7 @@ export function startNotifier(store: ChatStore, openConversation: (peer: string)
     if (unread === shown) return;
     shown = unread;
     document.title = unread === 0 ? 'Parley' : `(${unread > 999 ? '999+' : unread}) Parley`;
-    document.querySelector('#icon')?.setAttribute('href', unread === 0 ? '/icon.svg' : '/icon-unread.svg');
+    document.querySelector('#icon')?.setAttribute('href', unread === 0 ? './icon.svg' : './icon-unread.svg');
   };
   // What arrives before the user's eyes is read within a frame or two: no flicker for that.
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -51,7 +52,7 @@ export function startNotifier(store: ChatStore, openConversation: (peer: string)
     clearTimeout(timer);
     for (const stop of stops) stop();
     document.title = 'Parley';
-    document.querySelector('#icon')?.setAttribute('href', '/icon.svg');
+    document.querySelector('#icon')?.setAttribute('href', './icon.svg');
   };
 }
 
@@ -62,7 +63,7 @@ function notify(peer: string, text: string, clicked: () => void): void {
   const body = text.length > BODY_CHARS ? `${text.slice(0, BODY_CHARS).toWellFormed()}…` : text;
   try {
     // The tag makes one of the notifications of several tabs, and of several messages of one person.
-    const notification = new Notification(peer, { body, tag: `parley:${peer}`, icon: '/icon.svg' });
+    const notification = new Notification(peer, { body, tag: nameHere(peer), icon: './icon.svg' });
     notification.onclick = () => {
       window.focus();
       clicked();

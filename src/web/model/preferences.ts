@@ -1,4 +1,5 @@
 import { Listenable } from './listenable.ts';
+import { nameHere } from './site.ts';
 import { onChange, read, shared, write } from './storage.ts';
 
 export type Theme = 'system' | 'light' | 'dark';
@@ -9,7 +10,7 @@ export type Preferences = {
   readonly notificationsDeclined: boolean;
 };
 
-const KEY = 'parley:preferences';
+const KEY = nameHere('preferences');
 const DEFAULTS: Preferences = { theme: 'system', notifications: true, notificationsDeclined: false };
 
 function load(): Preferences {

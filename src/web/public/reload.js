@@ -5,7 +5,7 @@
 const PAUSE_MS = 5_000;
 
 const again = async () => {
-  const there = await fetch('/', { method: 'HEAD', cache: 'no-store' }).catch(() => null);
+  const there = await fetch('./', { method: 'HEAD', cache: 'no-store' }).catch(() => null);
   if (there?.ok) location.reload();
   else setTimeout(again, PAUSE_MS);
 };

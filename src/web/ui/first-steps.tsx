@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'react';
 import type { ChatStore } from '../model/chat-store.ts';
+import { ADDRESS } from '../model/site.ts';
 import { CopyIcon } from './icons.tsx';
 import { PersonList } from './person-list.tsx';
 
@@ -49,14 +50,14 @@ export function FirstSteps({ store }: { readonly store: ChatStore }) {
 function CopyAddress() {
   const [copied, setCopied] = useState(false);
   const copy = () => {
-    navigator.clipboard?.writeText(location.origin).then(
+    navigator.clipboard?.writeText(ADDRESS).then(
       () => setCopied(true),
       () => {},
     );
   };
   return (
     <div className="copy">
-      <code>{location.origin}</code>
+      <code>{ADDRESS}</code>
       {'clipboard' in navigator && (
         <button type="button" className="icon-button" aria-label="Copy the address" onClick={copy}>
           <CopyIcon size={18} />

@@ -3,6 +3,7 @@ import { ClientError, type ClientErrorCode } from '../../client/index.ts';
 import { LIMITS } from '../../contract/limits.ts';
 import type { AppModel } from '../model/app-model.ts';
 import { plural } from '../model/format.ts';
+import { SITE } from '../model/site.ts';
 import { isTouch } from './hooks.ts';
 import { AlertIcon, EyeIcon, EyeOffIcon, Mark } from './icons.tsx';
 
@@ -194,7 +195,7 @@ function useOpenServer(): boolean {
   const [open, setOpen] = useState(false);
   useEffect(() => {
     const abort = new AbortController();
-    fetch('/readyz', { signal: abort.signal })
+    fetch(new URL('readyz', SITE), { signal: abort.signal })
       .then((response) => response.json())
       .then((answer: { auth?: unknown }) => setOpen(answer.auth === 'open'))
       .catch(() => {});
