@@ -57,6 +57,22 @@ export function busSuite(name: string, createFixture: () => Promise<BusFixture>)
     },
   );
 
+  fixtureTest('a channel is heard whatever its name holds: user ids are part of it', async (fixture) => {
+    const [one, two] = await Promise.all([fixture.member(), fixture.member()]);
+    // Between braces stands what decides on the place of a channel in a cluster, unless it is nothing.
+    const braces = ['{', '}', '{}', '{}}', '{}{}', 'a{}b}c', '{a}', '}{a}{b}', '{{}}', '{ä}', 'é{}😀}'];
+    const names = [...braces, 'a b', 'a\nb', 'a\0b', '\u2028', '😀', '__proto__', '*', '[a]', '"\\'].map(
+      (it) => `u:${it}`,
+    );
+    const heard = new Map<string, string>();
+    await Promise.all(
+      names.map((name) => two.bus.subscribe(name, (payload) => void heard.set(name, payload))),
+    );
+    for (const channel of names) await one.bus.publish([{ channel, payload: `to ${channel}` }]);
+    await until(() => heard.size === names.length, 'all was heard');
+    for (const name of names) assert.equal(heard.get(name), `to ${name}`);
+  });
+
   fixtureTest('what is published after subscribe resolves is heard, by oneself too', async (fixture) => {
     const { bus } = await fixture.member();
     const other = await fixture.member();

@@ -1,11 +1,31 @@
-import slotOf from 'cluster-key-slot';
+import slotOfKey from 'cluster-key-slot';
 import type { Cluster } from 'ioredis';
 import type { RedisAddress } from '../../config/redis-url.ts';
 
 /** A node of a cluster as its slot map names it: `host:port`. */
 export type NodeKey = string;
 
-export { slotOf };
+/** Slots of a cluster. */
+const SLOTS = 16_384;
+
+/**
+ * The slot of a key or a channel. What is between the first `{` and the next `}` decides, unless it is nothing: then the whole
+ * name does, where cluster-key-slot 1.1 looks on for a later `}`. A user id may hold all of that.
+ */
+export function slotOf(name: string): number {
+  const open = name.indexOf('{');
+  return open !== -1 && name[open + 1] === '}' ? crc16(Buffer.from(name)) % SLOTS : slotOfKey(name);
+}
+
+/** CRC16/XMODEM, as Redis Cluster's specification names it. */
+function crc16(bytes: Uint8Array): number {
+  let crc = 0;
+  for (const byte of bytes) {
+    crc ^= byte << 8;
+    for (let bit = 0; bit < 8; bit++) crc = ((crc << 1) ^ (crc & 0x8000 ? 0x1021 : 0)) & 0xffff;
+  }
+  return crc;
+}
 
 /** The master that has a slot, as far as is known. */
 export const ownerOf = (cluster: Cluster, slot: number): NodeKey | undefined => cluster.slots[slot]?.[0];
