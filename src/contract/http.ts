@@ -81,7 +81,9 @@ export const historyQuery = z.object({
   limit: pageLimit(LIMITS.historyPage, LIMITS.historyPageMax),
 });
 export const historyAnswer = z.object({
-  messages: z.array(messageFrame).meta({ description: 'Oldest first' }),
+  messages: z
+    .array(messageFrame)
+    .meta({ description: 'Oldest first; fewer than `limit` where texts are long' }),
   next_before: messageId
     .nullable()
     .meta({ description: 'Ask with this `before` for the page before; null at the start' }),

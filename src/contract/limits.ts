@@ -54,6 +54,11 @@ export const LIMITS = {
   invalidFrames: 100,
   /** Messages in one catch-up page. */
   catchUpPage: 200,
+  /**
+   * Text in one page of history or catch-up, and in what `/get-messages` takes from the store at once, in UTF-16 units: the message
+   * that reaches it is the last. In UTF-8 that is three times as many bytes at most, and must stay below `unsentBytes`.
+   */
+  pageUnits: 256 * 1024,
   /** Messages in one history page: default and largest. */
   historyPage: 50,
   historyPageMax: 200,

@@ -13,11 +13,6 @@ import type { Db } from '../db/open.ts';
 import { type Head, mergeSorted, type ReadIds } from './merge.ts';
 import { prepareStatements, type Statements } from './statements.ts';
 
-/**
- * A catch-up page, and one answer of `recent`, hold at most this much text, in UTF-16 units: the bus carries it whole. In
- * UTF-8 that is three times as many bytes at most, and must stay below what a socket may have unsent (rule L6).
- */
-const ANSWER_UNITS = 256 * 1024;
 /** Texts are read so many at a time: few are read that an answer has no more room for, even of the longest. */
 const TEXTS_AT_ONCE = 64;
 /**
@@ -70,7 +65,7 @@ export class Reader implements QueryHandlers {
       if (since !== undefined && since < head) {
         let units = 0;
         for (const row of this.#newer(user, since)) {
-          if (page.ids.length >= LIMITS.catchUpPage || units >= ANSWER_UNITS) {
+          if (page.ids.length >= LIMITS.catchUpPage || units >= LIMITS.pageUnits) {
             page.more = true;
             break;
           }
@@ -96,7 +91,7 @@ export class Reader implements QueryHandlers {
       const rows: StoredRow[] = [];
       let units = 0;
       for (const row of this.#older(user, before, limit + 1)) {
-        if (rows.length >= limit || units >= ANSWER_UNITS) return { rows, more: true };
+        if (rows.length >= limit || units >= LIMITS.pageUnits) return { rows, more: true };
         rows.push([row.id, row.sender, row.receiver, row.message, row.timestamp]);
         units += row.message.length;
       }
@@ -117,7 +112,7 @@ export class Reader implements QueryHandlers {
       let units = 0;
       let more = false;
       for (const row of this.#sql.older.all(conversation, before, limit + 1) as MessageRow[]) {
-        if (rows.length >= limit || units >= ANSWER_UNITS) {
+        if (rows.length >= limit || units >= LIMITS.pageUnits) {
           more = true;
           break;
         }

@@ -245,12 +245,13 @@ test('H6, H8 to H10: the sizes of pages in the rules are those of limits.ts', ()
   }
 });
 
-test('B3, H6, S2, S3, K1: the other figures of the rules are those of limits.ts', () => {
+test('B3, H6, H8, S2, S3, K1: the other figures of the rules are those of limits.ts', () => {
   const rules = spec.replace(/\s+/g, ' ');
   for (const [figure, value] of [
     ['within 5 s of the upgrade', LIMITS.connectMs === 5_000],
     ['10,000 at most, then with `users_truncated:true`', LIMITS.recentUsers === 10_000],
     ['8 Mi UTF-16 units', LIMITS.recentUnits === 8 * 1024 * 1024],
+    ['with which their texts reach 256 Ki UTF-16 units', LIMITS.pageUnits === 256 * 1024],
     ['at most one in 100 ms is passed on', LIMITS.typingMs === 100],
     ['the set of watched users (200 at most)', LIMITS.watchedUsers === 200],
     ['(WebSocket ping) every 25 s', LIMITS.heartbeatMs === 25_000],

@@ -285,7 +285,7 @@ test('G4 catch-up: pages of 200 follow each other without gap or repeat, each wi
   db.close();
 });
 
-test('L6 bounded: a page of catch-up is well below what a socket may have unsent, whatever the script', async () => {
+test('L6, H8 bounded: a page of catch-up is well below what a socket may have unsent, whatever the script', async () => {
   const { ledger, reader, db } = await fixture(['ann', 'bob']);
   for (const [i, letter] of ['€', '\u0001', '😀'].entries()) {
     commit(
@@ -306,6 +306,24 @@ test('L6 bounded: a page of catch-up is well below what a socket may have unsent
   }
   const recent = reader.recent({ user: 'bob', limit: 10_000 });
   assert.ok(recent.more && recent.rows.length < 200);
+  const ids: number[] = [];
+  for (let before: number | null = LIMITS.recentMessages; before !== null; ) {
+    const page = reader.history({ user: 'bob', peer: 'ann', before, limit: LIMITS.historyPageMax });
+    const texts = page.frames.map((frame) => (JSON.parse(frame) as { message: string }).message.length);
+    const units = texts.reduce((sum, length) => sum + length, 0);
+    assert.ok(
+      units - (texts[0] as number) < LIMITS.pageUnits,
+      'H8: the one that reaches the bound is the last',
+    );
+    if (page.nextBefore !== null) assert.ok(units >= LIMITS.pageUnits);
+    ids.unshift(...page.frames.map((frame) => (JSON.parse(frame) as { id: number }).id));
+    before = page.nextBefore;
+  }
+  assert.deepEqual(
+    ids,
+    Array.from({ length: 750 }, (_, i) => i + 1),
+    'H8: short pages leave nothing out',
+  );
   db.close();
 });
 
