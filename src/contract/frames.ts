@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ERRORS, type ErrorCode } from './errors.ts';
 import { LIMITS } from './limits.ts';
-import { clientId, epoch, messageId, messageText, timestamp, token, userId } from './values.ts';
+import { clientId, epoch, messageId, messageText, peerId, timestamp, token, userId } from './values.ts';
 
 /*
  * Every WebSocket frame, once: these schemas validate, type and document (documents.ts). Unknown fields are ignored.
@@ -68,8 +68,8 @@ export type ClientFrame = z.infer<typeof clientFrame>;
 
 export const messageFrame = z
   .object({
-    from: userId,
-    to: userId,
+    from: peerId,
+    to: peerId,
     message: z.string(),
     type: z.literal('message'),
     id: messageId,

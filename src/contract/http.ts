@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { messageFrame } from './frames.ts';
 import { LIMITS } from './limits.ts';
-import { messageId, newUserId, password, timestamp, userId } from './values.ts';
+import { messageId, newUserId, password, peerId, timestamp, userId } from './values.ts';
 
 /*
  * Every HTTP request and answer, once: these schemas validate, type and document (documents.ts).
@@ -25,8 +25,8 @@ export const recentRequest = z.object({
 });
 /** The seed's shape of a stored message. `id` is beyond the seed. */
 export const storedMessage = z.object({
-  sender: userId,
-  receiver: userId,
+  sender: peerId,
+  receiver: peerId,
   message: z.string(),
   timestamp,
   id: messageId,
@@ -76,7 +76,7 @@ const pageLimit = (standard: number, most: number) =>
 
 export const historyQuery = z.object({
   ...asUser,
-  with: userId,
+  with: peerId,
   before: queryInt(0, Number.MAX_SAFE_INTEGER).optional(),
   limit: pageLimit(LIMITS.historyPage, LIMITS.historyPageMax),
 });
@@ -95,7 +95,7 @@ export const conversationsQuery = z.object({
   limit: pageLimit(LIMITS.conversationsPage, LIMITS.conversationsPageMax),
 });
 export const conversationSummary = z.object({
-  user: userId,
+  user: peerId,
   last_message: messageFrame,
   unread: z.int().meta({ description: 'Messages to you after your read marker; counted up to 1,000' }),
   read: messageId.meta({ description: 'You have read up to this id' }),

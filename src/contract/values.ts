@@ -23,11 +23,11 @@ export const newUserId = z
     examples: ['alice'],
   });
 
-/** A text of 1 to `max` UTF-16 units. zod's own bound counts code points, as JSON Schema does: it is there for the documents. */
-const unitsUpTo = (max: number) =>
+/** A text of `min` to `max` UTF-16 units. zod's own bound counts code points, as JSON Schema does: it is there for the documents. */
+const unitsUpTo = (max: number, min = 1) =>
   z
     .string()
-    .min(1)
+    .min(min)
     .max(max)
     .refine((text) => text.length <= max, `must have at most ${max} UTF-16 units`);
 
@@ -36,6 +36,14 @@ export const userId = unitsUpTo(LIMITS.userIdLookupUnits)
   .refine((id) => id.isWellFormed(), 'must be well-formed Unicode')
   .meta({
     description: `User id: at most ${LIMITS.userIdLookupUnits} UTF-16 units, well-formed`,
+    examples: ['alice'],
+  });
+
+/** The other one of a conversation, or who is named in a message: the old chat app kept messages to nobody. */
+export const peerId = unitsUpTo(LIMITS.userIdLookupUnits, 0)
+  .refine((id) => id.isWellFormed(), 'must be well-formed Unicode')
+  .meta({
+    description: `User id, as all are; empty for nobody, in messages of the old chat app`,
     examples: ['alice'],
   });
 

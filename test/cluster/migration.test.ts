@@ -26,7 +26,9 @@ function createSeedDatabase(path: string, withId: boolean): void {
     );
     for (let i = 0; i < MESSAGES; i++) {
       // Some to people who never registered: the old server kept those, too.
-      const receiver = i % 97 === 0 ? 'a ghost' : `user${(i * 7) % USERS}`;
+      const known = i % 97 === 0 ? 'a ghost' : `user${(i * 7) % USERS}`;
+      // And to nobody, where no one was chosen.
+      const receiver = i % 1009 === 0 ? '' : known;
       insert.run(
         `user${i % USERS}`,
         receiver,
@@ -79,6 +81,15 @@ for (const withId of [true, false]) {
     const { body } = await call(url, 'POST', '/get-messages', { body: { user_id: 'user3' } });
     const conversations = Object.values(body['conversations'] as Record<string, unknown[]>);
     assert.equal(conversations.flat().length, rows.length);
+
+    const list = await call(url, 'GET', '/conversations?user_id=user3');
+    const summaries = list.body['conversations'] as { user: string; last_message: unknown }[];
+    for (const name of ['', 'a ghost', 'user1']) {
+      const summary = summaries.find(({ user }) => user === name);
+      const page = await call(url, 'GET', `/history?user_id=user3&with=${encodeURIComponent(name)}`);
+      assert.equal(page.status, 200, `H8, H9: what is in the list can be read: '${name}'`);
+      assert.deepEqual((page.body['messages'] as unknown[]).at(-1), summary?.last_message);
+    }
 
     for (const file of [path, `${path}-wal`].filter((file) => existsSync(file))) {
       const found = execFileSync('sh', ['-c', `strings -n 8 "${file}" | grep -c clear-text-password || true`])

@@ -1,10 +1,10 @@
 import { Listenable } from './listenable.ts';
 
-/** `#/alice` is the conversation with alice; the browser's back button leads out of it. */
+/** `#/alice` is the conversation with alice, `#/` that with nobody, as an old database may have one; the browser's back button leads out of it. */
 export const hrefOf = (peer: string): string => `#/${encodeURIComponent(peer)}`;
 
 function current(): string | null {
-  const match = /^#\/(.+)$/.exec(location.hash);
+  const match = /^#\/(.*)$/.exec(location.hash);
   if (match === null) return null;
   try {
     return decodeURIComponent(match[1]!);
