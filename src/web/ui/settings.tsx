@@ -179,7 +179,6 @@ function ChangePassword({ store }: { readonly store: ChatStore }) {
           <input
             type="password"
             autoComplete="current-password"
-            maxLength={LIMITS.passwordUnits}
             value={current}
             onChange={(event) => setCurrent(event.target.value)}
             aria-describedby={id}

@@ -145,7 +145,8 @@ function PasswordField({ input, value, onChange, isNew, invalid, describedBy }: 
           name="password"
           type={shown ? 'text' : 'password'}
           autoComplete={isNew ? 'new-password' : 'current-password'}
-          maxLength={LIMITS.passwordUnits}
+          // Those of an old database may be longer than a new one.
+          maxLength={isNew ? LIMITS.passwordUnits : undefined}
           value={value}
           onChange={(event) => onChange(event.target.value)}
           aria-invalid={invalid}
