@@ -170,6 +170,8 @@ test('L5: a refusal for now without a client_id may have been about any send: al
 test('M5: a refusal for good rejects, and the entry stays until it is retried or discarded', async () => {
   const { client, online } = start();
   const socket = online();
+  const told: string[] = [];
+  client.on('outbox', ({ kind, entry }) => told.push(`${kind} ${entry.client_id} ${entry.status}`));
   const sending = client.send('nobody', 'hi', { clientId: 'c1' });
   sends(socket);
   socket.says(refusal('unknown_user', false, 'c1'));
@@ -181,6 +183,14 @@ test('M5: a refusal for good rejects, and the entry stays until it is retried or
   assert.deepEqual(sends(socket), [['c1', 'hi']]);
   socket.says(stored(4, { from: 'alice', to: 'nobody', message: 'hi', client_id: 'c1' }));
   assert.equal((await again).id, 4);
+  assert.deepEqual(told, [
+    'added c1 queued',
+    'updated c1 sent',
+    'updated c1 failed',
+    'updated c1 queued',
+    'updated c1 sent',
+    'settled c1 sent',
+  ]);
 
   const conflicting = client.send('bob', 'other', { clientId: 'c1' });
   socket.says(refusal('client_id_conflict', false, 'c1'));
@@ -213,11 +223,18 @@ test('L5: no more sends are unanswered than the server allows', () => {
 });
 
 test('G6: the outbox has a bound, and says so', async () => {
-  const { client } = start({ outboxLimit: 2 });
-  void client.send('bob', 'hi');
-  void client.send('bob', 'hi');
+  const { client, online } = start({ outboxLimit: 2 });
+  void client.send('nobody', 'hi', { clientId: 'c1' });
+  void client.send('bob', 'hi', { clientId: 'c2' });
   await assert.rejects(client.send('bob', 'hi'), { code: 'outbox_full', retryable: true });
-  assert.equal(client.outbox.length, 2);
+  const ids = (): string[] => client.outbox.map(({ client_id }) => client_id);
+  assert.deepEqual(ids(), ['c1', 'c2']);
+  const socket = online();
+  sends(socket);
+  socket.says(refusal('unknown_user', false, 'c1'));
+  void client.retry('c1');
+  assert.deepEqual(sends(socket), [['c1', 'hi']], 'what is in it already needs no room');
+  assert.deepEqual(ids(), ['c2', 'c1'], 'and goes to the end');
 });
 
 test('what the server would refuse anyway is refused at once', async () => {
@@ -272,6 +289,7 @@ test('one clientId is one message, however often it is sent', async () => {
   const socket = online();
   const both = Promise.all([1, 2].map(() => client.send('bob', 'hi', { clientId: 'c1' })));
   await assert.rejects(client.send('bob', 'other', { clientId: 'c1' }), { code: 'client_id_conflict' });
+  await assert.rejects(client.send('carol', 'hi', { clientId: 'c1' }), { code: 'client_id_conflict' });
   assert.equal(sends(socket).length, 1);
   socket.says(echo(1, 'c1'));
   assert.deepEqual(
@@ -446,6 +464,34 @@ test('what is sent while a slow storage is read stays behind what it holds, thou
     start({ storage: memoryStorage(entries) }).client.outbox.map(({ message }) => message),
     ['first', 'second', 'third'],
   );
+});
+
+test('G2: who sends an entry of an earlier page again, or retries it, hears of that one', async () => {
+  const { client, online } = start({ storage: memoryStorage(new Map([[`${PREFIX}c1`, HI]])) });
+  const asked = [client.send('bob', 'hi', { clientId: 'c1' }), client.retry('c1')];
+  const socket = online();
+  assert.deepEqual(sends(socket), [['c1', 'hi']]);
+  socket.says(echo(7, 'c1'));
+  assert.deepEqual(
+    (await Promise.all(asked)).map(({ id }) => id),
+    [7, 7],
+  );
+});
+
+test('M7: nothing goes out before a slow storage has told what is to go before it', async () => {
+  const { storage, hold } = slowStorage(new Map([[`${PREFIX}c1`, HI]]));
+  const release = hold('getItem');
+  const { client, online } = start({ storage });
+  const socket = online();
+  void client.send('bob', 'new', { clientId: 'c2' });
+  await tick();
+  assert.deepEqual(sends(socket), []);
+  release();
+  await tick();
+  assert.deepEqual(sends(socket), [
+    ['c1', 'hi'],
+    ['c2', 'new'],
+  ]);
 });
 
 test('a reload after the clock was set back keeps the order', () => {
