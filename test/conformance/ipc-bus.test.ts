@@ -134,16 +134,6 @@ test('G6 IPC: a log that is full refuses entries, and takes them again when it w
   await assert.rejects(bus.append('one too many'), /full/);
 });
 
-test('IPC: a member that is gone is not published to, and its requests are forgotten', async () => {
-  const broker = new IpcBroker();
-  const one = attach(broker);
-  const two = attach(broker);
-  await two.bus.subscribe('a', () => assert.fail('heard after its end'));
-  await two.die();
-  await one.bus.publish([{ channel: 'a', payload: 'x' }]);
-  await settle();
-});
-
 /** A worker that says what the test says, and whose payloads are not copied. */
 function bareMember(broker: IpcBroker) {
   const got: BrokerItem[] = [];
@@ -157,6 +147,23 @@ function bareMember(broker: IpcBroker) {
   const requests = (): number[] => got.flatMap((item) => (item.on === 'request' ? [item.request] : []));
   return { got, say: (...items: BusItem[]) => hear(items), die, requests };
 }
+
+test('IPC: a member that is gone is not published to, and its requests are forgotten', async () => {
+  const broker = new IpcBroker();
+  const gone = bareMember(broker);
+  gone.say(
+    { do: 'subscribe', channel: 'a', ref: 1 },
+    { do: 'request', payload: 'x', timeoutMs: 5_000, ref: 2 },
+  );
+  await settle();
+  const before = gone.got.length;
+  gone.die();
+  const other = bareMember(broker);
+  other.say({ do: 'publish', channels: ['a'], payloads: ['x'] }, { do: 'serve', ref: 1 });
+  await settle();
+  assert.equal(gone.got.length, before);
+  assert.deepEqual(other.requests(), []);
+});
 
 test('G6 IPC: a log that is full of text refuses entries, and takes them again when it was trimmed', async () => {
   const { got, say } = bareMember(new IpcBroker());

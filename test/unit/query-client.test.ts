@@ -37,10 +37,12 @@ test('G6: ten thousand queries may be under way; one more is overloaded, until o
   waiting[0]?.resolve(JSON.stringify({ ok: INFO }));
   assert.deepEqual(await outcomes[0], INFO);
   void queries.ask('info', {});
+  assert.equal(asked.length, 10_001);
   await overloaded();
   waiting[1]?.reject(new Error('the bus is gone'));
   assert.equal(await outcomes[1], 'failed');
   void queries.ask('info', {});
+  assert.equal(asked.length, 10_002);
   await overloaded();
 });
 

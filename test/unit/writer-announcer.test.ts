@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CHANNELS } from '../../src/bus/channels.ts';
 import type { Publication } from '../../src/core/bus.ts';
-import type { Beat } from '../../src/core/events.ts';
+import type { Outcome } from '../../src/core/commands.ts';
+import { type Beat, encodeMessages, encodeRevoked, encodeSignal } from '../../src/core/events.ts';
 import { Announcer } from '../../src/writer/announcer.ts';
 import type { Committed, StoredMessage } from '../../src/writer/ledger.ts';
 import { ScriptedBus, settle } from '../support/scripted-bus.ts';
@@ -114,7 +115,11 @@ test('G6 beats: a thousand users make one, so that none grows beyond that', asyn
     committed(Array.from({ length: 500 }, (_, i) => message(i + 1, `a${i}`, `b${i}`))),
   );
   await take();
-  assert.deepEqual(published.flat().filter(({ channel }) => channel === CHANNELS.beat).length, 1);
+  const beats = published.flat().filter(({ channel }) => channel === CHANNELS.beat);
+  assert.deepEqual(
+    beats.map(({ payload }) => JSON.parse(payload).writer),
+    [{ ok: true }],
+  );
 });
 
 test('G5 beats: after one that failed they begin a new term, at its first', async () => {
@@ -141,6 +146,27 @@ test('G5, G6 beats: events that could not be published are named by the next, an
     ['ann', 'bob'],
   );
   assert.deepEqual(next?.revoked, ['dan']);
+});
+
+test('M4, S1, A5: what a transaction did goes out together: messages, one event for each user, then signals, ended tokens and answers', async () => {
+  const { announcer, published } = fixture();
+  const outcomes: [number, Outcome][] = [[2, { kind: 'refused', code: 'unknown_user' }]];
+  void announcer.announce({
+    messages: [message(4), message(5, 'bob', 'ann')],
+    signals: [{ user: 'ann', frame: 'read' }],
+    ended: [{ user: 'dan', version: 3, tokenId: undefined }],
+    results: [{ gateway: 'g1', seq: 9, outcomes }],
+  });
+  await settle();
+  assert.deepEqual(published, [
+    [
+      { channel: CHANNELS.user('ann'), payload: encodeMessages(0, 0, [4, 5], ['{"id":4}', '{"id":5}']) },
+      { channel: CHANNELS.user('bob'), payload: encodeMessages(0, 0, [4, 5], ['{"id":4}', '{"id":5}']) },
+      { channel: CHANNELS.user('ann'), payload: encodeSignal('read') },
+      { channel: CHANNELS.user('dan'), payload: encodeRevoked(3, undefined) },
+      { channel: CHANNELS.gateway('g1'), payload: JSON.stringify({ seq: 9, outcomes }) },
+    ],
+  ]);
 });
 
 test('B6: a message to oneself is in one event, once', async () => {
