@@ -620,9 +620,38 @@ test('a storage that fails costs the survival of a reload, not the sending', asy
   assert.deepEqual(problems, ['the storage: quota']);
 });
 
+test('G9: of a storage that lists all its keys, those of others are left alone', () => {
+  const entries = new Map([['parley:chat.test/:carol:outbox:c1', HI]]);
+  const storage: KeyValueStorage = { ...memoryStorage(entries), keys: () => [...entries.keys()] };
+  const { client, online } = start({ storage });
+  assert.deepEqual(sends(online()), []);
+  assert.deepEqual(client.outbox, []);
+});
+
+test('a storage that does not tell its keys costs what it holds, not the sending', async () => {
+  const failures: KeyValueStorage['keys'][] = [
+    () => {
+      throw new Error('closing');
+    },
+    () => Promise.reject(new Error('closing')),
+  ];
+  for (const keys of failures) {
+    const { client, online } = start({ storage: { ...memoryStorage(), keys } });
+    const problems: string[] = [];
+    client.on('problem', ({ during, error }) => problems.push(`${during}: ${(error as Error).message}`));
+    void client.send('bob', 'hi', { clientId: 'c1' });
+    const socket = online();
+    await tick();
+    assert.deepEqual(sends(socket), [['c1', 'hi']]);
+    assert.equal(problems.at(-1), 'the storage: closing');
+  }
+});
+
 test('rubbish in the storage is passed over', () => {
   const entries = new Map(
-    ['', '{', 'null', '{"to":"bob"}', '[]'].map((value, i) => [`${PREFIX}r${i}`, value] as [string, string]),
+    ['', '{', 'null', '{"to":"bob"}', '[]', '{"to":"bob","message":"hi","at":"1"}'].map(
+      (value, i) => [`${PREFIX}r${i}`, value] as [string, string],
+    ),
   );
   // The server would refuse the first without its name, and close the socket at the second, after each connect.
   entries.set(`${PREFIX}no id`, HI);

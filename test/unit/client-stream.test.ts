@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ClientError, type ClientOptions, memoryStorage } from '../../src/client/index.ts';
 import { startClient } from '../support/fake-transport.ts';
-import { stored } from '../support/server-frames.ts';
+import { connected, stored } from '../support/server-frames.ts';
 
 function start(options: Partial<ClientOptions> = {}) {
   const { client, clock, transport } = startClient(options);
@@ -237,13 +237,54 @@ test('close() while the read of a cursor is about to be repeated leaves no timer
   assert.equal(clock.timers, 0);
 });
 
+test('disconnect() while a cursor is read is the last word, whether the read succeeds or fails', async () => {
+  for (const failing of [0, 1]) {
+    const { storage } = failingStorage(failing);
+    const { client, clock, transport } = start({ storage, cursorName: 'here' });
+    client.connect();
+    client.disconnect();
+    await new Promise(setImmediate);
+    assert.deepEqual(transport.sockets, []);
+    assert.equal(client.state.name, 'idle');
+    assert.equal(clock.timers, 0);
+  }
+});
+
+test('a cursor whose read throws is read again, too', () => {
+  const { storage } = failingStorage(0);
+  let broken = true;
+  const getItem = () => {
+    if (broken) throw new Error('closing');
+    return '{"epoch":"e1","since":5}';
+  };
+  const { client, clock, transport } = start({ storage: { ...storage, getItem }, cursorName: 'here' });
+  client.connect();
+  assert.deepEqual(transport.sockets, []);
+  broken = false;
+  clock.advance(500);
+  transport.last.events.opened();
+  assert.deepEqual(
+    transport.last.take().map((frame) => frame.type === 'connect' && frame.since),
+    [5],
+  );
+});
+
+test('logout() forgets the cursor of an earlier page, though this one never connected', async () => {
+  const { storage, cursor } = failingStorage(0);
+  const { client } = start({ storage, cursorName: 'here', session: { user_id: 'alice' } });
+  await client.logout();
+  assert.equal(cursor(), undefined);
+});
+
 test('rubbish in the place of a cursor brings a resync, and is written over', () => {
   const key = 'parley:chat.test/:alice:cursor:here';
-  for (const rubbish of ['{', 'null', '{}']) {
+  for (const rubbish of ['{', 'null', '{}', '{"epoch":"e1"}', '{"epoch":1,"since":5}']) {
     const entries = new Map([[key, rubbish]]);
     const { client, transport, seen } = start({ storage: memoryStorage(entries), cursorName: 'here' });
     client.connect();
-    transport.welcome({ head: 9 });
+    transport.last.events.opened();
+    assert.deepEqual(transport.last.take(), [{ type: 'connect', user_id: 'alice', token: 't1' }]);
+    transport.last.says(connected({ head: 9 }));
     assert.deepEqual(seen, ['resync e1 9', 'online']);
     assert.equal(entries.get(key), '{"epoch":"e1","since":9}');
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { KeyValueStorage } from '../../src/client/storage.ts';
+import { type KeyValueStorage, memoryStorage } from '../../src/client/storage.ts';
 import { WriteBehind } from '../../src/client/write-behind.ts';
 import { settle } from '../support/scripted-bus.ts';
 
@@ -63,4 +63,23 @@ test('a write that fails is told, and the next one goes on', async () => {
   await end(new Error('full'));
   assert.equal(failures.length, 1);
   assert.deepEqual(writes, ['a=1', '-a']);
+});
+
+test('what could not be written is not taken for removed; what could not be removed is', async () => {
+  const { behind, end } = fixture();
+  behind.set('a', '1');
+  await end(new Error('full'));
+  assert.equal(behind.removes('a'), false);
+  behind.remove('a');
+  await end(new Error('closing'));
+  assert.equal(behind.removes('a'), true);
+});
+
+test('on a synchronous storage too, what was written is not written again with the next: another tab may have removed it', () => {
+  const writes: string[] = [];
+  const setItem = (key: string): void => void writes.push(key);
+  const behind = new WriteBehind({ ...memoryStorage(), setItem }, () => {});
+  behind.set('a', '1');
+  behind.set('b', '1');
+  assert.deepEqual(writes, ['a', 'b']);
 });
