@@ -165,6 +165,39 @@ test('IPC: a member that is gone is not published to, and its requests are forgo
   assert.deepEqual(other.requests(), []);
 });
 
+test('IPC: who has unsubscribed is not sent what is published', async () => {
+  const { got, say } = bareMember(new IpcBroker());
+  say({ do: 'subscribe', channel: 'a', ref: 1 }, { do: 'unsubscribe', channel: 'a' });
+  say({ do: 'publish', channels: ['a'], payloads: ['x'] });
+  await settle();
+  assert.deepEqual(got, [{ on: 'done', ref: 1 }]);
+});
+
+test('IPC: a read that waits is answered by the next entry, and not by its time', async () => {
+  const { got, say } = bareMember(new IpcBroker());
+  say({ do: 'read', limit: 10, waitMs: 60_000, ref: 1 }, { do: 'append', payload: 'x', ref: 2 });
+  await settle();
+  const entries = got.flatMap((item) => (item.on === 'entries' ? item.entries : []));
+  assert.deepEqual(
+    entries.map(({ payload }) => payload),
+    ['x'],
+  );
+});
+
+test('G2 IPC: what is trimmed once more, or was the place in a log of another primary, moves no place in this one', async () => {
+  const { bus } = attach(new IpcBroker());
+  for (const payload of ['1', '2', '3']) await bus.append(payload);
+  const [first, second, third] = await bus.read(undefined, 10, 50);
+  for (const entry of [second, first]) await bus.trim(entry?.position as string);
+  await bus.trim('another-7');
+  await bus.append('4');
+  assert.deepEqual((await bus.read(second?.position, 10, 50))[0], third);
+  assert.deepEqual(
+    (await bus.read(third?.position, 10, 50)).map(({ payload }) => payload),
+    ['4'],
+  );
+});
+
 test('G6 IPC: a log that is full of text refuses entries, and takes them again when it was trimmed', async () => {
   const { got, say } = bareMember(new IpcBroker());
   const payload = 'x'.repeat(64 * 1024 * 1024);

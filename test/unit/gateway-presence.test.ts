@@ -66,6 +66,7 @@ test('S3 presence: the first socket of a user anywhere is told, and the end of t
   here.presence.change('ann', 1);
   there.presence.change('ann', -1);
   world.pass(150);
+  assert.deepEqual([there.presence.sockets('ann'), here.presence.sockets('ann')], [2, 2]);
   there.presence.change('ann', -1);
   world.pass(150);
   assert.equal(here.presence.sockets('ann'), 1);
