@@ -34,6 +34,7 @@ test('R1: with a cursor the state is catching-up until the last page', () => {
   transport.last.says(connected({ head: 9 }));
   assert.equal(client.state.name, 'catching-up');
   transport.last.says({ type: 'page', messages: [stored(6)], upto: 6, more: true });
+  transport.last.says({ type: 'typing', from: 'bob' });
   assert.equal(client.state.name, 'catching-up');
   transport.last.says({ type: 'page', messages: [], upto: 9, more: false });
   assert.equal(client.state.name, 'online');
