@@ -191,8 +191,29 @@ test('S3 presence: a new set replaces the old one, and who is gone is told nothi
   there.presence.change('ann', 1);
   world.pass(150);
   assert.deepEqual(eyes.news, []);
+  const others = new Eyes();
+  here.presence.watch(others, [], ['ann', 'bob']);
+  assert.deepEqual(others.news, ['+ann -bob']);
   here.presence.unwatch(eyes, ['bob']);
   there.presence.change('bob', 1);
   world.pass(150);
-  assert.deepEqual(eyes.news, []);
+  assert.deepEqual([eyes.news, others.news], [[], ['+bob']], 'who goes takes nobody else along');
+});
+
+test('G6 presence: who has left is kept nowhere, and a gateway that starts is told only of those who are there', async () => {
+  const { world, there } = await fixture();
+  for (const by of [1, -1] as const) {
+    for (const user of ['ann', 'bob']) there.presence.change(user, by);
+    world.pass(150);
+  }
+  there.presence.change('cat', 1);
+  world.pass(150);
+  const told: unknown[] = [];
+  const { publish } = there.port;
+  there.port.publish = (publications) => {
+    for (const { payload } of publications) told.push(JSON.parse(payload).counts);
+    return publish.call(there.port, publications);
+  };
+  await world.start('g3');
+  assert.deepEqual(told[0], [['cat', 1]]);
 });
