@@ -60,6 +60,8 @@ export type SessionFixtureOptions = {
   elsewhere?: number;
   /** What all sockets of the gateway may have unsent together, in bytes. */
   unsentMax?: number;
+  /** RATE_LIMITS. */
+  rateLimits?: boolean;
   /** The gateway of another session. */
   on?: SessionGateway;
 };
@@ -95,6 +97,7 @@ export async function sessionFixture({
   refusal,
   elsewhere = 0,
   unsentMax = LIMITS.unsentTogetherBytes,
+  rateLimits = true,
   on,
 }: SessionFixtureOptions = {}) {
   const asked: Asked[] = [];
@@ -142,7 +145,7 @@ export async function sessionFixture({
     backlogs,
     commands: { submit },
     shares,
-    rateLimits: true,
+    rateLimits,
     accepted() {},
     nextClientId: () => 'ours',
     get draining() {

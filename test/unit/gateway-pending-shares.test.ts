@@ -22,4 +22,7 @@ test('L5, G6: a user has texts of 8 Mi UTF-16 units unanswered at a gateway, as 
   assert.equal(shares.take('ann', left + 1), false);
   assert.equal(shares.take('ann', left), true);
   assert.equal(shares.take('ann', 1), false);
+  shares.settled('ann', left);
+  assert.equal(shares.take('ann', left), true, 'one that is answered makes room');
+  assert.equal(shares.take('ann', 1), false);
 });

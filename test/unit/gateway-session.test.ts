@@ -116,6 +116,13 @@ test('L5, M5, L9: a send over the rate is refused by its client_id, a long one w
   assert.equal(client.open, true);
 });
 
+test('RATE_LIMITS=off: frames are answered, however many and however long', async () => {
+  const { client, errors, ofType } = await sessionFixture({ rateLimits: false });
+  for (let i = 0; i < 2 * LIMITS.framesBurst; i++) client.send({ type: 'ping', more: 'x'.repeat(4_100) });
+  await settle();
+  assert.deepEqual([ofType('pong').length, errors()], [2 * LIMITS.framesBurst, []]);
+});
+
 test('L5, S3: a watch of many counts as more than one frame: it costs as much', async () => {
   const idle = await sessionFixture();
   const users = Array.from({ length: LIMITS.watchedUsers }, (_, i) => `user-${i}`);
