@@ -96,16 +96,22 @@ test('a socket that does not open, or on which connect is not answered, is given
 });
 
 test('each failure doubles the ceiling of the back-off; a connection that lasted starts it anew', () => {
-  const { client, clock, transport } = start();
-  const delays: number[] = [];
-  client.on('state', (state) => {
-    if (state.name === 'waiting') delays.push(state.retryAt - clock.now());
-  });
-  client.connect();
-  for (let i = 0; i < 7; i++) {
-    transport.last.events.closed(1006, '');
-    clock.advance(delays.at(-1)!);
-  }
+  const failing = (options: Partial<ClientOptions> = {}) => {
+    const { client, clock, transport } = start(options);
+    const delays: number[] = [];
+    client.on('state', (state) => {
+      if (state.name === 'waiting') delays.push(state.retryAt - clock.now());
+    });
+    client.connect();
+    for (let i = 0; i < 7; i++) {
+      transport.last.events.closed(1006, '');
+      clock.advance(delays.at(-1)!);
+    }
+    return { clock, transport, delays };
+  };
+  const own = failing({ backoff: { baseMs: 100, capMs: 1_000 } });
+  assert.deepEqual(own.delays, [50, 100, 200, 400, 500, 500, 500], 'as the caller wants it');
+  const { clock, transport, delays } = failing();
   assert.deepEqual(delays.splice(0), [500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
   transport.welcome().events.closed(1006, '');
   assert.deepEqual(delays.splice(0), [15_000], 'a server that takes and drops us at once has not recovered');

@@ -168,21 +168,34 @@ test('no answer in time, and no server at all', async (t) => {
   await server.stop();
   await assert.rejects(client.conversations(), { code: 'network', retryable: true });
 
-  const clock = new ManualClock();
-  const hangs = createClient({
-    url: 'http://chat.test',
-    session: ALICE,
-    clock,
-    transport: {
-      open: () => ({ send: () => {}, close: () => {} }),
-      fetch: (_url, { signal }) =>
-        new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason))),
-      watchNetwork: () => () => {},
-    },
-  });
-  const asked = hangs.conversations();
-  clock.advance(15_000);
-  await assert.rejects(asked, { code: 'timeout', retryable: true });
+  for (const [requestTimeoutMs, ms] of [
+    [undefined, 15_000],
+    [60_000, 60_000],
+  ] as const) {
+    const clock = new ManualClock();
+    const hangs = createClient({
+      url: 'http://chat.test',
+      session: ALICE,
+      clock,
+      requestTimeoutMs,
+      transport: {
+        open: () => ({ send: () => {}, close: () => {} }),
+        fetch: (_url, { signal }) =>
+          new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason))),
+        watchNetwork: () => () => {},
+      },
+    });
+    let code: unknown;
+    hangs.conversations().catch((error) => {
+      code = error.code;
+    });
+    clock.advance(ms - 1);
+    await new Promise(setImmediate);
+    assert.equal(code, undefined);
+    clock.advance(1);
+    await new Promise(setImmediate);
+    assert.equal(code, 'timeout');
+  }
 });
 
 test('close() gives up what is only asked, which would keep the process; a logout is seen through', async () => {

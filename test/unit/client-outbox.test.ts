@@ -620,6 +620,22 @@ test('a storage that fails costs the survival of a reload, not the sending', asy
   assert.deepEqual(problems, ['the storage: quota']);
 });
 
+test('two servers, or applications, of one origin have each their part of its storage', () => {
+  const entries = new Map<string, string>();
+  const storage = memoryStorage(entries);
+  const places: Partial<ClientOptions>[] = [{}, { url: 'http://other.test' }, { storagePrefix: 'mine' }];
+  for (const [i, place] of places.entries())
+    void start({ storage, ...place }).client.send('bob', 'hi', { clientId: `c${i}` });
+  for (const [i, place] of places.entries()) {
+    const { outbox } = start({ storage, ...place }).client;
+    assert.deepEqual(
+      outbox.map(({ client_id }) => client_id),
+      [`c${i}`],
+    );
+  }
+  assert.ok([...entries.keys()].some((key) => key.startsWith('mine:')));
+});
+
 test('G9: of a storage that lists all its keys, those of others are left alone', () => {
   const entries = new Map([['parley:chat.test/:carol:outbox:c1', HI]]);
   const storage: KeyValueStorage = { ...memoryStorage(entries), keys: () => [...entries.keys()] };
