@@ -84,6 +84,10 @@ test('A6: a window ends 300 s after its first failure, and Retry-After says when
   clock.advance(100_500);
   await assert.rejects(limits.attempt('ann', '192.0.2.1', right), { code: 'rate_limited', retryAfterS: 200 });
   clock.advance(WINDOW_MS - 100_500);
+  for (let i = 0; i < 10; i++)
+    assert.equal(await outcome(limits.attempt('ann', '192.0.2.1', wrong)), 'wrong');
+  assert.equal(await outcome(limits.attempt('ann', '192.0.2.1', right)), 'rate_limited', 'another one began');
+  clock.advance(WINDOW_MS);
   assert.equal(await outcome(limits.attempt('ann', '192.0.2.1', right)), 'right');
 });
 

@@ -27,6 +27,16 @@ test('L10: a token that the store has once said to be ended is refused without a
   assert.equal((await identities.identify('ann', undefined, other)).user, 'ann');
 });
 
+test('G6: ten thousand ended tokens are remembered, and then the oldest is forgotten: the store still knows it', async () => {
+  const settings = { mode: 'required', secrets: [TEST_SECRET], tokenTtlS: 60 } as const;
+  const identities = new Identities(settings, {} as QueryPort);
+  const claimsOf = (tokenId: number) => ({ user: 'ann', tokenId: `${tokenId}`, version: 0, expiresAt: 9e9 });
+  for (let i = 0; i <= 10_000; i++) identities.ended(claimsOf(i));
+  await identities.identify('ann', claimsOf(0));
+  for (const i of [1, 10_000])
+    await assert.rejects(identities.identify('ann', claimsOf(i)), { code: 'token_revoked' });
+});
+
 test('A3: where the settings name no secret, it is that of the database that leads now, which may be another one; a secret that is named counts whatever the database has', async () => {
   const nobody = {} as QueryPort;
   const made = (secrets: string[]): Identities =>

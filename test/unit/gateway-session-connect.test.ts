@@ -206,14 +206,14 @@ function writer() {
   return { commands, settles, submit };
 }
 
-test('B3: frames sent before the connect is answered wait for it, and are taken in their order, before the pages', async () => {
+test('B3, M2: frames sent before the connect is answered wait for it, and are taken in their order, before the pages; one without a client_id gets ours', async () => {
   const answered = Promise.withResolvers<void>();
   const { commands, submit } = writer();
   const { client, errors } = await sessionFixture({ since: 0, answered: answered.promise, submit });
   client.send({ type: 'message', to: 'bob', message: 'one', client_id: 'c1' });
   client.send({ type: 'connect', user_id: 'ann' });
   client.send({ type: 'ping' });
-  client.send({ type: 'message', to: 'bob', message: 'two', client_id: 'c2' });
+  client.send({ type: 'message', to: 'bob', message: 'two' });
   client.send({ type: 'read', with: 'bob', id: 5 });
   await settle();
   assert.deepEqual(commands, []);
@@ -222,7 +222,7 @@ test('B3: frames sent before the connect is answered wait for it, and are taken 
   await settle();
   assert.deepEqual(commands, [
     { kind: 'send', from: 'ann', to: 'bob', text: 'one', clientId: 'c1' },
-    { kind: 'send', from: 'ann', to: 'bob', text: 'two', clientId: 'c2' },
+    { kind: 'send', from: 'ann', to: 'bob', text: 'two', clientId: 'ours' },
     { kind: 'mark-read', user: 'ann', peer: 'bob', id: 5 },
   ]);
   assert.deepEqual(story(client.ws.frames), ['error', 'connected', 'pong', [[], 0, 'last']]);
