@@ -19,4 +19,5 @@ test('G8 drain: whatever SHUTDOWN_TIMEOUT_MS is, a gateway has told its clients 
     }
   }
   assert.deepEqual(gatewayDrain(10_000, true), { noticeMs: 1_500, patienceMs: 4_250, lastAnswersMs: 1_000 });
+  assert.equal(gatewayDrain(10_000, false).noticeMs, 0, 'where nobody watches, nobody is waited for');
 });
