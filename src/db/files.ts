@@ -1,18 +1,24 @@
-import { chmodSync, existsSync, realpathSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 
 /** What SQLite keeps beside a database file. It belongs to that file: beside another one, it is replayed onto that. */
 const COMPANIONS = ['-wal', '-shm', '-journal'] as const;
 
+/** As many links in a row as Linux follows. */
+const LINKS_MAX = 40;
+
 /**
  * Where a database is, behind all links. What lies beside it lies beside the file itself, as SQLite has it. One that is yet to
- * be made is in the folder where it will be.
+ * be made is in the folder where it will be, which is where a link to nothing leads.
  */
-export function behindLinks(database: string): string {
+export function behindLinks(database: string, linksMax = LINKS_MAX): string {
   if (existsSync(database)) return realpathSync(database);
   const folder = path.dirname(database);
-  return existsSync(folder) ? path.join(realpathSync(folder), path.basename(database)) : database;
+  if (!existsSync(folder)) return database;
+  const place = path.join(realpathSync(folder), path.basename(database));
+  if (linksMax === 0 || !lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink()) return place;
+  return behindLinks(path.resolve(path.dirname(place), readlinkSync(place)), linksMax - 1);
 }
 
 /** Length of what is kept beside a database, in bytes; 0 if there is none. A write-ahead log keeps the space it once took. */

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { after, test } from 'node:test';
+import { FileLock } from '../../src/db/file-lock.ts';
 import { closeToOthers, createPrivate } from '../../src/db/files.ts';
-import { openForWriting } from '../../src/db/open.ts';
+import { DatabaseError, openForWriting } from '../../src/db/open.ts';
 import { temporaryFolder } from '../support/server.ts';
 
 const folder = temporaryFolder({ after });
@@ -68,4 +69,22 @@ test('G9 files: a copy is private from its first byte, or its group’s where th
   await assert.rejects(createPrivate(leave(copy('there'), 0o666)), { code: 'EEXIST' });
   symlinkSync(copy('elsewhere'), copy('link'));
   await assert.rejects(createPrivate(copy('link')), { code: 'EEXIST' });
+});
+
+test('one lock for one file: a link to a database that is yet to be made leads to where it will be', () => {
+  mkdirSync(`${folder}/links`);
+  const file = `${folder}/links/data/chat.db`;
+  mkdirSync(`${folder}/links/data`);
+  symlinkSync('data/chat.db', `${folder}/links/first.db`);
+  symlinkSync('first.db', `${folder}/links/second.db`);
+  const lock = new FileLock(`${folder}/links/second.db`, 'exclusive');
+  assert.equal(lock.acquire(), true);
+  openForWriting(`${folder}/links/second.db`).close();
+  for (const name of [file, `${folder}/links/first.db`, `${folder}/links/second.db`])
+    assert.equal(new FileLock(name, 'exclusive').acquire(), false, name);
+  lock.release();
+
+  symlinkSync('b.db', `${folder}/links/a.db`);
+  symlinkSync('a.db', `${folder}/links/b.db`);
+  assert.throws(() => openForWriting(`${folder}/links/a.db`), DatabaseError);
 });
