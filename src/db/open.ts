@@ -110,11 +110,19 @@ function opening(path: string, open: () => Db): Db {
 /** Any error as one that names the database, and says what is wrong with it. */
 export function cannotOpen(path: string, error: unknown): DatabaseError {
   if (error instanceof DatabaseError) return error;
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
+  if (isFolder(path))
     return new DatabaseError(`The database ${path} can't be opened: it is a folder, and no file.`, {
       cause: error,
     });
   return new DatabaseError(`The database ${path} can't be opened: ${reason(error)}.`, { cause: error });
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false; // As far as can be seen.
+  }
 }
 
 /** SQLite's error as words, with what to do where that is known. */

@@ -83,8 +83,13 @@ test('one lock for one file: a link to a database that is yet to be made leads t
   for (const name of [file, `${folder}/links/first.db`, `${folder}/links/second.db`])
     assert.equal(new FileLock(name, 'exclusive').acquire(), false, name);
   lock.release();
+});
 
-  symlinkSync('b.db', `${folder}/links/a.db`);
-  symlinkSync('a.db', `${folder}/links/b.db`);
-  assert.throws(() => openForWriting(`${folder}/links/a.db`), DatabaseError);
+test('a link that leads round in a circle is an error that names the database', () => {
+  symlinkSync('round.db', `${folder}/about.db`);
+  symlinkSync('about.db', `${folder}/round.db`);
+  assert.throws(
+    () => openForWriting(`${folder}/round.db`),
+    (error) => error instanceof DatabaseError && error.message.includes('round.db'),
+  );
 });
