@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 
@@ -17,8 +17,18 @@ export function behindLinks(database: string, linksMax = LINKS_MAX): string {
   const folder = path.dirname(database);
   if (!existsSync(folder)) return database;
   const place = path.join(realpathSync(folder), path.basename(database));
-  if (linksMax === 0 || !lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink()) return place;
-  return behindLinks(path.resolve(path.dirname(place), readlinkSync(place)), linksMax - 1);
+  const next = linkOf(place);
+  if (next === undefined || linksMax === 0) return place;
+  return behindLinks(path.resolve(path.dirname(place), next), linksMax - 1);
+}
+
+/** Where a link leads; undefined for what is none, is not there, or can't be looked at. */
+function linkOf(file: string): string | undefined {
+  try {
+    return readlinkSync(file);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Length of what is kept beside a database, in bytes; 0 if there is none. A write-ahead log keeps the space it once took. */

@@ -85,11 +85,16 @@ test('one lock for one file: a link to a database that is yet to be made leads t
   lock.release();
 });
 
-test('a link that leads round in a circle is an error that names the database', () => {
+test('a path that leads to no database is an error that names it: a circle of links, a file for a folder', () => {
   symlinkSync('round.db', `${folder}/about.db`);
   symlinkSync('about.db', `${folder}/round.db`);
-  assert.throws(
-    () => openForWriting(`${folder}/round.db`),
-    (error) => error instanceof DatabaseError && error.message.includes('round.db'),
-  );
+  for (const nowhere of [`${folder}/round.db`, '/etc/passwd/chat.db']) {
+    assert.throws(
+      () => {
+        new FileLock(nowhere, 'exclusive').acquire();
+        openForWriting(nowhere);
+      },
+      (error) => error instanceof DatabaseError && error.message.includes(nowhere),
+    );
+  }
 });
