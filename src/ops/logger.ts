@@ -1,3 +1,4 @@
+import { constants, fstatSync, openSync } from 'node:fs';
 import { type LoggerOptions, pino } from 'pino';
 
 /** `event` names what happened, in snake_case: operators search and count by it. */
@@ -8,18 +9,55 @@ export type Logger = Readonly<Record<'debug' | 'info' | 'warn' | 'error' | 'fata
 /** Lines that can't be written yet wait in memory, up to so many bytes; those beyond are lost. */
 const WAITING_MAX = 1024 * 1024;
 
-/** Where lines go. A log whose disk is full, or whose terminal is gone, ends nobody; it goes on when it can be written again. */
+/** At the end of the process, lines are waited for so long whose reader takes none, in milliseconds. */
+const LAST_LINES_MS = 1_000;
+
+/**
+ * Where lines go. A log whose disk is full, whose terminal is gone or whose reader has stopped ends nobody, and holds up nobody's
+ * end; it goes on when it can be written again.
+ */
 function stdout(): ReturnType<typeof pino.destination> {
-  const lines = pino.destination({ maxLength: WAITING_MAX });
-  const { flushSync } = lines;
-  // At the end of the process, pino's own would try again for ever.
+  let failing = false;
+  let until = Number.POSITIVE_INFINITY;
+  const lines = pino.destination({
+    dest: endOf(process.stdout.fd),
+    maxLength: WAITING_MAX,
+    retryEAGAIN: () => performance.now() < until,
+  });
   lines.on('error', () => {
-    lines.flushSync = () => {};
+    failing = true;
   });
   lines.on('write', () => {
-    lines.flushSync = flushSync;
+    failing = false;
   });
+  const { flushSync } = lines;
+  // At the end of the process, pino's own would try for ever.
+  lines.flushSync = () => {
+    if (failing) return;
+    until = performance.now() + LAST_LINES_MS;
+    try {
+      flushSync.call(lines);
+    } catch {
+      // They are lost: there is nowhere left to say so.
+    } finally {
+      until = Number.POSITIVE_INFINITY;
+    }
+  };
   return lines;
+}
+
+/**
+ * An end of its own to a pipe, one that never blocks: whether the given one does is up to all processes that share it, and what
+ * waits in a write can't be ended.
+ */
+function endOf(output: number): number {
+  try {
+    if (fstatSync(output).isFIFO())
+      return openSync(`/proc/self/fd/${output}`, constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch {
+    // Not on this system, or not for this user.
+  }
+  return output;
 }
 
 /**

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, constants, openSync } from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import { createLogger } from '../../src/ops/logger.ts';
 import { ROOT } from '../support/root.ts';
+import { temporaryFolder } from '../support/server.ts';
 
 test('a log line without an event does not type-check', () => {
   const log = createLogger('silent', {});
@@ -30,3 +34,23 @@ for (const [level, withStack] of [
     assert.equal(typeof stack === 'string', withStack);
   });
 }
+
+test('a process whose log nobody reads ends all the same', async (t) => {
+  const fifo = path.join(temporaryFolder(t), 'log');
+  execFileSync('mkfifo', [fifo]);
+  // Reads nothing yet, and takes no more than a pipe does: 64 KiB.
+  const end = openSync(fifo, constants.O_RDWR);
+  t.after(() => closeSync(end));
+  const program = `
+    import { createLogger } from './src/ops/logger.ts';
+    const log = createLogger('info', {});
+    for (let i = 0; i < 2_000; i++) log.info({ event: 'line', i }, 'a line of a log that nobody reads');
+    setTimeout(() => process.exit(7), 200);`;
+  const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', program], {
+    cwd: ROOT,
+    stdio: ['ignore', end, 'inherit'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  const [code] = await once(child, 'exit', { signal: AbortSignal.timeout(30_000) });
+  assert.equal(code, 7);
+});
