@@ -1,5 +1,8 @@
 import type { ListenAddress } from '../cluster/listen-address.ts';
 
+/** Nobody has the name or the address, it wants a network interface (`fe80::1%eth0`), or is of a kind that this machine has not. */
+const NO_ADDRESS = ['EADDRNOTAVAIL', 'ENOTFOUND', 'EINVAL', 'EAFNOSUPPORT'];
+
 /** Ends the process with one clear line for each problem, for the person who started it. */
 export function fail(...problems: string[]): never {
   for (const problem of problems) process.stderr.write(`parley: ${problem}\n`);
@@ -20,7 +23,7 @@ export function startFailure(
     return `port ${port} on ${host} is in use: stop what listens there, or set ${settings}PORT.`;
   if (code === 'EACCES')
     return `port ${port} on ${host} may not be used by this user: set ${settings}PORT above 1023.`;
-  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
-    return `${settings}HOST=${host} is not an address of this machine.`;
+  if (NO_ADDRESS.includes(String(code))) return `${settings}HOST=${host} is not an address of this machine.`;
+  if (code === 'EAI_AGAIN') return `${settings}HOST=${host} can't be looked up: DNS does not answer.`;
   return error instanceof Error ? error.message : String(error);
 }

@@ -212,9 +212,9 @@ class Node {
   /** Why the node's processes do not do all they are meant to; undefined if they do. */
   get #trouble(): string | undefined {
     if (this.#draining) return 'this node is shutting down';
-    if (!this.#started) return 'this node is starting';
-    if (this.#writer?.kind === 'refused') return this.#writer.reason;
     const { trouble } = this.#supervisor;
+    if (!this.#started) return `this node is starting${trouble === undefined ? '' : `; ${trouble}`}`;
+    if (this.#writer?.kind === 'refused') return this.#writer.reason;
     if (trouble !== undefined) return trouble;
     return this.#config.role !== 'gateway' && this.#writer === undefined
       ? 'the writer is being replaced'

@@ -73,12 +73,17 @@ test('G8: a killed gateway worker is back in less than 2 s, a killed writer in l
   }
 });
 
-test('a worker that no process could be made for is tried again, and missed meanwhile', async (t) => {
-  // A Node that can be taken away: spawning fails, as it does when the machine has no process to spare.
+/** A Node that can be taken away: spawning fails, as it does when the machine has no process, or no descriptor, to spare. */
+function ownBinary(t: TestContext): string {
   const binary = path.join(ROOT, `artifacts/node-${process.pid}`);
   mkdirSync(path.dirname(binary), { recursive: true });
   linkSync(process.execPath, binary);
   t.after(() => rmSync(binary, { force: true }));
+  return binary;
+}
+
+test('a worker that no process could be made for is tried again, and missed meanwhile', async (t) => {
+  const binary = ownBinary(t);
   const adminPort = await freePort();
   const env = { DATABASE_PATH: `${folder}/fork.db`, WORKERS: '1', ADMIN_PORT: String(adminPort) };
   const { node, url } = await startNode(t, env, binary);
@@ -95,6 +100,22 @@ test('a worker that no process could be made for is tried again, and missed mean
   await waitReady(url);
   const token = await newUser(url, 'erin');
   (await connect(url, 'erin', token)).close();
+});
+
+test('a node that no workers can be made for says so while it starts', async (t) => {
+  const binary = ownBinary(t);
+  const adminPort = await freePort();
+  const env = { DATABASE_PATH: `${folder}/first.db`, WORKERS: '1', ADMIN_PORT: String(adminPort) };
+  const node = new TestNode(env, binary);
+  rmSync(binary);
+  t.after(() => node.kill());
+  const admin = async (): Promise<string> =>
+    (await fetch(`http://127.0.0.1:${adminPort}/readyz`).catch(() => undefined))?.text() ?? '';
+  await waitFor(
+    async () => /"trouble":"this node is starting; (no process for|crash loop): writer/.test(await admin()),
+    20_000,
+    () => node.output,
+  );
 });
 
 test('a stopped worker is taken for stuck and replaced', async (t) => {
