@@ -370,7 +370,7 @@ class Node {
   }
 
   #failed(name: string, reason: string): void {
-    this.#log.error({ event: 'worker_failed', worker: name }, reason);
+    this.#log.error({ event: 'worker_failed', name }, reason);
     // What fails at the first start is for a person to mend; later, it is tried again.
     if (!this.#started) this.#giveUp(reason);
   }

@@ -220,7 +220,7 @@ export class Supervisor {
     } catch (err) {
       // Some reasons why no process can be made are thrown (no memory), others come as an event below.
       this.#log.warn(
-        { event: 'worker_not_started', err, worker: slot.name },
+        { event: 'worker_not_started', err, name: slot.name },
         'worker cannot be started: tried again',
       );
       slot.life = undefined;
@@ -279,7 +279,7 @@ export class Supervisor {
     };
     worker.once('exit', ended);
     worker.on('error', (err) => {
-      this.#log.warn({ event: 'worker_channel_error', err, worker: slot.name }, 'worker channel error');
+      this.#log.warn({ event: 'worker_channel_error', err, name: slot.name }, 'worker channel error');
       // No process could be made (their number is limited, too): there will be no exit.
       if (worker.process.pid === undefined) ended(null, null);
     });
@@ -293,7 +293,7 @@ export class Supervisor {
     slot.looping = looping;
     this.#events.ended(slot.role);
     this.#log.warn(
-      { event: 'worker_ended', worker: slot.name, code, signal, upMs, restartInMs: delayMs, looping },
+      { event: 'worker_ended', name: slot.name, code, signal, upMs, restartInMs: delayMs, looping },
       'worker ended',
     );
     slot.cancelRestart = this.#clock.after(delayMs, () => this.#fork(slot));
@@ -314,7 +314,7 @@ export class Supervisor {
         const patience = starting ? (role === 'writer' ? Infinity : STARTING_SILENCE_MS) : SILENCE_MS;
         if (now - life.heardAt > patience) {
           this.#log.error(
-            { event: 'worker_stuck', worker: name, pid: life.worker.process.pid },
+            { event: 'worker_stuck', name, pid: life.worker.process.pid },
             'worker does not answer: killed',
           );
           life.worker.process.kill('SIGKILL');

@@ -1,8 +1,13 @@
 import { constants, fstatSync, openSync } from 'node:fs';
 import { type LoggerOptions, pino } from 'pino';
 
-/** `event` names what happened, in snake_case: operators search and count by it. */
-type Say = (fields: { readonly event: string } & Readonly<Record<string, unknown>>, sentence: string) => void;
+/**
+ * `event` names what happened, in snake_case: operators search and count by it. `node` and `worker` are who says it, on each
+ * line: pino would write a second one beside it, and collectors refuse a line that has a key twice. A worker that is spoken of
+ * is `name`.
+ */
+type Fields = { readonly event: string; readonly node?: never; readonly worker?: never };
+type Say = (fields: Fields & Readonly<Record<string, unknown>>, sentence: string) => void;
 
 export type Logger = Readonly<Record<'debug' | 'info' | 'warn' | 'error' | 'fatal', Say>>;
 

@@ -17,6 +17,15 @@ test('a log line without an event does not type-check', () => {
   log.error({ event: 'named', err: new Error() }, 'with an event');
 });
 
+test('a log line that says twice which worker or node writes it does not type-check', () => {
+  const log = createLogger('silent', { node: 'a', worker: 'primary' });
+  // @ts-expect-error
+  log.warn({ event: 'worker_ended', worker: 'gateway 1' }, 'worker ended');
+  // @ts-expect-error
+  log.warn({ event: 'node_gone', node: 'b' }, 'node gone');
+  log.warn({ event: 'worker_ended', name: 'gateway 1' }, 'worker ended');
+});
+
 for (const [level, withStack] of [
   ['info', false],
   ['debug', true],
