@@ -10,7 +10,7 @@ import { ManualClock } from '../support/manual-clock.ts';
 
 /** A forked process as the supervisor sees it. It answers nothing by itself. */
 class SilentWorker extends EventEmitter {
-  readonly process = { pid: 1, kill: () => this.#end() };
+  readonly process = { pid: 1, kill: (signal: NodeJS.Signals) => this.ends(null, signal) };
   readonly sent: string[] = [];
   #dead = false;
 
@@ -30,9 +30,9 @@ class SilentWorker extends EventEmitter {
     this.emit('message', message);
   }
 
-  #end(): void {
+  ends(code: number | null, signal: NodeJS.Signals | null): void {
     this.#dead = true;
-    this.emit('exit', null, 'SIGKILL');
+    this.emit('exit', code, signal);
   }
 }
 
@@ -46,8 +46,12 @@ function start(t: TestContext, role: WorkerRole) {
   });
   t.after(() => fork.mock.restore());
   const nothing = (): void => {};
+  const gone: SilentWorker[] = [];
   const events: SupervisorEvents = {
-    joined: () => ({ items: nothing, report: nothing, gone: nothing }),
+    joined: () => {
+      const worker = workers.at(-1) as SilentWorker;
+      return { items: nothing, report: nothing, gone: () => gone.push(worker) };
+    },
     ready: nothing,
     failed: nothing,
     writer: nothing,
@@ -58,7 +62,7 @@ function start(t: TestContext, role: WorkerRole) {
   const log = createLogger('silent', {});
   const supervisor = new Supervisor(clock, log, () => ({ env: {}, execArgv: [] }), events);
   supervisor.run(role, role);
-  return { clock, supervisor, workers };
+  return { clock, supervisor, workers, gone };
 }
 
 test('G8: a worker that hangs while it starts is missed, and replaced; a writer is waited for, since it may be migrating', (t) => {
@@ -100,10 +104,12 @@ test('a crash loop is over once its worker works, or stands by, for some seconds
   ] as const) {
     const { clock, supervisor, workers } = start(t, 'writer');
     for (let end = 0; end < 5; end++) {
-      workers.at(-1)?.process.kill();
+      workers.at(-1)?.process.kill('SIGKILL');
       clock.advance(1_000);
     }
     assert.equal(supervisor.trouble, 'crash loop: writer');
+    workers.at(-1)?.says({ kind: 'failed', reason: 'the disk is full' });
+    assert.equal(supervisor.trouble, 'crash loop: writer (the disk is full)', 'G10');
     workers.at(-1)?.says(said);
     for (let s = 0; s < 7; s++) {
       clock.advance(1_000);
@@ -118,6 +124,54 @@ test('G8 drain: a node that is told to end while it starts forks no more workers
   supervisor.beginDrain();
   supervisor.run('reader', 'reader');
   assert.equal(workers.length, 1);
+  assert.deepEqual(
+    workers[0]?.sent,
+    ['draining'],
+    'or it would take a SIGTERM of its own for one of this worker alone',
+  );
+});
+
+test('G8 drain: a worker that has crashed, and waits to be started again, is not', (t) => {
+  const { clock, supervisor, workers } = start(t, 'gateway');
+  workers[0]?.ends(1, null);
+  supervisor.beginDrain();
+  clock.advance(60_000);
+  assert.equal(workers.length, 1);
+});
+
+test('G8 drain: who has not finished by the deadline is killed, and counts; who has, or was ended by what asks all to finish, does not', async (t) => {
+  const { clock, supervisor, workers } = start(t, 'reader');
+  for (const name of ['2', '3', '4']) supervisor.run('reader', name);
+  const [ended, finishes, asked, stuck] = workers as [SilentWorker, SilentWorker, SilentWorker, SilentWorker];
+  supervisor.beginDrain();
+  ended.ends(0, null);
+  const killed = supervisor.drain('reader', 2_000);
+  assert.deepEqual(
+    [ended, finishes].map(({ sent }) => sent.includes('drain')),
+    [false, true],
+  );
+  finishes.ends(0, null);
+  asked.ends(null, 'SIGTERM');
+  clock.advance(1_900);
+  assert.equal(stuck.isDead(), false);
+  clock.advance(100);
+  assert.equal(stuck.isDead(), true);
+  assert.equal(await killed, 1);
+});
+
+test('workers that are dismissed are ended at once, and replaced only when they are wanted again', (t) => {
+  const { clock, supervisor, workers, gone } = start(t, 'reader');
+  supervisor.run('reader', 'reader 2');
+  workers[1]?.ends(1, null);
+  supervisor.dismiss('reader');
+  assert.equal(workers[0]?.isDead(), true);
+  assert.deepEqual(gone, [workers[1], workers[0]], 'what they owe is given to others');
+  clock.advance(60_000);
+  assert.equal(workers.length, 2);
+  assert.deepEqual(supervisor.workers, []);
+  supervisor.run('reader', 'reader');
+  supervisor.run('reader', 'reader');
+  assert.equal(workers.length, 3);
 });
 
 test('a worker that answers no more is replaced within seconds of its last word', (t) => {
@@ -131,12 +185,15 @@ test('a worker that answers no more is replaced within seconds of its last word'
 
 test('a worker for which no process can be made is told as that, however often it was tried: no worker has crashed', (t) => {
   const { clock, supervisor, workers } = start(t, 'gateway');
-  mock.method(cluster, 'fork', () => {
+  const fork = mock.method(cluster, 'fork', () => {
     throw new Error('spawn ENOMEM');
   });
-  workers[0]?.process.kill();
+  workers[0]?.process.kill('SIGKILL');
   clock.advance(30_000);
   assert.equal(supervisor.trouble, 'no process for: gateway');
+  fork.mock.restore();
+  clock.advance(5_000);
+  assert.equal(workers.length, 2, 'G8: it is back once one can be made');
 });
 
 test('G8 drain: a worker that is killed before the deadline, since it answers no more, counts as killed too', async (t) => {
