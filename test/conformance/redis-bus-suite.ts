@@ -126,10 +126,14 @@ export function redisBusSuite(
       /NOPERM/,
       'so it is back, and knows that it may not',
     );
+    await assert.rejects(bus.request('x', PATIENCE_MS), /NOPERM/, 'its answer would not be heard');
     await home.command('ACL', 'SETUSER', user, '&*');
     await until(() => gaps > 0, 'the gap is told');
     await bus.publish([{ channel: 'a', payload: 'again' }]);
     await until(() => heard.includes('again'), 'heard again');
+    const server = await member();
+    await server.bus.serve((payload) => `${payload}!`);
+    assert.equal(await bus.request('x', PATIENCE_MS), 'x!', 'whoever asked in vain is answered');
   });
 
   test(`G10 ${name}: publications that this user may not make are trouble, in Redis's words, until they are taken`, async () => {
@@ -175,6 +179,34 @@ export function redisBusSuite(
     assert.equal(await first, 'first');
     assert.equal(await bus.request('last', PATIENCE_MS), 'last');
     assert.deepEqual(served, ['first', 'last']);
+  });
+
+  test(`G6 ${name}: while Redis does not answer, publications of 64 Mi units are all that waits; it is free for others once they are out`, async () => {
+    const { member } = await fixture();
+    const masters = await homeOf().masters();
+    const { bus } = await member();
+    await bus.publish([{ channel: 'a', payload: 'connected' }]);
+    for (const redis of masters) redis.signal('SIGSTOP');
+    const published = bus.publish([{ channel: 'a', payload: 'x'.repeat(64 * 1024 * 1024) }]);
+    try {
+      await assert.rejects(bus.publish([{ channel: 'a', payload: '' }]), /too many/);
+    } finally {
+      for (const redis of masters) redis.signal('SIGCONT');
+    }
+    await published;
+    await bus.publish([{ channel: 'a', payload: 'more' }]);
+  });
+
+  test(`G6 ${name}: of requests that nobody serves, so many are kept, the newest`, async () => {
+    const { member } = await fixture();
+    const { prefix, masterOf } = homeOf();
+    const key = `${prefix}requests`;
+    const requests = await masterOf(key);
+    await requests.command('EVAL', "for i = 1, 20000 do redis.call('RPUSH', KEYS[1], i) end", '1', key);
+    await assert.rejects((await member()).bus.request('newest', 300), RequestTimeout);
+    assert.equal(await requests.command('LLEN', key), 20_000);
+    assert.equal(await requests.command('LINDEX', key, '0'), '2');
+    assert.match(String(await requests.command('LINDEX', key, '-1')), /\nnewest$/);
   });
 
   test(`${name}: connections are listed by name`, async () => {
