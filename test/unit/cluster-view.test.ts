@@ -125,6 +125,35 @@ test('a clock that is set back: the page gets what is so now, and nothing that l
   assert.ok(samples.every((sample) => sample.at <= at));
 });
 
+test('G6: a page looks back ten minutes and on sixty events, and gets what it does not have yet; G10: why a node is in trouble', () => {
+  const { view: it, second } = view();
+  for (let s = 0; s < 700; s++)
+    second(summary('a', { delivered: s ** 2 }, s % 2 === 0 ? {} : { trouble: `crash loop: reader ${s}` }));
+  const { samples, events, problems } = it.answer([], 0);
+  assert.deepEqual(problems, ['a: crash loop: reader 699']);
+  assert.equal(samples.length, 600);
+  assert.equal(events.length, 60);
+  assert.equal(events[0]?.text, 'a: crash loop: reader 699');
+  const [before, last] = samples.slice(-2);
+  assert.deepEqual(it.answer([], before?.at as number).samples, [last]);
+  assert.equal(last?.delivered, (699 ** 2 - 696 ** 2) / 3, 'a rate is of the last three seconds');
+});
+
+test('latencies are told in milliseconds, and commits that begin to fail once', () => {
+  const { view: it, second } = view();
+  const counts = (n: number): Partial<Counts> => ({
+    commitFailures: n,
+    commit: { bounds: [0.25, 0.5], counts: [0, n, 0] },
+  });
+  for (const n of [0, 100, 200]) second(summary('a', counts(n)), summary('b'));
+  assert.equal(it.answer([], 0).samples.at(-1)?.commit99, 497.5);
+  const warnings = it.answer([], 0).events.filter(({ level }) => level === 'warn');
+  assert.deepEqual(
+    warnings.map(({ text }) => text),
+    ['a: commits fail'],
+  );
+});
+
 test('of lost nodes, a page keeps fifty: those that were heard last', () => {
   const { view: it, second } = view();
   for (let n = 0; n < 70; n++) second(summary(`n${n}`));
