@@ -27,7 +27,16 @@ test('a Redis that is lost is said once for all workers, with the reason, and so
     workers(redis);
     health.look();
   }
-  assert.deepEqual(said, [`redis_lost ${REFUSED}`, 'redis_back']);
+  assert.deepEqual(said.splice(0), [`redis_lost ${REFUSED}`, 'redis_back']);
+  for (const redis of [REFUSED, REFUSED, undefined]) {
+    workers(redis);
+    health.look();
+  }
+  assert.deepEqual(
+    said,
+    [`redis_lost ${REFUSED}`, 'redis_back'],
+    'whatever was said to be lost is said to be back',
+  );
 });
 
 test('a connection that comes back at once is not told of', () => {
