@@ -9,6 +9,11 @@ type Share = { commands: number; units: number };
 export class PendingShares {
   readonly #byUser = new Map<string, Share>();
 
+  /** How many users have something unanswered. */
+  get users(): number {
+    return this.#byUser.size;
+  }
+
   /**
    * Counts a command of the user's, until `settled`.
    * @param units of text in it, UTF-16

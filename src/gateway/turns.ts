@@ -11,6 +11,11 @@ import { LIMITS } from '../contract/limits.ts';
 export class Turns {
   readonly #byUser = new Map<string, Semaphore>();
 
+  /** How many users have a turn. */
+  get users(): number {
+    return this.#byUser.size;
+  }
+
   /** Reads in the user's turn. @throws ParleyError rate_limited */
   async read<T>(user: string, work: () => Promise<T>): Promise<T> {
     const done = await this.#take(user);

@@ -26,3 +26,15 @@ test('L5, G6: a user has texts of 8 Mi UTF-16 units unanswered at a gateway, as 
   assert.equal(shares.take('ann', left), true, 'one that is answered makes room');
   assert.equal(shares.take('ann', 1), false);
 });
+
+test('G6: of a user who has nothing unanswered nothing is kept', () => {
+  const shares = new PendingShares();
+  for (const user of ['ann', 'ann', 'bob']) assert.ok(shares.take(user, 1));
+  shares.settled('ann', 1);
+  assert.equal(shares.users, 2, 'ann has one yet');
+  shares.settled('ann', 1);
+  shares.settled('bob', 1);
+  assert.equal(shares.users, 0);
+  assert.equal(shares.take('eve', LIMITS.unansweredUnitsPerUser + 1), false);
+  assert.equal(shares.users, 0, 'nor of one whose only one was refused');
+});

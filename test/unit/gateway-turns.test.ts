@@ -89,3 +89,22 @@ test('L10: whoever comes while others of the user have their turn counts with th
   await settle();
   assert.equal(reads.length, 2 * LIMITS.answersAtOnce, 'all were');
 });
+
+test('G6: of a user who has no turn nothing is kept, whether reading succeeded or not', async () => {
+  const turns = new Turns();
+  const read = Promise.withResolvers<void>();
+  const users = ['ann', ...Array.from({ length: TAKEN }, () => 'bob')];
+  const reads = Promise.allSettled(
+    users.map((user) =>
+      turns.read(user, () => (user === 'ann' ? Promise.reject(new Error('no store')) : read.promise)),
+    ),
+  );
+  await settle();
+  assert.equal(turns.users, 1, 'bob reads yet');
+  read.resolve();
+  assert.deepEqual(
+    (await reads).map(({ status }) => status),
+    users.map((user) => (user === 'ann' ? 'rejected' : 'fulfilled')),
+  );
+  assert.equal(turns.users, 0);
+});
