@@ -45,5 +45,5 @@ EXPOSE 8888 9464
 # Whether the node does all it is meant to, its gateways' /readyz and Redis included. Docker restarts nothing for that; an
 # orchestrator that does should ask /livez, or it replaces every gateway while the store is away.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=2 \
-  CMD ["node", "-e", "require('node:http').get({ port: process.env.ADMIN_PORT || 9464, path: '/readyz', timeout: 2000 }, ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1)).on('timeout', () => process.exit(1))"]
+  CMD ["node", "-e", "require('node:http').get({ host: process.env.ADMIN_HOST || 'localhost', port: process.env.ADMIN_PORT || 9464, path: '/readyz', timeout: 2000 }, ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1)).on('timeout', () => process.exit(1))"]
 CMD ["node", "--max-semi-space-size=4", "--single-threaded-gc", "src/main.ts"]
