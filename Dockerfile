@@ -8,7 +8,7 @@ COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json ./
 COPY src ./src
-RUN npm run build:web && npm run build:admin
+RUN npm run build
 
 # What runs, less the C sources and the binaries for other systems that better-sqlite3 brings along.
 FROM node:24-bookworm-slim AS dependencies

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type AdminHandler, json } from './admin-server.ts';
 
-/** Where `npm run build:admin` puts the cluster page. */
+/** Where `npm run build` puts the cluster page. */
 const FOLDER = path.join(import.meta.dirname, '../../dist/admin');
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -15,7 +15,7 @@ const TYPES: Readonly<Record<string, string>> = {
 /** Routes of the cluster page's files; they are few and small, and kept in memory. */
 export function adminFiles(): [route: string, handler: AdminHandler][] {
   if (!existsSync(FOLDER)) {
-    const missing = { error: 'The cluster page is not built: npm run build:admin, then start again.' };
+    const missing = { error: 'The cluster page is not built: npm run build, then start again.' };
     return [['GET /admin', () => json(404, missing)]];
   }
   const files = readdirSync(FOLDER, { recursive: true, encoding: 'utf8' });

@@ -3,8 +3,9 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 /*
- * Run before `npm start`: builds the web app and the cluster page where they have not been built of the sources that are
- * there. It is their content that tells: what an upgrade brings by tar or rsync may be older than the pages before it.
+ * Run by `npm run build`, and before `npm start`: builds the web app and the cluster page where they have not been built of
+ * the sources that are there. It is their content that tells: what an upgrade brings by tar or rsync may be older than the
+ * pages before it.
  */
 
 const ROOT = path.join(import.meta.dirname, '../..');

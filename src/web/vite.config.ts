@@ -4,7 +4,7 @@ import { precompress } from './precompress.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-/** The web app, served by the gateways at `/`, or wherever a proxy has that: vite build --config src/web/vite.config.ts */
+/** The web app, served by the gateways at `/`, or wherever a proxy has that. `npm run build` builds it. */
 const config: UserConfig = {
   root: here('.'),
   base: './',

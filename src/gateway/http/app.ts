@@ -21,7 +21,7 @@ export type HttpAppOptions = {
   readonly log: Logger;
 };
 
-/** Where `npm run build:web` puts the web app. */
+/** Where `npm run build` puts the web app. */
 const WEB_APP = path.join(import.meta.dirname, '../../../dist/web');
 
 const CORS_HEADERS = 'x-requested-with, Content-Type, Authorization';

@@ -3,7 +3,7 @@ import type { UserConfig } from 'vite';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-/** The cluster page, served by each node's admin server: vite build --config src/ops/admin-page/vite.config.ts */
+/** The cluster page, served by each node's admin server. `npm run build` builds it. */
 const config: UserConfig = {
   root: here('.'),
   base: '/admin/',
