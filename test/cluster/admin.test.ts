@@ -98,7 +98,7 @@ test('the cluster page says whose clock is wrong; the node serves all the same',
     10_000,
     () => `nobody minds: ${JSON.stringify(last)}`,
   );
-  assert.equal((await fetch(`http://127.0.0.1:${port}/readyz`)).status, 200);
+  await waitReady(`http://127.0.0.1:${port}`);
   await waitReady(url);
 });
 
