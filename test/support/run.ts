@@ -1,5 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
+import { globSync } from 'node:fs';
 import path from 'node:path';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
 import { COMPILE_CACHE } from '../../src/config/runtime.ts';
 import { BROWSERS, findProgram } from './programs.ts';
 import { ROOT } from './root.ts';
@@ -11,18 +14,29 @@ import { ROOT } from './root.ts';
 
 const BIN = path.join(ROOT, 'node_modules/.bin');
 
-/** A suite's folder under test/, the seconds it may take, and how many of its files run at once. */
-const SUITES = [
-  { name: 'unit', seconds: 120, atOnce: 3 },
-  { name: 'model', seconds: 120, atOnce: 2 },
-  { name: 'conformance', seconds: 180, atOnce: 8 },
-  { name: 'cluster', seconds: 300, atOnce: 3 },
-  { name: 'e2e', seconds: 300, atOnce: 2 },
-  { name: 'faults', seconds: 420, atOnce: 2 },
+/**
+ * Suites, each a folder under test/, in the order in which they run. Those of one step run side by side: where one waits, the
+ * others have its time. With how many files run at once, the seconds a test may take, and the files that take longest, which
+ * begin first: else the last ones run while nothing else is left.
+ */
+const STEPS = [
+  {
+    suites: ['conformance', 'unit', 'model'],
+    atOnce: 4,
+    seconds: 180,
+    first: ['redis-bus', 'bad-input-limits'],
+  },
+  {
+    suites: ['e2e', 'cluster'],
+    atOnce: 3,
+    seconds: 300,
+    first: ['screens', 'chat', 'history', 'connection', 'restart', 'accounts'],
+  },
+  { suites: ['faults'], atOnce: 2, seconds: 420, first: ['crowd'] },
 ] as const;
 
 /** What takes longer hangs: a test that failed, and left something open. In milliseconds. */
-const STEP_MS = 600_000;
+const STEP_MS = 1_200_000;
 
 /** What the tests need: one of these programs, each in the Debian package of its name. The first is installed. */
 const PROGRAMS = [['redis-server'], BROWSERS, ['openssl']] as const;
@@ -71,10 +85,33 @@ function step(title: string, command: string, args: readonly string[]): void {
   process.stdout.write(`── ${title}: ${((Date.now() - started) / 1000).toFixed(1)} s\n`);
 }
 
+/** Runs test files, the first first. */
+async function testFiles(title: string, files: string[], atOnce: number, seconds: number): Promise<void> {
+  const started = Date.now();
+  process.stdout.write(`\n── ${title}\n`);
+  const tests = run({
+    files,
+    cwd: ROOT,
+    concurrency: atOnce,
+    timeout: seconds * 1000,
+    signal: AbortSignal.timeout(STEP_MS),
+  });
+  let passed = false;
+  tests.on('test:summary', ({ file, success }) => {
+    if (file === undefined) passed = success;
+  });
+  for await (const text of tests.compose(spec)) process.stdout.write(text);
+  if (!passed) {
+    process.stderr.write(`\n${title}: failed\n`);
+    process.exit(1);
+  }
+  process.stdout.write(`── ${title}: ${((Date.now() - started) / 1000).toFixed(1)} s\n`);
+}
+
+const SUITES: readonly string[] = STEPS.flatMap(({ suites }) => suites);
 const wanted = process.argv.slice(2);
-const suites = SUITES.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
-if (suites.length < wanted.length) {
-  process.stderr.write(`Suites: ${SUITES.map(({ name }) => name).join(', ')}.\n`);
+if (wanted.some((name) => !SUITES.includes(name))) {
+  process.stderr.write(`Suites: ${SUITES.join(', ')}.\n`);
   process.exit(1);
 }
 
@@ -85,12 +122,19 @@ if (wanted.length === 0) {
   // First, while the machine is quiet: what a message costs beside the floor, against the figure that is kept.
   step('what a message costs', process.execPath, ['test/bench/run.ts', '--short']);
 }
-for (const { name, seconds, atOnce } of suites) {
-  step(`test/${name}`, process.execPath, [
-    '--test',
-    `--test-concurrency=${atOnce}`,
-    `--test-timeout=${seconds * 1000}`,
-    '--test-reporter=spec',
-    `test/${name}/*.test.ts`,
-  ]);
+process.env['NODE_COMPILE_CACHE'] = COMPILE_CACHE;
+for (const { suites, first, atOnce, seconds } of STEPS) {
+  const some = suites.filter((name) => wanted.length === 0 || wanted.includes(name));
+  if (some.length === 0) continue;
+  const files = some.flatMap((name) => globSync(`test/${name}/*.test.ts`, { cwd: ROOT }).sort());
+  const place = (file: string): number => {
+    const index = (first as readonly string[]).indexOf(path.basename(file, '.test.ts'));
+    return index < 0 ? first.length : index;
+  };
+  await testFiles(
+    some.map((name) => `test/${name}`).join(', '),
+    files.sort((a, b) => place(a) - place(b)),
+    atOnce,
+    seconds,
+  );
 }
