@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { z } from 'zod';
+import { ATTEMPT_LIMITS } from '../../src/auth/attempts.ts';
 import { asyncApiDocument, openApiDocument } from '../../src/contract/documents.ts';
 import { CLOSE, ERRORS } from '../../src/contract/errors.ts';
 import * as frames from '../../src/contract/frames.ts';
@@ -245,9 +246,19 @@ test('H6, H8 to H10: the sizes of pages in the rules are those of limits.ts', ()
   }
 });
 
-test('B3, H6, H8, S2, S3, K1: the other figures of the rules are those of limits.ts', () => {
+test('A6, B3, H6, H8, S2, S3, K1: the other figures of the rules are those of the code', () => {
   const rules = spec.replace(/\s+/g, ' ');
+  const limit = (attempts: number, withinMs: number) => JSON.stringify({ attempts, withinMs });
   for (const [figure, value] of [
+    [
+      'per user and address (10 in 5 minutes)',
+      JSON.stringify(ATTEMPT_LIMITS.userAndAddress) === limit(10, 5 * 60_000),
+    ],
+    ['per address (100 in 5 minutes)', JSON.stringify(ATTEMPT_LIMITS.address) === limit(100, 5 * 60_000)],
+    [
+      'registrations per address (100 a minute)',
+      JSON.stringify(ATTEMPT_LIMITS.register) === limit(100, 60_000),
+    ],
     ['within 5 s of the upgrade', LIMITS.connectMs === 5_000],
     ['10,000 at most, then with `users_truncated:true`', LIMITS.recentUsers === 10_000],
     ['8 Mi UTF-16 units', LIMITS.recentUnits === 8 * 1024 * 1024],
