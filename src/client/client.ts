@@ -31,6 +31,7 @@ import type { ConnectRequest, ErrorNotice, Message, ServerFrame } from './wire.t
  */
 const ADOPT_EVERY_MS = 60_000;
 
+/** Makes a client for one user at a time. It does nothing by itself: `login` and `connect` begin. */
 export function createClient(options: ClientOptions): Client {
   return new ParleyClient(options);
 }

@@ -2,11 +2,11 @@
 export type Clock = {
   /** Milliseconds since 1970. */
   now(): number;
-  /** Calls `run` once after `ms` milliseconds; the answer cancels it. */
+  /** Calls `run` once after `ms` milliseconds. @returns the function that cancels it */
   after(ms: number, run: () => void): () => void;
 };
 
-/** `setTimeout` runs at once what is to wait longer. */
+/** `setTimeout` does not wait for longer times: it runs at once. */
 const LONGEST_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {

@@ -4,7 +4,7 @@ import { ERRORS, type ErrorCode, isErrorCode } from '../contract/errors.ts';
 export const LOCAL = {
   network: { text: 'The server could not be reached.', retryable: true },
   timeout: { text: 'The server did not answer in time.', retryable: true },
-  bad_answer: { text: 'The answer is not one of a Parley server.', retryable: false },
+  bad_answer: { text: 'The answer does not come from a Parley server.', retryable: false },
   connection_lost: { text: 'The connection was lost.', retryable: true },
   no_session: { text: 'Log in first.', retryable: false },
   outbox_full: {
@@ -17,7 +17,7 @@ export const LOCAL = {
   closed: { text: 'The client was closed before the message was acknowledged.', retryable: false },
 } as const;
 
-/** What can go wrong before a server has been asked, or when none answers. */
+/** Codes for failures before a server was asked, or when none answers. */
 export type LocalErrorCode = keyof typeof LOCAL;
 /** The contract's codes, and the client's own. */
 export type ClientErrorCode = ErrorCode | LocalErrorCode;
@@ -25,16 +25,16 @@ export type ClientErrorCode = ErrorCode | LocalErrorCode;
 export const isClientErrorCode = (code: string): code is ClientErrorCode =>
   isErrorCode(code) || Object.hasOwn(LOCAL, code);
 
-/** What ends a session: its token counts no more, and another connect with it is pointless. */
+/** Whether the session is over: its token is no longer valid, and another connect with it is pointless. */
 export const endsSession = (code: ClientErrorCode): boolean =>
   code === 'unauthorized' || code === 'token_expired' || code === 'token_revoked';
 
-/** The one error this package throws and rejects with. */
+/** The only kind of error that this package throws and rejects with. */
 export class ClientError extends Error {
   readonly code: ClientErrorCode;
   /** Whether the same call may succeed later without a change. */
   readonly retryable: boolean;
-  /** When to try again, if the server said so. */
+  /** How long to wait before trying again, if the server said so. */
   readonly retryAfterMs: number | undefined;
 
   constructor(

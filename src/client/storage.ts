@@ -1,8 +1,8 @@
 /**
- * Where the outbox outlives the page: a map of strings, synchronous or not.
+ * Keeps the outbox beyond the life of the page: a map of strings, synchronous or not.
  *
- * Every outbox entry has a key of its own and is only ever written whole, so tabs that share a storage have nothing to
- * read, change and write back, and can't undo each other's work.
+ * Every outbox entry has its own key and is only ever written whole. So tabs that share a storage never read, change and write
+ * back, and can't undo each other's work.
  */
 export type KeyValueStorage = {
   getItem(key: string): string | null | undefined | PromiseLike<string | null | undefined>;
@@ -12,7 +12,7 @@ export type KeyValueStorage = {
   keys(prefix: string): Iterable<string> | PromiseLike<Iterable<string>>;
 };
 
-/** The part of the DOM's `Storage` that is used. */
+/** The part of the DOM's `Storage` that `webStorage` uses. */
 export type WebStorageLike = {
   readonly length: number;
   key(index: number): string | null;
@@ -38,6 +38,7 @@ export function webStorage(storage: WebStorageLike): KeyValueStorage {
   };
 }
 
+/** A storage that lives as long as `entries` do: for tests, and to pass unsent messages from one client to the next. */
 export function memoryStorage(entries: Map<string, string> = new Map()): KeyValueStorage {
   return {
     getItem: (key) => entries.get(key),

@@ -1,11 +1,11 @@
 import { SUBPROTOCOL } from '../contract/version.ts';
 
-/** What a socket tells, never before `open` has returned. After `closed` nothing more comes. */
+/** Events of a socket. None comes before `open` has returned, and none after `closed`. */
 export type SocketEvents = {
   opened(): void;
   /** One text frame. */
   frame(text: string): void;
-  /** 1006 when there was no close frame. */
+  /** `code` is 1006 if there was no close frame. */
   closed(code: number, reason: string): void;
 };
 
@@ -14,15 +14,15 @@ export type Socket = {
   close(): void;
 };
 
-/** The world outside: sockets, HTTP, and whether there is a network at all. */
+/** The client's access to the outside: sockets, HTTP, and whether there is a network at all. */
 export type Transport = {
   open(url: string, events: SocketEvents): Socket;
   fetch(url: string, init: RequestInit): Promise<Response>;
-  /** Calls back when the platform gains or loses its network. Where it can't tell, never. */
+  /** Calls back when the platform gains or loses its network; never, if it can't tell. @returns the function that stops it */
   watchNetwork(changed: (up: boolean) => void): () => void;
 };
 
-/** On the global `WebSocket` and `fetch`, which browsers and Node ≥ 22 share. */
+/** Uses the global `WebSocket` and `fetch`, which browsers and Node ≥ 22 share. */
 export const defaultTransport: Transport = {
   open(url, events) {
     const socket = new WebSocket(url, SUBPROTOCOL);

@@ -10,12 +10,12 @@ import type { KeyValueStorage } from './storage.ts';
 import type { Transport } from './transport.ts';
 import type { ConversationsPage, HistoryPage, Message, Presence, ReadMark } from './wire.ts';
 
-/** Who is logged in. Keep it (for example in `sessionStorage`) and give it to `createClient` to survive a reload. */
+/** Who is logged in. To survive a reload, keep it (for example in `sessionStorage`) and pass it to `createClient`. */
 export type Session = {
   readonly user_id: string;
   /** Absent on a server with `AUTH=open`. */
   readonly token?: string | undefined;
-  /** ISO 8601. */
+  /** ISO 8601. Absent on a server with `AUTH=open`. */
   readonly expires_at?: string | undefined;
 };
 
@@ -23,39 +23,43 @@ export type Session = {
 export type Cursor = { readonly epoch: string; readonly since: number };
 
 export type ClientOptions = {
-  /** Where the server is: `https://chat.example.org`, or with a path. In a web page, `location.origin`. */
+  /** The server's address, `https://chat.example.org`, with or without a path. In a web page: `location.origin`. */
   readonly url: string;
-  /** From an earlier `login`. */
+  /** The result of an earlier `login`. */
   readonly session?: Session | undefined;
-  /** Where unsent messages (and the cursor) outlive this object: `webStorage(localStorage)`. None: in memory only. */
+  /** Keeps unsent messages (and the cursor) beyond the life of this object: `webStorage(localStorage)`. Default: memory only. */
   readonly storage?: KeyValueStorage | undefined;
-  /** Where to resume. Without it the first `connect` begins with the messages sent after it. */
+  /**
+   * Where `session` is to resume. Without it, the first `connect` begins with the messages sent after it. Ignored without
+   * `session`: a `login` begins without a cursor, or with the one kept under `cursorName`.
+   */
   readonly cursor?: Cursor | undefined;
   /**
-   * Keep the cursor in `storage` under this name, saved after each delivery. Only for callers that keep the messages
+   * Keeps the cursor in `storage` under this name, and saves it after each delivery. Use it only if you keep the messages,
    * too. Two clients that run at once must not share a name.
    */
   readonly cursorName?: string | undefined;
   /** Prefix of the keys in `storage`; `parley:<host><path>` by default. */
   readonly storagePrefix?: string | undefined;
-  /** Most entries in the outbox, failed ones included; 1,000 by default. `send` rejects with `outbox_full` beyond it. */
+  /** The outbox holds this many entries, including failed ones; 1,000 by default. Beyond that, `send` rejects with `outbox_full`. */
   readonly outboxLimit?: number | undefined;
-  /** Time one HTTP request may take, in milliseconds; 15,000 by default. */
+  /** Time that one HTTP request may take, in milliseconds; 15,000 by default. */
   readonly requestTimeoutMs?: number | undefined;
   readonly backoff?: BackoffOptions | undefined;
   readonly transport?: Transport | undefined;
   readonly clock?: Clock | undefined;
-  /** Uniform in [0, 1); for the jitter. */
+  /** For the jitter; uniform in [0, 1). Default: `Math.random`. */
   readonly random?: (() => number) | undefined;
 };
 
 /**
- * - `idle`: not asked to connect.
- * - `connecting`, `greeting`: opening the socket; waiting for the answer to the `connect` frame.
- * - `catching-up`: messages sent meanwhile arrive. Sends go out already.
+ * - `idle`: `connect()` was not called, or `disconnect()` was.
+ * - `connecting`: opening the socket.
+ * - `greeting`: waiting for the answer to the `connect` frame.
+ * - `catching-up`: receiving the messages that were missed. Sends already go out.
  * - `online`: live.
- * - `waiting`: the connection was lost; tried again at `retryAt` (ms since 1970), or sooner when the network comes back.
- * - `stopped`: the server refused, and trying again as before is pointless. `connect()` tries all the same.
+ * - `waiting`: the connection was lost. The next attempt is at `retryAt` (ms since 1970), or when the network comes back.
+ * - `stopped`: the server refused, and the client does not try again by itself. `connect()` makes it try.
  */
 export type ConnectionState =
   | { readonly name: 'idle' }
@@ -69,7 +73,7 @@ export type StatesAgree = Assert<
   [ConnectionState['name'], StateName] extends [StateName, ConnectionState['name']] ? true : false
 >;
 
-/** A message on its way. It leaves the outbox when the server has stored it. */
+/** A message on its way. It leaves the outbox once the server has stored it. */
 export type OutboxEntry = {
   readonly client_id: string;
   readonly to: string;
@@ -84,40 +88,40 @@ export type OutboxEntry = {
 
 export type OutboxChange =
   | { readonly kind: 'added' | 'updated' | 'removed'; readonly entry: OutboxEntry }
-  /** Stored: `message` is the original, whether or not the stream has delivered it yet. */
+  /** The server has stored it. `message` is the original, whether or not a `message` event has delivered it yet. */
   | { readonly kind: 'settled'; readonly entry: OutboxEntry; readonly message: Message };
 
 export type SessionChange = {
   readonly session: Session | null;
-  /** Why it ended, when the server ended it (`token_expired`, `token_revoked`, …). */
+  /** The reason, if the server ended the session (`token_expired`, `token_revoked`, …). */
   readonly because?: ClientError;
 };
 
 export type ClientEvents = {
-  /** From or to this user, own echoes included: ascending `id`, each once. */
+  /** A message from or to this user, including the user's own: in ascending `id`, each once. */
   message: Message;
   state: ConnectionState;
   session: SessionChange;
-  /** Up to where someone has read: the user, here or on another device, or the other participant. */
+  /** How far somebody has read a conversation: this user, here or on another device, or the other participant. */
   read: ReadMark;
   /** `typing: false` comes after 6 s of silence, when their message arrives, or when the connection is lost. */
   typing: { readonly from: string; readonly typing: boolean };
-  /** Among the watched users. The first after `watch`, and after each reconnect, names them all. */
+  /** Changes among the watched users. The first event after `watch`, and after each reconnect, names them all. */
   presence: Presence;
   /**
-   * Local history is of another past (a restored backup), or nobody knows up to where it goes (a stored cursor that can't
-   * be read): forget it, load it again. Live messages go on.
+   * Discard the local history, and load it again. Either it is of another past (the server restored a backup), or nobody knows
+   * how far it goes (a stored cursor can't be read). Live messages continue.
    */
   resync: { readonly epoch: string; readonly head: number };
   outbox: OutboxChange;
-  /** Something went wrong that no call is waiting for: a storage that failed, a listener that threw, a refused signal. */
+  /** A failure that no call or state reports: a storage that failed, a listener that threw, a refused signal. */
   problem: { readonly error: unknown; readonly during: string };
 };
 
-/** Which page: the newest, or that before an id, as `next_before` of the last one says. */
+/** Which page: the newest, or the one before an id. `before` takes the last page's `next_before`. */
 export type PageRequest = { readonly before?: number | undefined; readonly limit?: number | undefined };
 
-/** It is not waited for if it is asynchronous; a rejection counts as a throw, and is told as a `problem`. */
+/** May be asynchronous, but is not awaited. A throw or a rejection is reported as a `problem`. */
 export type Listener<T> = (event: T) => void;
 
 export interface Client {
@@ -125,61 +129,63 @@ export interface Client {
   readonly state: ConnectionState;
   /** In the order of sending. */
   readonly outbox: readonly OutboxEntry[];
-  /** Up to where messages have been delivered; null before the first connection. */
+  /** How far messages have been delivered; null before the first connection. */
   readonly cursor: Cursor | null;
 
-  /** Returns the function that ends the subscription. */
+  /** @returns the function that unsubscribes */
   on<K extends keyof ClientEvents>(event: K, listener: Listener<ClientEvents[K]>): () => void;
 
   // ---- accounts and history (HTTP). They reject with a `ClientError`; nothing is retried. ----
 
+  /** Creates the account. Does not log in. */
   register(userId: string, password: string): Promise<void>;
+  /** Begins a session. One of another user ends: that user's unanswered sends reject with `logged_out`, and stay in `storage`. */
   login(userId: string, password: string): Promise<Session>;
   /**
-   * Ends the session here, or everywhere, and forgets this user's unsent messages on this device, also when the server has
-   * ended the session before; resolves when both are done. The session is over locally even when the request fails (then it rejects, and the token lives on until it
-   * expires).
+   * Ends the session here, or everywhere, and forgets this user's unsent messages on this device, even if the server has
+   * already ended the session. Resolves when both are done. If the request fails, it rejects: the session is over locally, but
+   * the token stays valid until it expires.
    */
   logout(options?: { readonly everywhere?: boolean | undefined }): Promise<void>;
-  /** All other sessions end; this one goes on with a new token. */
+  /** Ends all other sessions. This one continues with a new token. */
   changePassword(current: string, next: string): Promise<Session>;
   conversations(page?: PageRequest): Promise<ConversationsPage>;
   history(user: string, page?: PageRequest): Promise<HistoryPage>;
-  /** Ids that begin with `prefix`, in byte order, without one's own. */
+  /** Ids of users that begin with `prefix`, in byte order, without the user's own. */
   searchUsers(prefix: string, options?: Pick<PageRequest, 'limit'>): Promise<string[]>;
 
   // ---- live ----
 
   /** Connects and stays connected, until `disconnect`, `close`, or a refusal. Needs a session. */
   connect(): void;
-  /** Goes offline. The outbox is kept, and `connect` resumes where it was. */
+  /** Goes offline. The outbox is kept, and `connect` resumes where the stream was. */
   disconnect(): void;
-  /** Resolves when the state is `online`; rejects when it is or becomes `stopped` or `idle`, or `connect` was given up. */
+  /** Resolves when the state is `online`. Rejects when it is or becomes `stopped` or `idle`, or when the `connect` is called off. */
   online(): Promise<void>;
-  /** Ends for good. Promises of unanswered sends, and of pages asked for, reject with `closed`; stored entries are sent by the next client. */
+  /** Ends the client for good. Pending sends and requests reject with `closed`. The next client sends the entries kept in `storage`. */
   close(): void;
 
   /**
    * Resolves when the message is on the server's disk. Rejects only when it is refused for good, the outbox is full,
    * or the caller ends the session or the client. Works offline.
    *
-   * `clientId` makes one send idempotent for ever (a UUIDv7 is made otherwise): visible ASCII, 64 characters at most.
+   * `clientId` makes the send idempotent for ever: visible ASCII, 64 characters at most. Default: a new UUIDv7.
    */
   send(to: string, message: string, options?: { readonly clientId?: string | undefined }): Promise<Message>;
-  /** Sends a failed entry again, as a new message. */
+  /** Sends a failed entry again: under its `client_id`, or under a new one if it failed with `client_id_conflict`. */
   retry(clientId: string): Promise<Message>;
-  /** Forgets an entry. One that is not failed may have been stored already, or may be yet. */
+  /** Forgets an entry. If it has not failed, the server may have stored it already, or may still do so. */
   discard(clientId: string): void;
 
-  // `markRead`, `typing` and `watch` pass over what can't be an id, and everything before a login; a `problem` tells.
+  // `markRead`, `typing` and `watch` ignore what can't be an id, and every call before a login, and emit `problem`.
 
   /**
-   * Everything of the conversation with `user` up to `id` has been read. Kept and repeated until the server confirms it.
-   * An id above the newest message counts as that one: what comes later stays unread.
+   * Marks the conversation with `user` as read up to `id`. Kept and repeated until the server confirms it. An id above the
+   * newest message counts as that message's: later messages stay unread.
    */
   markRead(user: string, id: number): void;
-  /** Call it on every key stroke; a frame goes out every 3 s at most. Nothing happens offline. */
+  /** Call it on every key stroke; it sends a frame every 3 s at most. Does nothing offline. */
   typing(to: string): void;
-  /** Follow the presence of these users, 200 at most; replaces the last set. */
+  /** Follows the presence of these users, 200 at most. Replaces the previous set. @throws ClientError for more users */
   watch(users: readonly string[]): void;
 }

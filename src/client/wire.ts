@@ -13,7 +13,7 @@ export type Message = {
   id: number;
   timestamp: string;
   client_id?: string | undefined;
-  /** The answer to a send that had been stored before: not a delivery. */
+  /** This answers a send that was already stored; it is not a delivery. */
   repeat?: true | undefined;
 };
 
@@ -73,7 +73,7 @@ export type ClientFrame =
 export type HistoryPage = {
   /** Oldest first. */
   messages: Message[];
-  /** Ask with this `before` for the page before; null at the start of the conversation. */
+  /** Pass this as `before` to get the page before; null at the start of the conversation. */
   next_before: number | null;
 };
 
