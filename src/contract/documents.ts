@@ -79,7 +79,7 @@ export function openApiDocument(): Json {
         bearer: {
           type: 'http',
           scheme: 'bearer',
-          description: 'Token from /login. In AUTH=open there is none, and `user_id` is needed instead',
+          description: 'Token from /login. In AUTH=open there is none: give `user_id` instead',
         },
       },
       responses: { Error: { description: 'Error', content: jsonBody(errorAnswer, 'output') } },
@@ -126,7 +126,7 @@ export function asyncApiDocument(): Json {
     channels: {
       ws: {
         address: '/ws',
-        description: `Frames are JSON text. Without a subprotocol: Connect, Send, Message, Error. With ${SUBPROTOCOL}: all.`,
+        description: `Frames are JSON text. Without a subprotocol: only Connect, Send, Message and Error. With ${SUBPROTOCOL}: all frames.`,
         messages: Object.fromEntries(
           Object.keys(messages).map((id) => [id, { $ref: `#/components/messages/${id}` }]),
         ),

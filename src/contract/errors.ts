@@ -1,5 +1,5 @@
 /**
- * The closed set of errors a client can meet, in an HTTP body, in an `error` frame or as a WebSocket close.
+ * The closed set of errors that a client can meet: in an HTTP body, in an `error` frame, or as a WebSocket close.
  * `retryable` says whether the same request may succeed later without a change.
  */
 type ErrorInfo = { readonly status: number; readonly retryable: boolean; readonly text: string };
@@ -74,10 +74,10 @@ export const CLOSE = {
 
 export type CloseReason = keyof typeof CLOSE;
 
-/** An error on its way to a client. `message` may tell more than the code's own sentence. */
+/** An error on its way to a client. `message` may say more than the code's own sentence. */
 export class ParleyError extends Error {
   readonly code: ErrorCode;
-  /** Seconds after which a retry makes sense, when that is known. */
+  /** Seconds after which a retry makes sense, if known. */
   readonly retryAfterS: number | undefined;
 
   constructor(code: ErrorCode, message: string = ERRORS[code].text, retryAfterS?: number) {

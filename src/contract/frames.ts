@@ -16,8 +16,8 @@ export const connectFrame = z
     token: token.optional(),
     since: messageId
       .optional()
-      .meta({ description: 'Last message id the client has: all later ones follow' }),
-    epoch: epoch.optional().meta({ description: 'The epoch `since` belongs to' }),
+      .meta({ description: 'Last message id that the client has: all later messages follow' }),
+    epoch: epoch.optional().meta({ description: 'The epoch that `since` belongs to' }),
   })
   .meta({ id: 'Connect', description: 'First frame of every socket' });
 
@@ -32,12 +32,12 @@ export const sendFrame = z
 
 export const readFrame = z.object({ type: z.literal('read'), with: userId, id: messageId }).meta({
   id: 'MarkRead',
-  description: 'All messages of the conversation up to `id` have been read (parley.v1)',
+  description: 'Marks the conversation with `with` as read up to `id` (parley.v1)',
 });
 
 export const typingFrame = z
   .object({ type: z.literal('typing'), to: userId })
-  .meta({ id: 'Typing', description: 'The user is typing; forgotten after 6 s (parley.v1)' });
+  .meta({ id: 'Typing', description: 'The user is typing to `to`; forget it after 6 s (parley.v1)' });
 
 export const watchFrame = z
   .object({ type: z.literal('watch'), users: z.array(userId).max(LIMITS.watchedUsers) })
@@ -75,9 +75,12 @@ export const messageFrame = z
     id: messageId,
     timestamp,
     client_id: clientId.optional(),
-    repeat: z.literal(true).optional().meta({ description: 'Answer to a repeated send, not a delivery' }),
+    repeat: z
+      .literal(true)
+      .optional()
+      .meta({ description: 'This answers a repeated send; it is not a delivery' }),
   })
-  .meta({ id: 'Message', description: 'A stored message; to its sender it is the acknowledgement' });
+  .meta({ id: 'Message', description: 'A stored message. For its sender, it is the acknowledgement' });
 
 export const errorFrame = z
   .object({
@@ -87,19 +90,19 @@ export const errorFrame = z
     retryable: z.boolean(),
     client_id: clientId.optional(),
   })
-  .meta({ id: 'Error', description: 'The answer to a frame that was refused' });
+  .meta({ id: 'Error', description: 'Answers a frame that was refused' });
 
 export const connectedFrame = z
   .object({
     type: z.literal('connected'),
     user_id: userId,
     epoch,
-    head: messageId.meta({ description: 'Newest message id of the server; live messages have larger ids' }),
+    head: messageId.meta({ description: 'Newest message id of the server. Live messages have larger ids' }),
     resync: z.boolean().meta({
       description:
-        'The client is ahead of the database, or of another epoch: forget local history and load it again',
+        'The client is ahead of the database, or has another epoch: discard local history and load it again',
     }),
-    heartbeat_ms: z.int(),
+    heartbeat_ms: z.int().meta({ description: 'Interval of the server WebSocket pings, in milliseconds' }),
     limits: z.object({ message_units: z.int(), frame_bytes: z.int(), unanswered: z.int() }),
   })
   .meta({ id: 'Connected', description: 'First frame after a successful connect (parley.v1)' });
@@ -125,7 +128,7 @@ export const presenceFrame = z
   .object({ type: z.literal('presence'), online: z.array(userId), offline: z.array(userId) })
   .meta({
     id: 'Presence',
-    description: 'Changes among the watched users; the first after `watch` names them all (parley.v1)',
+    description: 'Changes among the watched users. The first frame after `watch` names them all (parley.v1)',
   });
 
 export const closingFrame = z
@@ -133,7 +136,10 @@ export const closingFrame = z
     type: z.literal('closing'),
     code: z.string(),
     error: z.string(),
-    reconnect_after_ms: z.int().nullable().meta({ description: 'Null: do not reconnect as you are' }),
+    reconnect_after_ms: z
+      .int()
+      .nullable()
+      .meta({ description: 'Wait this long before you reconnect. Null: do not reconnect without a change' }),
   })
   .meta({ id: 'Closing', description: 'The server is about to close this socket (parley.v1)' });
 

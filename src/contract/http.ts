@@ -34,17 +34,15 @@ export const storedMessage = z.object({
 export const recentAnswer = z.object({
   conversations: z.record(z.string(), z.array(storedMessage)),
   users: z.array(userId),
-  next_before: messageId
-    .optional()
-    .meta({ description: 'There are older messages: ask again with `before`' }),
+  next_before: messageId.optional().meta({ description: 'There are older messages: pass this as `before`' }),
   users_truncated: z.literal(true).optional().meta({ description: 'There are more users: use GET /users' }),
 });
 
 /** In AUTH=open this names the user; in AUTH=required the token does, and this must agree if it is given. */
-const asUser = { user_id: userId.optional().meta({ description: 'Needed in AUTH=open' }) };
+const asUser = { user_id: userId.optional().meta({ description: 'Required in AUTH=open' }) };
 export const asUserRequest = z.object(asUser);
 
-/** `{}` may be left out, too: the common call. */
+/** The body may be left out, which is the common call. */
 export const logoutRequest = z.object({ ...asUser, everywhere: z.boolean().optional() });
 export const logoutAnswer = z.object({ message: z.literal('Logged out.') });
 
@@ -68,11 +66,11 @@ const queryInt = (minimum: number, maximum: number) =>
     .pipe(z.int().min(minimum).max(maximum))
     .meta({ type: 'integer', minimum, maximum });
 
-/** How long a page is to be. zod leaves the default of what is transformed out of the documents: the description has it. */
+/** The length of a page. zod omits the default of a transformed value from the documents, so the description states it. */
 const pageLimit = (standard: number, most: number) =>
   queryInt(1, most)
     .default(standard)
-    .meta({ description: `${standard} without it` });
+    .meta({ description: `Default: ${standard}` });
 
 export const historyQuery = z.object({
   ...asUser,
@@ -81,12 +79,10 @@ export const historyQuery = z.object({
   limit: pageLimit(LIMITS.historyPage, LIMITS.historyPageMax),
 });
 export const historyAnswer = z.object({
-  messages: z
-    .array(messageFrame)
-    .meta({ description: 'Oldest first; fewer than `limit` where texts are long' }),
+  messages: z.array(messageFrame).meta({ description: 'Oldest first; fewer than `limit` if texts are long' }),
   next_before: messageId
     .nullable()
-    .meta({ description: 'Ask with this `before` for the page before; null at the start' }),
+    .meta({ description: 'Pass this as `before` to get the page before; null at the start' }),
 });
 
 export const conversationsQuery = z.object({
@@ -103,7 +99,9 @@ export const conversationSummary = z.object({
 });
 export const conversationsAnswer = z.object({
   conversations: z.array(conversationSummary).meta({ description: 'Newest first' }),
-  next_before: messageId.nullable(),
+  next_before: messageId
+    .nullable()
+    .meta({ description: 'Pass this as `before` to get the next page; null at the end' }),
 });
 
 export const usersQuery = z.object({
@@ -115,7 +113,7 @@ export const usersAnswer = z.object({ users: z.array(userId) });
 
 export const errorAnswer = z.object({ error: z.string(), code: z.string().optional() });
 
-/** What `/readyz` says, ready or not; `checks` by their names. */
+/** What `/readyz` answers, ready or not; `checks` by name. */
 export const readyAnswer = z.object({
   ready: z.boolean(),
   auth: z.enum(['required', 'open']),
@@ -127,14 +125,14 @@ type Route = {
   readonly method: 'get' | 'post';
   readonly path: string;
   readonly summary: string;
-  /** One that takes `undefined` may be left out. */
+  /** A body that accepts `undefined` may be left out. */
   readonly body?: z.ZodType;
   readonly query?: z.ZodObject;
   readonly answer: z.ZodType;
   readonly auth: boolean;
   /** Statuses of errors (rule H2). */
   readonly errors: readonly number[];
-  /** What 503 answers where that is no error of H2. */
+  /** The body of a 503, if that is not an error of H2. */
   readonly unready?: z.ZodType;
 };
 
@@ -161,7 +159,7 @@ export const ROUTES = [
   {
     method: 'post',
     path: '/get-messages',
-    summary: 'Newest messages by conversation, and the other users',
+    summary: 'Get the newest messages by conversation, and the other users',
     body: recentRequest,
     answer: recentAnswer,
     auth: true,
@@ -188,7 +186,7 @@ export const ROUTES = [
   {
     method: 'get',
     path: '/conversations',
-    summary: 'Conversations, newest first, with unread counts',
+    summary: 'List conversations, newest first, with unread counts',
     query: conversationsQuery,
     answer: conversationsAnswer,
     auth: true,
@@ -197,7 +195,7 @@ export const ROUTES = [
   {
     method: 'get',
     path: '/history',
-    summary: 'One page of a conversation',
+    summary: 'Get one page of a conversation',
     query: historyQuery,
     answer: historyAnswer,
     auth: true,
@@ -206,7 +204,7 @@ export const ROUTES = [
   {
     method: 'get',
     path: '/users',
-    summary: 'Users by prefix',
+    summary: 'Find users by prefix',
     query: usersQuery,
     answer: usersAnswer,
     auth: true,
@@ -215,7 +213,7 @@ export const ROUTES = [
   {
     method: 'get',
     path: '/livez',
-    summary: 'Whether the process answers',
+    summary: 'Check whether the process answers',
     answer: z.object({ live: z.literal(true) }),
     auth: false,
     errors: [],
@@ -223,7 +221,7 @@ export const ROUTES = [
   {
     method: 'get',
     path: '/readyz',
-    summary: 'Whether sends and deliveries work',
+    summary: 'Check whether sends and deliveries work',
     answer: readyAnswer,
     auth: false,
     errors: [],

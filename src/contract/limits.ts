@@ -1,5 +1,5 @@
 /**
- * Every bound a client can meet. The units stand beside the figures; SPEC.md, part L, states them as rules.
+ * Every bound that a client can meet. The comments name the units; SPEC.md, part L, states the bounds as rules.
  */
 export const LIMITS = {
   /** Largest WebSocket frame a client may send, in bytes. */
@@ -8,7 +8,7 @@ export const LIMITS = {
   messageUnits: 8_000,
   /** Longest user id, in Unicode code points. */
   userIdChars: 64,
-  /** Longest user id that is looked up at all (older databases may hold ids that today's rule refuses). */
+  /** Longest user id that is looked up at all, in UTF-16 units. Older databases may hold ids that today's rule refuses. */
   userIdLookupUnits: 256,
   /** Longest password, in UTF-16 units. */
   passwordUnits: 256,
@@ -18,45 +18,45 @@ export const LIMITS = {
   jsonDepth: 16,
   /** Largest HTTP request body, in bytes. */
   requestBytes: 16 * 1024,
-  /** Time in which a request's headers, and all of it, must arrive, in milliseconds. */
+  /** Time within which a request's headers, and the whole request, must arrive, in milliseconds. */
   headersMs: 10_000,
   requestMs: 15_000,
-  /** A connection whose client takes nothing of an answer is ended within so long, in milliseconds. */
+  /** A connection whose client takes nothing of an answer is ended within this time, in milliseconds. */
   answerMs: 40_000,
-  /** Answers of all clients of a gateway that have not left yet, in bytes. */
+  /** Bytes of answers that have not left a gateway yet, over all clients. */
   untakenBytes: 128 * 1024 * 1024,
-  /** What reads the store for one user, by requests and sockets: how many are answered at once, and how many more wait, at each gateway. */
+  /** Reads of the store for one user at one gateway, from requests and sockets: answered at once, and waiting beyond that. */
   answersAtOnce: 4,
   requestsWaiting: 60,
   /** Time from the upgrade to the `connect` frame, in milliseconds. */
   connectMs: 5_000,
-  /** Time between the server's WebSocket pings, in milliseconds. A socket that sends nothing for two of them is ended at the next. */
+  /** Time between the server's WebSocket pings, in milliseconds. A socket that sends nothing for two intervals is ended at the next ping. */
   heartbeatMs: 25_000,
-  /** Unsent bytes a slow socket may have pending before it is closed. */
+  /** Unsent bytes that a slow socket may have before it is closed. */
   unsentBytes: 1024 * 1024,
-  /** Unsent bytes of all sockets of a gateway, before those that have been behind the longest are closed. */
+  /** Unsent bytes that all sockets of a gateway may have before those that have been behind the longest are closed. */
   unsentTogetherBytes: 128 * 1024 * 1024,
   /** Sockets one user may have open. */
   socketsPerUser: 20,
-  /** Messages one socket may have sent and not yet had answered. */
+  /** Sends and read markers of one socket that may be unanswered. */
   unansweredPerSocket: 1_000,
-  /** The same for all sockets of a user at a gateway, and the text in them, in UTF-16 units: a quarter of what all users may have. */
+  /** The same for all sockets of a user at a gateway, and their text in UTF-16 units: a quarter of what all users may have. */
   unansweredPerUser: 5_000,
   unansweredUnitsPerUser: 8 * 1024 * 1024,
-  /** Frames that came behind a `connect` and wait for its answer, in bytes. */
+  /** Bytes of the frames that wait for the answer to a `connect` before them. */
   queuedBytes: 1024 * 1024,
-  /** Frames per second one socket may send in the long run, and at once. */
+  /** Frames that one socket may send: per second in the long run, and at once. */
   framesPerSecond: 1_000,
   framesBurst: 2_000,
-  /** Of `typing` frames one socket sends, one in so many milliseconds is passed on: whom it is for pays, too. */
+  /** Of the `typing` frames that one socket sends, one in this many milliseconds is passed on: the receiver pays, too. */
   typingMs: 100,
-  /** Frames that are not valid one socket may send before it is closed. */
+  /** Invalid frames that one socket may send before it is closed. */
   invalidFrames: 100,
   /** Messages in one catch-up page. */
   catchUpPage: 200,
   /**
-   * Text in one page of history or catch-up, and in what `/get-messages` takes from the store at once, in UTF-16 units: the message
-   * that reaches it is the last. In UTF-8 that is three times as many bytes at most, and must stay below `unsentBytes`.
+   * Text in one page of history or catch-up, and in what `/get-messages` takes from the store at once, in UTF-16 units. The
+   * message that reaches it is the last. In UTF-8, it is at most three times as many bytes, which must stay below `unsentBytes`.
    */
   pageUnits: 256 * 1024,
   /** Messages in one history page: default and largest. */
@@ -64,7 +64,7 @@ export const LIMITS = {
   historyPageMax: 200,
   /** Newest messages in one `/get-messages` answer. */
   recentMessages: 10_000,
-  /** Text in one `/get-messages` answer, in UTF-16 units: its messages are held in memory while it is made. */
+  /** Text in one `/get-messages` answer, in UTF-16 units: its messages are in memory while it is built. */
   recentUnits: 8 * 1024 * 1024,
   /** Users in one `/get-messages` answer. */
   recentUsers: 10_000,

@@ -39,11 +39,11 @@ export const userId = unitsUpTo(LIMITS.userIdLookupUnits)
     examples: ['alice'],
   });
 
-/** The other one of a conversation, or who is named in a message: the old chat app kept messages to nobody. */
+/** The other participant of a conversation, or a user named in a message. The old chat app kept messages to nobody. */
 export const peerId = unitsUpTo(LIMITS.userIdLookupUnits, 0)
   .refine((id) => id.isWellFormed(), 'must be well-formed Unicode')
   .meta({
-    description: `User id, as all are; empty for nobody, in messages of the old chat app`,
+    description: 'User id. Empty for nobody, in messages of the old chat app',
     examples: ['alice'],
   });
 
@@ -54,7 +54,7 @@ export const password = unitsUpTo(LIMITS.passwordUnits)
     description: `PASSWORD_MIN_LENGTH to ${LIMITS.passwordUnits} UTF-16 units, well-formed`,
   });
 
-/** Message ids ascend in commit order, from 1 to below 2^53; 0, in a cursor, stands before all of them. */
+/** Message ids ascend in commit order, from 1 to below 2^53. In a cursor, 0 stands before all of them. */
 export const messageId = z.int().nonnegative().meta({ description: 'Message id; ascends in commit order' });
 
 export const messageText = unitsUpTo(LIMITS.messageUnits)
@@ -63,13 +63,13 @@ export const messageText = unitsUpTo(LIMITS.messageUnits)
 
 /** Visible ASCII. A UUIDv7 is best: ids that ascend in time keep the server's index cheap. */
 export const clientId = z.string().regex(CLIENT_ID).meta({
-  description: 'Chosen by the client, unique per sender; makes sending idempotent (UUIDv7 recommended)',
+  description: 'Chosen by the client, unique per sender. Makes sending idempotent. UUIDv7 recommended',
 });
 
 /** Longest token that is looked at, in UTF-16 units. */
 const TOKEN_UNITS = 4096;
 
-/** What can't be a token becomes an empty one: refused as a token is (rule A3), and not looked at in AUTH=open. */
+/** What can't be a token becomes an empty one, which is refused as a token (rule A3), and ignored in AUTH=open. */
 export const token = z
   .unknown()
   .transform((it) => (typeof it === 'string' && it.length <= TOKEN_UNITS ? it : ''))
@@ -79,7 +79,7 @@ export const epoch = z
   .string()
   .min(1)
   .max(64)
-  .meta({ description: 'Names one history of the database; changes when a backup is restored' });
+  .meta({ description: 'Names one history of the database. Changes when a backup is restored' });
 
 export const timestamp = z
   .string()

@@ -62,7 +62,7 @@ test('documents: OpenAPI states the bounds that are held to, what may be left ou
   ] as const) {
     const parameters = schema(route, 'get', 'parameters') as unknown as readonly Json[];
     const limit = parameters.find(({ name }) => String(name) === 'limit');
-    assert.equal(limit?.['schema']?.['description'], `${standard} without it`, route);
+    assert.equal(limit?.['schema']?.['description'], `Default: ${standard}`, route);
   }
   assert.deepEqual(bounds['before'], ['integer', 0, Number.MAX_SAFE_INTEGER]);
   const body = ['post', 'requestBody', 'content', 'application/json', 'schema'] as const;

@@ -29,7 +29,7 @@ export const homePage = (): string =>
     `<h1>Parley is running</h1>
 <p>This is a chat server. Its interfaces are documented at <a href="/docs">/docs</a>,
 for programs at <a href="/openapi.json">/openapi.json</a> (HTTP) and <a href="/asyncapi.json">/asyncapi.json</a> (WebSocket);
-<a href="/readyz">/readyz</a> says how it is.</p>`,
+<a href="/readyz">/readyz</a> says whether it works.</p>`,
   );
 
 /** What `/docs` shows: the HTTP routes, and where the rest stands. */
@@ -42,11 +42,11 @@ export const docsPage = (): string =>
 <table><thead><tr><th>Route</th><th>What it does</th><th>Token</th></tr></thead><tbody>
 ${ROUTES.map(({ method, path, summary, auth }) => `<tr><td><code>${method.toUpperCase()} ${path}</code></td><td>${summary}</td><td>${auth ? 'yes' : ''}</td></tr>`).join('\n')}
 </tbody></table>
-<p>Bodies and answers are JSON; an error is <code>{"error":"a sentence","code":"…"}</code>. The token is what <code>POST /login</code> answers,
-and goes into the header <code>Authorization: Bearer …</code>. A server with <code>AUTH=open</code> has none: it wants <code>user_id</code>, in
-the body or the query.</p>
+<p>Bodies and answers are JSON. An error is <code>{"error":"a sentence","code":"…"}</code>. <code>POST /login</code> returns the token; send it
+in the header <code>Authorization: Bearer …</code>. A server with <code>AUTH=open</code> has no tokens: give <code>user_id</code> in the body or
+the query instead.</p>
 <h2>WebSocket</h2>
-<p>Connect to <code>/ws</code>, with the subprotocol <code>parley.v1</code> for the full protocol. The first frame is
-<code>{"type":"connect","user_id":"…","token":"…"}</code>, then <code>{"type":"message","to":"…","message":"…"}</code> sends. What you
-sent comes back as a <code>message</code> with an <code>id</code> once it is on disk; what is refused is answered by an <code>error</code>.</p>`,
+<p>Connect to <code>/ws</code>, with the subprotocol <code>parley.v1</code> for the full protocol. First send
+<code>{"type":"connect","user_id":"…","token":"…"}</code>. Then <code>{"type":"message","to":"…","message":"…"}</code> sends a message. It
+comes back as a <code>message</code> with an <code>id</code> once it is on disk. If it is refused, you get an <code>error</code>.</p>`,
   );
