@@ -109,8 +109,8 @@ export type ClientEvents = {
   /** Changes among the watched users. The first event after `watch`, and after each reconnect, names them all. */
   presence: Presence;
   /**
-   * Discard the local history, and load it again. Either it is of another past (the server restored a backup), or nobody knows
-   * how far it goes (a stored cursor can't be read). Live messages continue.
+   * Discard the local history, and load it again. Either it is not the server's (which restored a backup), or nobody knows how
+   * far it goes (a stored cursor can't be read). Live messages continue.
    */
   resync: { readonly epoch: string; readonly head: number };
   outbox: OutboxChange;
