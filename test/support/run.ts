@@ -22,7 +22,7 @@ const BIN = path.join(ROOT, 'node_modules/.bin');
 const STEPS = [
   {
     suites: ['conformance', 'unit', 'model'],
-    atOnce: 4,
+    atOnce: 3,
     seconds: 180,
     first: ['redis-bus', 'bad-input-limits'],
   },
