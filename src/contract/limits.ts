@@ -71,6 +71,11 @@ export const LIMITS = {
   /** Conversations in one page of the conversation list: default and largest. */
   conversationsPage: 50,
   conversationsPageMax: 200,
+  /**
+   * Text of the last messages in such a page, in UTF-16 units: the conversation that reaches it is the last. Messages of today's
+   * length don't, however many: it is for those of the old chat app, which may be pictures of megabytes.
+   */
+  conversationsUnits: 2 * 1024 * 1024,
   /** Unread messages of a conversation are counted up to this many. */
   unreadCounted: 1_000,
   /** Users in one search answer: default and largest. */

@@ -13,8 +13,6 @@ import type { Db } from '../db/open.ts';
 import { type Head, mergeSorted, type ReadIds } from './merge.ts';
 import { prepareStatements, type Statements } from './statements.ts';
 
-/** Texts are read so many at a time: few are read that an answer has no more room for, even of the longest. */
-const TEXTS_AT_ONCE = 64;
 /**
  * How many ids are looked through before a user's conversations are: some, and more for each conversation. Measured with
  * 20,000 conversations: a row of the range costs 0.06 µs, the head of a conversation 0.5.
@@ -33,7 +31,10 @@ const UNREAD_AMONG = 5 * LIMITS.unreadCounted;
 /** An id above every message's: `before`, where none is given. */
 const ABOVE_ALL = Number.MAX_SAFE_INTEGER;
 
-/** Answers every query from a read-only handle. Each runs in one read transaction, so each is a snapshot. */
+/**
+ * Answers every query from a read-only handle. Each runs in one read transaction, so each is a snapshot. Texts are read one by one,
+ * as far as an answer has room for them: those of the old chat app may be pictures, of megabytes each.
+ */
 export class Reader implements QueryHandlers {
   readonly #sql: Statements;
   readonly #snapshot: <T>(work: () => T) => T;
@@ -111,7 +112,7 @@ export class Reader implements QueryHandlers {
       const rows: MessageRow[] = [];
       let units = 0;
       let more = false;
-      for (const row of this.#sql.older.all(conversation, before, limit + 1) as MessageRow[]) {
+      for (const row of this.#sql.older.iterate(conversation, before, limit + 1) as Iterable<MessageRow>) {
         if (rows.length >= limit || units >= LIMITS.pageUnits) {
           more = true;
           break;
@@ -133,11 +134,16 @@ export class Reader implements QueryHandlers {
   }: Queries['conversations']['params']): Queries['conversations']['answer'] {
     return this.#snapshot(() => {
       const newest = this.#sql.newestByConversation.all(user, before, limit + 1) as Newest[];
-      const page = newest.slice(0, limit);
-      return {
-        conversations: page.map((row) => this.#summary(user, row)),
-        nextBefore: newest.length > limit ? (page.at(-1) as Newest).last : null,
-      };
+      const conversations: ConversationSummary[] = [];
+      let units = 0;
+      for (const row of newest) {
+        if (conversations.length >= limit || units >= LIMITS.conversationsUnits)
+          return { conversations, nextBefore: conversations.at(-1)?.last_message.id ?? null };
+        const summary = this.#summary(user, row);
+        conversations.push(summary);
+        units += summary.last_message.message.length;
+      }
+      return { conversations, nextBefore: null };
     });
   }
 
@@ -172,19 +178,16 @@ export class Reader implements QueryHandlers {
     return this.#first(count, this.#ids(-1, user, Math.min(before, this.#head() + 1), count));
   }
 
-  /** The messages with the first `count` of these ids. No other texts are read, however many conversations there are. */
+  /**
+   * The messages with the first `count` of these ids. No other texts are read, however many conversations there are, and none
+   * before it is asked for.
+   */
   *#first(count: number, ids: Iterable<number>): Generator<MessageRow> {
-    let batch: number[] = [];
     let left = count;
     for (const id of ids) {
-      batch.push(id);
-      left--;
-      if (batch.length < TEXTS_AT_ONCE && left > 0) continue;
-      for (const row of this.#messages(batch)) yield row;
-      if (left === 0) return;
-      batch = [];
+      yield this.#sql.message.get(id) as MessageRow;
+      if (--left === 0) return;
     }
-    for (const row of this.#messages(batch)) yield row;
   }
 
   /**
@@ -204,10 +207,6 @@ export class Reader implements QueryHandlers {
     const heads = walk.heads.all(looks ? near : start, user, count) as Head[];
     const read: ReadIds = (conversation, after, most) => walk.ids.all(conversation, after, most) as number[];
     yield* mergeSorted(heads, read, direction);
-  }
-
-  #messages(ids: readonly number[]): MessageRow[] {
-    return ids.length === 0 ? [] : (this.#sql.messages.all(JSON.stringify(ids)) as MessageRow[]);
   }
 }
 

@@ -23,11 +23,6 @@ export function prepareStatements(db: Db) {
       .pluck(),
     ascending: prepareWalk(db, { beyond: '>', within: '<=', first: 'min', order: 'ASC' }),
     descending: prepareWalk(db, { beyond: '<', within: '>=', first: 'max', order: 'DESC' }),
-    /** The messages whose ids a JSON array lists, in its order. */
-    messages: db.prepare(
-      `SELECT ${COLUMNS}
-       FROM (SELECT key AS place, value AS listed FROM json_each(?)) CROSS JOIN messages ON id = listed ORDER BY place`,
-    ),
     older: db.prepare(
       `SELECT ${COLUMNS} FROM messages WHERE conversation_id = ? AND id < ? ORDER BY id DESC LIMIT ?`,
     ),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import Database from 'better-sqlite3';
 import fc from 'fast-check';
 import type { MessageFrame } from '../../src/contract/frames.ts';
 import { LIMITS } from '../../src/contract/limits.ts';
@@ -7,7 +8,7 @@ import type { Db } from '../../src/db/open.ts';
 import { openForReading } from '../../src/db/open.ts';
 import { Reader } from '../../src/reader/reader.ts';
 import type { Ledger } from '../../src/writer/ledger.ts';
-import { commit, openLedger, register, send } from '../support/ledger.ts';
+import { commit, openLedger, openMigrated, register, send } from '../support/ledger.ts';
 import { temporaryFolder } from '../support/server.ts';
 
 const folder = temporaryFolder({ after });
@@ -184,8 +185,12 @@ function counting(db: Db): { db: Db; rows: number; texts: number } {
     return answer;
   };
   type Prepared = ReturnType<typeof db.prepare<unknown[]>>;
+  const each = function* (answers: Iterable<unknown>): Generator<unknown> {
+    for (const answer of answers) yield count(answer);
+  };
   const statement = (prepared: Prepared): Prepared =>
     Object.assign(Object.create(prepared), {
+      iterate: (...params: unknown[]) => each(prepared.iterate(...params)),
       all: (...params: unknown[]) => count(prepared.all(...params)),
       get: (...params: unknown[]) => count(prepared.get(...params)),
       pluck: () => statement(prepared.pluck()),
@@ -235,6 +240,63 @@ test('G6 bounded: what is read for a page is as much as the page, not as the use
   }
   db.close();
   ledger.close();
+});
+
+test('G6, H6, H8, H9 bounded: of the old chat app’s long texts, pictures of megabytes, no more are read than an answer has room for', async () => {
+  const path = `${folder}/${++files}.db`;
+  const old = new Database(path);
+  old.exec(`
+    CREATE TABLE messages (sender TEXT, receiver TEXT, message TEXT, timestamp DATETIME DEFAULT CURRENT_TIMESTAMP);
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12)
+      INSERT INTO messages (sender, receiver, message)
+      SELECT 'ann', CASE WHEN i <= 6 THEN 'bob' ELSE 'peer' || i END, hex(zeroblob(${2 ** 19})) FROM n;`);
+  old.close();
+  (await openMigrated(path)).close();
+  const db = openForReading(path);
+  const counted = counting(db);
+  const reader = new Reader(counted.db);
+  const pages = (read: (from: number | undefined) => { taken: number; next: number | null }): number => {
+    let all = 0;
+    for (let from: number | null | undefined; from !== null; ) {
+      counted.texts = 0;
+      const { taken, next } = read(from);
+      assert.ok(counted.texts <= taken + 1, `${counted.texts} texts for ${taken}`);
+      assert.ok(taken <= 2, `${taken} messages of a mebi unit each in one answer`);
+      all += taken;
+      from = next;
+    }
+    return all;
+  };
+  const before = (from: number | undefined) => (from === undefined ? {} : { before: from });
+  const counts = {
+    catchUp: pages((since = 0) => {
+      const { ids: taken, more, upto } = reader.catchUp({ user: 'ann', since });
+      return { taken: taken.length, next: more ? upto : null };
+    }),
+    recent: pages((from) => {
+      const { rows, more } = reader.recent({ user: 'ann', limit: 10_000, ...before(from) });
+      return { taken: rows.length, next: more ? (rows.at(-1)?.[0] as number) : null };
+    }),
+    history: pages((from) => {
+      const { frames, nextBefore } = reader.history({
+        user: 'ann',
+        peer: 'bob',
+        limit: LIMITS.historyPageMax,
+        ...before(from),
+      });
+      return { taken: frames.length, next: nextBefore };
+    }),
+    conversations: pages((from) => {
+      const page = reader.conversations({
+        user: 'ann',
+        limit: LIMITS.conversationsPageMax,
+        ...before(from),
+      });
+      return { taken: page.conversations.length, next: page.nextBefore };
+    }),
+  };
+  assert.deepEqual(counts, { catchUp: 12, recent: 12, history: 6, conversations: 7 });
+  db.close();
 });
 
 test('G6, H9 bounded: unread messages are counted among the 5,000 newest after the marker: one’s own, which move no marker, are not all read', async () => {
