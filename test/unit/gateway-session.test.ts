@@ -5,7 +5,7 @@ import { LIMITS } from '../../src/contract/limits.ts';
 import { Turns } from '../../src/gateway/turns.ts';
 import type { FakeClient } from '../support/gateway-fixture.ts';
 import { settle } from '../support/scripted-bus.ts';
-import { NO_DATA, PAGE, sessionFixture } from '../support/session-fixture.ts';
+import { messageText, NO_DATA, PAGE, sessionFixture } from '../support/session-fixture.ts';
 
 const NOTHING = { sockets: 0, members: 0, channels: [], timers: 0 };
 
@@ -221,6 +221,41 @@ test('L6, G6: a page of catch-up that is not taken counts among what sockets hav
   other.client.connect();
   await settle();
   assert.equal(slow.client.ws.closed, CLOSE.slowConsumer.code);
+});
+
+test('L6, R1: a page with a picture of the old chat app’s, longer than what may be unsent, closes no socket with what comes behind it', async () => {
+  const long = messageText(1).padEnd(3 * LIMITS.unsentBytes);
+  const { client, ofType } = await sessionFixture({
+    since: 0,
+    connects: false,
+    answer: ({ since }) =>
+      since === 0 ? { ...PAGE, ids: [1], frames: [long], upto: 1, head: 1 } : { ...PAGE, upto: 1, head: 1 },
+  });
+  let left = (): void => {};
+  client.ws.send = (text: string, done: () => void) => {
+    client.ws.frames.push(JSON.parse(text));
+    Object.assign(client.ws, { bufferedAmount: text.length });
+    left = done;
+  };
+  client.connect();
+  await settle();
+  client.send({ type: 'ping' });
+  await settle();
+  assert.deepEqual([ofType('pong').length, client.open], [1, true]);
+  // The last page comes once it has left: live messages behind it would find as much unsent.
+  const pages = (): unknown[] => ofType('page').map(({ messages, more }) => [(messages as []).length, more]);
+  assert.deepEqual(pages(), [[1, true]]);
+  Object.assign(client.ws, { bufferedAmount: 0 });
+  left();
+  await settle();
+  assert.deepEqual(pages(), [
+    [1, true],
+    [0, false],
+  ]);
+  // What holds for a page holds no longer.
+  Object.assign(client.ws, { bufferedAmount: LIMITS.unsentBytes + 1 });
+  client.send({ type: 'ping' });
+  assert.equal(client.ws.closed, CLOSE.slowConsumer.code);
 });
 
 test('K3: a slow consumer gets no notice, and is dropped after a second if it does not answer the close', async () => {
