@@ -219,7 +219,7 @@ export class Ledger implements Checkpointed {
         case 'send':
           return this.#send(command, at, timestamp, committed);
         case 'register':
-          return this.#register(command.user, command.passwordHash);
+          return this.#register(command.user, command.passwordHash, committed);
         case 'change-password':
           return this.#changePassword(command, committed);
         case 'logout':
@@ -306,8 +306,13 @@ export class Ledger implements Checkpointed {
     return this.#sql.user.get(user) !== undefined;
   }
 
-  #register(user: string, passwordHash: string): Outcome {
-    if (this.#sql.insertUser.run(user, passwordHash).changes === 1) return DONE;
+  #register(user: string, passwordHash: string, committed: Committed): Outcome {
+    const version = this.#sql.insertUser.get(user, passwordHash) as number | undefined;
+    if (version !== undefined) {
+      // Whoever had the name before, and was deleted by hand, may still have a socket open: it is not the new one's.
+      committed.ended.push({ user, version, tokenId: undefined });
+      return DONE;
+    }
     // A hash has a random salt: the same one means that this is the same command, come twice.
     const { password } = this.#sql.user.get(user) as { password: string };
     return password === passwordHash ? DONE : refused('user_exists');

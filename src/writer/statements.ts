@@ -13,10 +13,12 @@ export function prepareStatements(db: Db) {
 
     user: db.prepare('SELECT password, token_version AS version FROM users WHERE user_id = ?'),
     // Not 0: a restore may bring a name back to be taken, and tokens of who had it before must not count.
-    insertUser: db.prepare(
-      `INSERT INTO users (user_id, password, token_version) VALUES (?, ?, CAST(unixepoch('subsec') * 1000 AS INTEGER))
-       ON CONFLICT DO NOTHING`,
-    ),
+    insertUser: db
+      .prepare(
+        `INSERT INTO users (user_id, password, token_version) VALUES (?, ?, CAST(unixepoch('subsec') * 1000 AS INTEGER))
+       ON CONFLICT DO NOTHING RETURNING token_version`,
+      )
+      .pluck(),
     setPassword: db.prepare(
       'UPDATE users SET password = ?, token_version = token_version + 1 WHERE user_id = ?',
     ),

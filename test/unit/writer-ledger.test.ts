@@ -524,3 +524,14 @@ test('G9 register: a name that is registered again, as after a restore, has othe
   const after = await fixture();
   assert.ok(versionOf(after.path, 'ann') > versionOf(before.path, 'ann'));
 });
+
+test('G9 register: who has a name again that was deleted by hand does not share it: the sockets of whoever had it before end', async () => {
+  const { ledger, path } = await fixture();
+  const byHand = new Database(path);
+  byHand.exec("DELETE FROM users WHERE user_id = 'eve'");
+  byHand.close();
+  const { committed } = commit(ledger, [register('eve', 'of another eve')]);
+  assert.deepEqual(committed.ended, [{ user: 'eve', version: versionOf(path, 'eve'), tokenId: undefined }]);
+  assert.deepEqual(commit(ledger, [register('eve', 'of a third one')]).committed.ended, []);
+  ledger.close();
+});
