@@ -246,7 +246,7 @@ test('H6, H8 to H10: the sizes of pages in the rules are those of limits.ts', ()
   }
 });
 
-test('A6, B3, H6, H8, S2, S3, K1: the other figures of the rules are those of the code', () => {
+test('A6, B3, H6, H8, H9, L3, S2, S3, K1: the other figures of the rules are those of the code', () => {
   const rules = spec.replace(/\s+/g, ' ');
   const limit = (attempts: number, withinMs: number) => JSON.stringify({ attempts, withinMs });
   for (const [figure, value] of [
@@ -263,6 +263,8 @@ test('A6, B3, H6, H8, S2, S3, K1: the other figures of the rules are those of th
     ['10,000 at most, then with `users_truncated:true`', LIMITS.recentUsers === 10_000],
     ['8 Mi UTF-16 units', LIMITS.recentUnits === 8 * 1024 * 1024],
     ['with which their texts reach 256 Ki UTF-16 units', LIMITS.pageUnits === 256 * 1024],
+    ['last messages reach 2 Mi UTF-16 units', LIMITS.conversationsUnits === 2 * 1024 * 1024],
+    ['up to 256 UTF-16 units of length', LIMITS.userIdLookupUnits === 256],
     ['at most one in 100 ms is passed on', LIMITS.typingMs === 100],
     ['the set of watched users (200 at most)', LIMITS.watchedUsers === 200],
     ['(WebSocket ping) every 25 s', LIMITS.heartbeatMs === 25_000],
@@ -270,6 +272,8 @@ test('A6, B3, H6, H8, S2, S3, K1: the other figures of the rules are those of th
     assert.ok(rules.includes(figure), `no rule says '${figure}'`);
     assert.ok(value, figure);
   }
+  // Or it would cut short pages of today's messages, which it is not for.
+  assert.ok(LIMITS.conversationsUnits > LIMITS.conversationsPageMax * LIMITS.messageUnits);
 });
 
 test('SPEC: every rule is quoted by a test, and neither tests nor sources quote one that is not there', () => {
