@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
+import { LIMITS } from '../../src/contract/limits.ts';
 import { openForWriting } from '../../src/db/open.ts';
 import { connect } from '../support/client.ts';
 import { mintToken } from '../support/database.ts';
@@ -12,6 +13,9 @@ import { type Site, startSite } from './support/site.ts';
 const BEGINNING_S = Date.UTC(2026, 0, 1) / 1_000;
 const PEERS = Array.from({ length: 130 }, (_, i) => `peer ${i}`);
 const WORDS = 'a few words more so that the rows differ in height and wrap at some widths';
+
+/** What the old chat app's frontends have sent, many times as long. */
+const PICTURE = `data:image/png;base64,${'iVBORw0KGgo'.repeat(3_000)}`;
 
 /** Writes a conversation as if it had been held, one message a minute. `unread`: how many of them are new to `me`. */
 function writeHistory(path: string, me: string, peer: string, count: number, unread = 0): void {
@@ -83,7 +87,7 @@ describe('long histories in the browser', () => {
 
   before(async () => {
     site = await startSite(cleanups, {
-      users: ['reader', 'short', 'middle', 'long', 'popular', 'absent', ...PEERS],
+      users: ['reader', 'short', 'middle', 'long', 'popular', 'absent', 'keeper', ...PEERS],
       prepare: (path) => {
         writeHistory(path, 'reader', 'short', 100);
         writeHistory(path, 'reader', 'middle', 10_000);
@@ -91,6 +95,10 @@ describe('long histories in the browser', () => {
         for (const peer of PEERS) writeHistory(path, 'popular', peer, 1);
         writeHistory(path, 'absent', 'long', 900, 700);
         writeHistory(path, 'absent', 'short', 10);
+        writeHistory(path, 'keeper', 'short', 1);
+        const db = openForWriting(path);
+        db.prepare("UPDATE messages SET message = ? WHERE sender = 'keeper'").run(PICTURE);
+        db.close();
       },
     });
     browser = await launchBrowser(cleanups);
@@ -108,6 +116,18 @@ describe('long histories in the browser', () => {
       assert.ok(left > 600, `${how}: ${left} of 700 are left`);
       await page.context().close();
     }
+  });
+
+  test('of a text longer than any of today’s, a picture of the old chat app’s, the beginning is laid out; all of it for who asks', async () => {
+    const { page } = await openTab(browser, site.url, { user: 'keeper' });
+    const line = await entry(page, 'short').locator('.item-preview').textContent();
+    assert.ok((line as string).length < 300, 'the entry in the list');
+    await entry(page, 'short').click();
+    const text = page.locator('.bubble-text');
+    assert.ok(((await text.textContent()) as string).length < LIMITS.messageUnits + 100);
+    await text.getByRole('button', { name: 'Show all 33,022 characters' }).click();
+    await text.getByRole('button').waitFor({ state: 'detached' });
+    assert.equal(await text.textContent(), PICTURE);
   });
 
   test('a page of history that arrives in front moves nothing on the screen', async () => {

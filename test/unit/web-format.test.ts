@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { clockTime, dayLabel, dayOf, listTime, plural } from '../../src/web/model/format.ts';
+import { beginningOf, clockTime, dayLabel, dayOf, listTime, plural } from '../../src/web/model/format.ts';
 
 describe('times in words', () => {
   const now = new Date(2026, 5, 17, 12).getTime();
@@ -49,4 +49,11 @@ describe('times in words', () => {
       ['0 messages', '1 message', '2 messages'],
     );
   });
+});
+
+test('of a long text the beginning is shown, and no half of a character', () => {
+  assert.equal(beginningOf('short', 200), 'short');
+  assert.equal(beginningOf('x'.repeat(200), 200), 'x'.repeat(200));
+  assert.equal(beginningOf('x'.repeat(3_000_000), 200), `${'x'.repeat(199)}…`);
+  assert.equal(beginningOf('😀'.repeat(200), 200), `${'😀'.repeat(99)}…`);
 });

@@ -60,5 +60,12 @@ export function listTime(ms: number, now: number): string {
   return age < 7 ? weekday.format(ms) : shortDate.format(ms);
 }
 
+/**
+ * The beginning of a text that is longer than `units` of UTF-16. The old chat app's may be pictures: to lay out megabytes holds the page
+ * up for seconds.
+ */
+export const beginningOf = (text: string, units: number): string =>
+  text.length > units ? `${text.slice(0, units - 1).replace(/[\ud800-\udbff]$/, '')}…` : text;
+
 export const plural = (count: number, one: string, many = `${one}s`): string =>
   `${count.toLocaleString(english)} ${count === 1 ? one : many}`;

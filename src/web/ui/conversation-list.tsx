@@ -1,7 +1,7 @@
 import { memo, useEffect, useEffectEvent, useMemo, useRef } from 'react';
 import { activeAt, type Conversation, inOrder } from '../model/chat-state.ts';
 import type { ChatStore } from '../model/chat-store.ts';
-import { listTime, plural, spokenTime } from '../model/format.ts';
+import { beginningOf, listTime, plural, spokenTime } from '../model/format.ts';
 import { hrefOf } from '../model/route.ts';
 import { Avatar } from './avatar.tsx';
 import { FirstSteps } from './first-steps.tsx';
@@ -79,6 +79,9 @@ type ItemProps = {
   readonly typing: boolean;
 };
 
+/** More than a line has room for. */
+const PREVIEW_UNITS = 200;
+
 /** Thousands may be loaded: what happens to one is no work for the others. */
 const Item = memo(function Item({ conversation, me, now, current, online, typing }: ItemProps) {
   const { peer, last, pending, unread } = conversation;
@@ -86,7 +89,7 @@ const Item = memo(function Item({ conversation, me, now, current, online, typing
   // Under a newer message, one that failed long ago is not the news.
   const waiting = pending.findLast(({ created_at }) => created_at >= at);
   const failed = pending.some(({ status }) => status === 'failed');
-  const preview = waiting?.message ?? last?.message ?? '';
+  const preview = beginningOf(waiting?.message ?? last?.message ?? '', PREVIEW_UNITS);
   const own = waiting !== undefined || last?.from === me;
   return (
     <a className="item" href={hrefOf(peer)} aria-current={current ? 'page' : undefined}>

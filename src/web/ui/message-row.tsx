@@ -1,5 +1,6 @@
-import { memo } from 'react';
-import { clockTime, dayLabel, spokenTime } from '../model/format.ts';
+import { memo, useState } from 'react';
+import { LIMITS } from '../../contract/limits.ts';
+import { beginningOf, clockTime, dayLabel, plural, spokenTime } from '../model/format.ts';
 import { segments } from '../model/links.ts';
 import type { Delivery, Row } from '../model/timeline.ts';
 import { AlertIcon, ClockIcon, ReadIcon, SentIcon } from './icons.tsx';
@@ -37,7 +38,7 @@ export const MessageRow = memo(
         <div className={bubbleClass(row)}>
           <span className="unseen">{own ? 'You: ' : `${peer}: `}</span>
           <span className="bubble-text" dir="auto">
-            <Text text={row.text} />
+            {row.text.length > LIMITS.messageUnits ? <LongText text={row.text} /> : <Text text={row.text} />}
           </span>
           <span className="bubble-meta">
             <time dateTime={new Date(at).toISOString()} title={spokenTime(at)}>
@@ -84,6 +85,20 @@ function bubbleClass({ own, groupStart, groupEnd, delivery }: Row): string {
   if (groupEnd) classes.push('group-end');
   if (delivery.status === 'failed') classes.push('is-failed');
   return classes.join(' ');
+}
+
+/** Longer than any that is written today. */
+function LongText({ text }: { readonly text: string }) {
+  const [whole, setWhole] = useState(false);
+  if (whole) return <Text text={text} />;
+  return (
+    <>
+      <Text text={beginningOf(text, LIMITS.messageUnits)} />{' '}
+      <button type="button" className="link-button" onClick={() => setWhole(true)}>
+        Show all {plural(text.length, 'character')}
+      </button>
+    </>
+  );
 }
 
 function Text({ text }: { readonly text: string }) {
