@@ -1,3 +1,4 @@
+import { isMessageId } from './arguments.ts';
 import { backoffMs } from './backoff.ts';
 import type { Clock } from './clock.ts';
 import { isPending, type KeyValueStorage } from './storage.ts';
@@ -87,10 +88,13 @@ export class CursorStore {
   }
 }
 
+/** What a server would refuse counts as unreadable: with it, no connection would ever come about. */
 function parse(text: string): Cursor | null {
   try {
     const { epoch, since } = JSON.parse(text) as Partial<Cursor>;
-    return typeof epoch === 'string' && typeof since === 'number' ? { epoch, since } : null;
+    return typeof epoch === 'string' && epoch !== '' && isMessageId(since)
+      ? ({ epoch, since } as Cursor)
+      : null;
   } catch {
     return null;
   }

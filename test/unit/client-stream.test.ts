@@ -278,7 +278,16 @@ test('logout() forgets the cursor of an earlier page, though this one never conn
 
 test('rubbish in the place of a cursor brings a resync, and is written over', () => {
   const key = 'parley:chat.test/:alice:cursor:here';
-  for (const rubbish of ['{', 'null', '{}', '{"epoch":"e1"}', '{"epoch":1,"since":5}']) {
+  for (const rubbish of [
+    '{',
+    'null',
+    '{}',
+    '{"epoch":"e1"}',
+    '{"epoch":1,"since":5}',
+    '{"epoch":"","since":5}',
+    '{"epoch":"e1","since":-1}',
+    '{"epoch":"e1","since":1.5}',
+  ]) {
     const entries = new Map([[key, rubbish]]);
     const { client, transport, seen } = start({ storage: memoryStorage(entries), cursorName: 'here' });
     client.connect();
