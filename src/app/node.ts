@@ -123,7 +123,7 @@ class Node {
     this.#supervisor = new Supervisor(
       systemClock,
       log,
-      (role, name) => launchOf({ role, name, node, config }),
+      (role, name) => launchOf({ role, name, node, config, hadDatabase: this.#mayServe }),
       {
         joined: (name, send) => {
           let deliver = (_: readonly BusItem[]): void => {};

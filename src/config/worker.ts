@@ -11,6 +11,8 @@ export type WorkerOrder = {
   readonly node: string;
   /** Read and checked once, by the primary. */
   readonly config: Config;
+  /** Since the node started, a writer of its has had a database: where none is now, somebody took it away. */
+  readonly hadDatabase: boolean;
 };
 
 const VARIABLE = 'PARLEY_WORKER';

@@ -31,6 +31,10 @@ function linkOf(file: string): string | undefined {
   }
 }
 
+/** Whether there is no database at a path, or an empty file, which is none yet. */
+export const isMissing = (database: string): boolean =>
+  !existsSync(database) || statSync(database).size === 0;
+
 /** Length of what is kept beside a database, in bytes; 0 if there is none. A write-ahead log keeps the space it once took. */
 export function companionBytes(database: string, suffix: (typeof COMPANIONS)[number]): number {
   return statSync(behindLinks(database) + suffix, { throwIfNoEntry: false })?.size ?? 0;

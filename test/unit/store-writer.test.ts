@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { after, type TestContext, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { StoreWriter } from '../../src/app/workers/store-writer.ts';
@@ -20,6 +20,7 @@ type Surroundings = {
   readonly lock: FileLock;
   readonly log: Logger;
   readonly leading: () => void;
+  readonly hadDatabase: boolean;
 };
 
 /** A store of what is at a path, which it may write unless `acquire` says otherwise, with what it says. */
@@ -31,15 +32,14 @@ function storeAt(
     lock,
     log = createLogger('silent', {}),
     leading = () => {},
+    hadDatabase = false,
   }: Partial<Surroundings> = {},
 ): { store: StoreWriter; said: WriterStatus[] } {
   const leaser = { acquire, renew: async () => HELD, release: async () => {} };
   const said: WriterStatus[] = [];
-  const store = new StoreWriter(path, new ScriptedBus().port(), leaser, lock, log, {
-    status: (status) => said.push(status),
-    leading,
-    lost: assert.fail,
-  });
+  const events = { status: (status: WriterStatus) => said.push(status), leading, lost: assert.fail };
+  const bus = new ScriptedBus().port();
+  const store = new StoreWriter(path, bus, leaser, lock, log, events, hadDatabase);
   t.after(() => store.stop());
   return { store, said };
 }
@@ -173,6 +173,37 @@ test('restore: a server does not begin anew where a restore was broken off betwe
   await assert.rejects(storeAt(t, file).store.start(), {
     name: 'DatabaseError',
     message: /a restore of it was broken off: restore again/,
+  });
+  assert.equal(existsSync(file), false);
+});
+
+test('G1: where a database is gone, or emptied, and its log is not, none is made: that would wipe the newest messages', async (t) => {
+  const file = `${folder}/log-left.db`;
+  const { store } = storeAt(t, file);
+  await store.start();
+  for (const end of ['', '-wal']) copyFileSync(file + end, `${file}.as-killed${end}`);
+  await store.stop();
+  for (const take of [() => rmSync(file), () => writeFileSync(file, '')]) {
+    copyFileSync(`${file}.as-killed-wal`, `${file}-wal`);
+    take();
+    await assert.rejects(storeAt(t, file).store.start(), {
+      name: 'DatabaseError',
+      message:
+        /log-left\.db is not there, or empty, but its log .*log-left\.db-wal is there .*: put the file back/,
+    });
+    assert.deepEqual(readFileSync(`${file}-wal`), readFileSync(`${file}.as-killed-wal`));
+  }
+  copyFileSync(`${file}.as-killed`, file);
+  const { store: again, said } = storeAt(t, file);
+  await again.start();
+  assert.deepEqual(said, [{ kind: 'leader', generation: 2, lapsed: false }]);
+});
+
+test('a node that has had a database makes no new one in its place: who moved it may put it back', async (t) => {
+  const file = `${folder}/taken-away.db`;
+  await assert.rejects(storeAt(t, file, { hadDatabase: true }).store.start(), {
+    name: 'DatabaseError',
+    message: /taken-away\.db was moved or deleted while the server ran: put it back/,
   });
   assert.equal(existsSync(file), false);
 });

@@ -11,6 +11,7 @@ import {
   closeToOthers,
   companionBytes,
   createPrivate,
+  isMissing,
   putInPlace,
   removeDatabase,
 } from '../../db/files.ts';
@@ -55,6 +56,7 @@ export interface StoreWriterEvents {
  */
 export class StoreWriter implements Service {
   readonly #path: string;
+  readonly #hadDatabase: boolean;
   readonly #bus: Bus;
   readonly #leaser: Leaser;
   readonly #lock: FileLock | undefined;
@@ -79,6 +81,7 @@ export class StoreWriter implements Service {
   #renewing: Promise<void> | undefined;
   #said = '';
 
+  /** @param hadDatabase since its node started, there was one: where none is now, none is made */
   constructor(
     path: string,
     bus: Bus,
@@ -86,8 +89,10 @@ export class StoreWriter implements Service {
     lock: FileLock | undefined,
     log: Logger,
     events: StoreWriterEvents,
+    hadDatabase = false,
   ) {
     this.#path = path;
+    this.#hadDatabase = hadDatabase;
     this.#bus = bus;
     this.#leaser = leaser;
     this.#lock = lock;
@@ -257,12 +262,9 @@ export class StoreWriter implements Service {
 
   /** What the file says it is, also where it is yet to be migrated; undefined while there is none of ours. */
   #peek(): DatabaseIdentity | undefined {
-    if (!existsSync(this.#path)) {
-      const left = `${behindLinks(this.#path)}.restoring`;
-      if (!existsSync(left)) return undefined;
-      throw new DatabaseError(
-        `The database ${this.#path} is not there, and a restore of it was broken off: restore again. For a new one, remove ${left}.`,
-      );
+    if (isMissing(this.#path)) {
+      this.#assertMayBegin();
+      return undefined;
     }
     rollBackHotJournal(this.#path);
     const db = openForReading(this.#path);
@@ -273,6 +275,25 @@ export class StoreWriter implements Service {
     } finally {
       db.close();
     }
+  }
+
+  /** @throws DatabaseError where there was a database, and a new one would be taken for it, or wipe what is left of it */
+  #assertMayBegin(): void {
+    const target = behindLinks(this.#path);
+    const [restoring, log] = [`${target}.restoring`, `${target}-wal`];
+    if (existsSync(restoring))
+      throw new DatabaseError(
+        `The database ${this.#path} is not there, and a restore of it was broken off: restore again. For a new one, remove ${restoring}.`,
+      );
+    // SQLite removes a log that it finds beside an empty file.
+    if (existsSync(log) && companionBytes(this.#path, '-wal') > 0)
+      throw new DatabaseError(
+        `The database ${this.#path} is not there, or empty, but its log ${log} is there and may hold its newest messages: put the file back beside it. For a new database, move the log away.`,
+      );
+    if (this.#hadDatabase)
+      throw new DatabaseError(
+        `The database ${this.#path} was moved or deleted while the server ran: put it back, with its -wal, or restore a back-up. For a new one, start the server again.`,
+      );
   }
 
   #say(answer: Denial): void {
