@@ -42,6 +42,8 @@ export class Writer implements Service {
   readonly #stopping = new AbortController();
   #position: Position | undefined;
   #health: Beat['writer'] = { ok: true };
+  /** A group could not be committed, and is tried again: what else could be says nothing about sends. */
+  #retrying = false;
   #committedAt = Number.NEGATIVE_INFINITY;
   #begunAt = 0;
   #trimmedAt = Number.NEGATIVE_INFINITY;
@@ -132,10 +134,12 @@ export class Writer implements Service {
     while (committed === undefined) {
       committed = this.#attempt(() => this.#ledger.commit(group));
       if (committed !== undefined) break;
+      this.#retrying = true;
       // The queue is kept: what was read stays in the log, and is tried again until the disk takes it.
       await sleep(RETRY_MS, this.#stopping.signal);
       if (this.#stopping.signal.aborted) return false;
     }
+    this.#retrying = false;
     measured();
     this.#count(group, committed);
     this.#position = group.position;
@@ -180,7 +184,7 @@ export class Writer implements Service {
   }
 
   #beat(): void {
-    if (performance.now() - this.#committedAt >= CANARY_EVERY_MS)
+    if (!this.#retrying && performance.now() - this.#committedAt >= CANARY_EVERY_MS)
       this.#attempt(() => this.#ledger.commitCanary());
     if (!this.#stopping.signal.aborted) this.#announcer.beat(this.#health);
   }

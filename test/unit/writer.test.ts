@@ -117,6 +117,38 @@ test('G10 beats: while commits fail they say so, with the reason; each failure i
   assert.equal(ledger.position, '3');
 });
 
+test('G10 beats: commits that fail are not said to work because another could be made: part of a file may be corrupt', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  let passed = 0;
+  t.mock.method(performance, 'now', () => passed);
+  let corrupt = true;
+  const { bus, writer, ledger } = await fixture('corrupt', (real, group) => {
+    if (corrupt) throw new Database.SqliteError('database disk image is malformed', 'SQLITE_CORRUPT');
+    return real.commit(group);
+  });
+  const gateway = bus.port();
+  const said: unknown[] = [];
+  await gateway.subscribe(CHANNELS.beat, (payload) => said.push(JSON.parse(payload).writer.ok));
+  after(() => writer.stop());
+  await writer.start();
+  const pass = async (ms: number): Promise<void> => {
+    for (const end = passed + ms; passed < end; ) {
+      passed += 100;
+      t.mock.timers.tick(100);
+      await settle(4);
+    }
+    gateway.deliver();
+  };
+  await pass(1_000);
+  said.length = 0;
+  await pass(10_000);
+  assert.deepEqual(new Set(said), new Set([false]));
+  corrupt = false;
+  await pass(1_000);
+  assert.deepEqual(said.at(-1), true);
+  assert.equal(ledger.position, '3');
+});
+
 test('G10, G7 idle: a writer without commands finds out that it can not commit, and one that finds itself replaced says nothing more', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
   const { bus, writer, ledger, tried, fenced } = await fixture('idle', (real, group) => real.commit(group));
