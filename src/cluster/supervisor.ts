@@ -41,6 +41,8 @@ type Slot = {
   /** How often a worker of this place has ended. */
   ends: number;
   looping: boolean;
+  /** Why the last worker that ended could not work, until one does: the next may take seconds to find the same. */
+  failure: string | undefined;
   cancelRestart: () => void;
 };
 
@@ -103,6 +105,7 @@ export class Supervisor {
       life: undefined,
       ends: 0,
       looping: false,
+      failure: undefined,
       cancelRestart: () => {},
     };
     this.#slots.set(name, slot);
@@ -127,7 +130,10 @@ export class Supervisor {
     if (absent.length > 0) return `no process for: ${absent.map(({ name }) => name).join(', ')}`;
     const looping = slots
       .filter((slot) => slot.looping)
-      .map(({ name, life }) => `${name}${life?.failure ? ` (${life.failure})` : ''}`);
+      .map(({ name, life, failure }) => {
+        const why = life?.failure ?? failure;
+        return why === undefined ? name : `${name} (${why.replace(/\.$/, '')})`;
+      });
     if (looping.length > 0) return `crash loop: ${looping.join(', ')}`;
     const now = this.#clock.steady();
     const late = slots.filter(
@@ -256,12 +262,14 @@ export class Supervisor {
         case 'ready':
           life.readyAt = this.#clock.steady();
           life.begunAt ??= life.readyAt;
+          slot.failure = undefined;
           return this.#events.ready(slot.name, message.address);
         case 'failed':
           life.failure = message.reason;
           return this.#events.failed(slot.name, message.reason);
         case 'writer':
           life.begunAt ??= this.#clock.steady();
+          slot.failure = undefined;
           return this.#events.writer(message.status);
         case 'pong':
           return;
@@ -275,6 +283,7 @@ export class Supervisor {
       if (slot.life !== life) return;
       const upMs = life.readyAt === undefined ? 0 : this.#clock.steady() - life.readyAt;
       life.readyAt = undefined;
+      slot.failure = life.failure;
       this.#ended(slot, upMs, code, signal);
     };
     worker.once('exit', ended);

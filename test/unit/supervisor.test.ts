@@ -110,7 +110,15 @@ test('a crash loop is over once its worker works, or stands by, for some seconds
     assert.equal(supervisor.trouble, 'crash loop: writer');
     workers.at(-1)?.says({ kind: 'failed', reason: 'the disk is full' });
     assert.equal(supervisor.trouble, 'crash loop: writer (the disk is full)', 'G10');
+    workers.at(-1)?.ends(1, null);
+    clock.advance(5_000);
+    assert.equal(
+      supervisor.trouble,
+      'crash loop: writer (the disk is full)',
+      'while the next one starts, too',
+    );
     workers.at(-1)?.says(said);
+    assert.equal(supervisor.trouble, 'crash loop: writer', 'this one can work');
     for (let s = 0; s < 7; s++) {
       clock.advance(1_000);
       workers.at(-1)?.says({ kind: 'pong' });
