@@ -170,7 +170,16 @@ export class Ledger implements Checkpointed {
     return totalPages;
   }
 
+  /**
+   * Closes the file with all that was committed in it, so that it can be copied alone. SQLite sees to that only where nobody else has it
+   * open, and readers end when they like; a reader's end does nothing, since it may not write.
+   */
   close(): void {
+    try {
+      this.#db.pragma('wal_checkpoint(TRUNCATE)');
+    } catch {
+      // A full or failing disk: what was committed is in the log, as before.
+    }
     this.#db.close();
   }
 

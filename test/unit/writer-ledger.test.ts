@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { renameSync, writeFileSync } from 'node:fs';
+import { copyFileSync, renameSync, writeFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import Database from 'better-sqlite3';
 import fc from 'fast-check';
@@ -401,6 +401,21 @@ test('G1 checkpoint: one that the disk does not take costs a longer log, and not
   assert.equal(mock.callCount(), 1);
   mock.restore();
   assert.deepEqual(commit(ledger, [register('a')]).outcomes, [{ kind: 'done' }]);
+});
+
+test('G1 stop: the file of a writer that ended has all in it, for who copies it alone, while a reader has it open', async () => {
+  const { ledger, path } = await fixture();
+  const reader = openForReading(path);
+  const count = 'SELECT count(*) FROM messages';
+  commit(ledger, [send('ann', 'bob', 'one', 'c1')]);
+  assert.equal(reader.prepare(count).pluck().get(), 1);
+  ledger.close();
+  const copy = `${path}.copied-alone`;
+  copyFileSync(path, copy);
+  reader.close();
+  const copied = openForReading(copy);
+  assert.equal(copied.prepare(count).pluck().get(), 1);
+  copied.close();
 });
 
 test('G1 offset: the log position is stored with the commands, and read on from by the successor', async () => {

@@ -21,7 +21,7 @@ export async function backUp(environment: NodeJS.ProcessEnv, file: string | unde
       // A name with several addresses fails with an AggregateError.
       error.syscall === 'connect' || error.syscall === 'getaddrinfo' || error instanceof AggregateError
         ? fail(
-            `no Parley answers at ${where}: the back-up is made by the running server (one that is stopped has its file to copy).`,
+            `no Parley answers at ${where}: the back-up is made by the running server (one that is stopped has its file to copy, with the -wal if that is not empty).`,
           )
         : fail(
             `the server at ${where} ended before the back-up was whole (${error.message}): ask again when it is back.`,
