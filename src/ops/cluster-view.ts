@@ -49,10 +49,12 @@ export type NodeView = Omit<NodeSummary, 'counts'> & {
 };
 
 export type ClusterEvent = {
-  /** As a sample's. */
+  /** As a sample's; of one that came several times in a row, the last time. */
   readonly at: number;
   readonly level: 'info' | 'warn';
   readonly text: string;
+  /** In a row: what a worker does every five seconds would leave no room for what it began with. */
+  readonly times: number;
 };
 
 export type ClusterAnswer = {
@@ -193,7 +195,10 @@ export class ClusterView {
   }
 
   #say(level: ClusterEvent['level'], text: string): void {
-    this.#events.push({ at: this.#clock.now(), level, text });
+    const newest = this.#events.at(-1);
+    const again = newest?.level === level && newest.text === text;
+    if (again) this.#events.pop();
+    this.#events.push({ at: this.#clock.now(), level, text, times: again ? newest.times + 1 : 1 });
     if (this.#events.length > EVENTS_MAX) this.#events.shift();
   }
 }

@@ -183,6 +183,20 @@ test('a restarted worker and a new writer are told as events', () => {
   assert.ok(texts.includes('b writes the database now'), texts.join('; '));
 });
 
+test('an event that comes again and again, as in a crash loop, takes one place, and does not push out what was before it', () => {
+  const { view: it, second } = view();
+  second(summary('a'), summary('b'));
+  const worker = { name: 'writer', pid: 1, upMs: null, sockets: 0 };
+  for (let restarts = 1; restarts <= 100; restarts++)
+    second(summary('a', { restarts }, { workers: [{ ...worker, restarts }] }), summary('b'));
+  const [restarted, ...before] = it.answer([], 0).events.map(({ text, times }) => [text, times]);
+  assert.deepEqual(restarted, ['a: writer restarted', 100]);
+  assert.deepEqual(before, [
+    ['b joined', 1],
+    ['a joined', 1],
+  ]);
+});
+
 test('quantiles are taken within the bucket, and above the last bound there is nothing to say', () => {
   const bounds = [1, 2, 4];
   assert.equal(quantile({ bounds, counts: [0, 10, 0, 0] }, 0.5), 1.5);

@@ -120,8 +120,13 @@ const hasGateway = ({ role }: NodeView): boolean => role !== 'store';
 const count = (many: number, what: string): string => `${number(many)} ${what}${many === 1 ? '' : 's'}`;
 
 export function showEvents(events: readonly ClusterEvent[]): void {
-  const items = events.map(({ at, level, text }) =>
-    make('li', level, make('time', '', clock(at)), make('span', '', text)),
+  const items = events.map(({ at, level, text, times }) =>
+    make(
+      'li',
+      level,
+      make('time', '', clock(at)),
+      make('span', '', times > 1 ? `${text} (${times} times)` : text),
+    ),
   );
   element('events').replaceChildren(
     ...(items.length > 0 ? items : [make('li', 'soft', 'Nothing has happened yet.')]),
