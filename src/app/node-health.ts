@@ -39,10 +39,12 @@ export class NodeHealth {
   /** What fails, in words; empty if nothing does. */
   get failing(): string[] {
     const { redis } = this;
+    const [commitTrouble] = [...this.#states.values()].flatMap((state) => state.commitTrouble ?? []);
     const gateways = this.#gateways;
     const unready = gateways.filter((failing) => failing.length > 0);
     return [
       ...(redis === undefined ? [] : [`Redis fails: ${redis}`]),
+      ...(commitTrouble === undefined ? [] : [`its writer can't commit: ${commitTrouble}`]),
       ...(unready.length === 0
         ? []
         : [`${unready.length} of ${gateways.length} gateways not ready: ${unready[0]?.join('; ')}`]),

@@ -21,6 +21,8 @@ export type WorkerState = {
   readonly redis: string | undefined;
   /** Checks of a gateway that fail, in words; undefined for a worker of another kind. */
   readonly failing?: readonly string[];
+  /** Why the writer can't commit, in words; undefined if it can, and for a worker of another kind. */
+  readonly commitTrouble?: string | undefined;
 };
 
 /** What the writer says of a back-up: how many pages it has, or why there is none. */

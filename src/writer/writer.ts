@@ -75,6 +75,11 @@ export class Writer implements Service {
     this.#beat();
   }
 
+  /** Why nothing can be committed, in words; undefined if it can. */
+  get commitTrouble(): string | undefined {
+    return this.#health.ok ? undefined : this.#health.reason;
+  }
+
   /** Commits and announces what has been read, then stops. */
   async stop(): Promise<void> {
     this.#stopping.abort();

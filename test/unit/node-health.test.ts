@@ -48,6 +48,15 @@ test('a connection that comes back at once is not told of', () => {
   assert.deepEqual(said, []);
 });
 
+test('G10: a store whose writer can not commit is not ready, with or without gateways of its own', () => {
+  const { health } = fixture();
+  health.hear('writer', { redis: undefined, commitTrouble: 'the disk is full' });
+  health.hear('reader', { redis: undefined });
+  assert.deepEqual(health.failing, ["its writer can't commit: the disk is full"]);
+  health.hear('writer', { redis: undefined, commitTrouble: undefined });
+  assert.deepEqual(health.failing, []);
+});
+
 test('what fails is told in words: Redis, and gateways that are not ready; a worker that has ended does not count', () => {
   const { health } = fixture();
   health.hear('writer', { redis: undefined });

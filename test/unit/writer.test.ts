@@ -111,9 +111,11 @@ test('G10 beats: while commits fail they say so, with the reason; each failure i
     reason: 'the disk is full (free some space; nothing that was acknowledged is lost)',
   });
   assert.ok((await failures()) >= 2);
+  assert.match(String(writer.commitTrouble), /^the disk is full/);
   full = false;
   await pass(1_000);
   assert.deepEqual(said.at(-1), { ok: true });
+  assert.equal(writer.commitTrouble, undefined);
   assert.equal(ledger.position, '3');
 });
 

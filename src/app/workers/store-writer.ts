@@ -139,6 +139,11 @@ export class StoreWriter implements Service {
     return (this.#identity?.transactions ?? 0) > (this.#first?.transactions ?? 0);
   }
 
+  /** Why nothing can be committed, in words; undefined if it can, or somebody else writes. */
+  get commitTrouble(): string | undefined {
+    return this.#writer?.commitTrouble;
+  }
+
   /** Backs the database up to a file that does not exist yet; the number of its pages. */
   async backUp(file: string): Promise<number> {
     if (this.#ledger === undefined) throw new Error('this node is not the writer');

@@ -14,7 +14,7 @@ export async function writerService({ order, log, bus, process: self }: Setup): 
   };
   const [leaser, lock] = [await bus.leaser(path, node), await bus.lock(path)];
   const store = new StoreWriter(path, bus.bus, leaser, lock, log, events, hadDatabase);
-  self.report(store.metrics, () => ({ redis: bus.trouble }));
+  self.report(store.metrics, () => ({ redis: bus.trouble, commitTrouble: store.commitTrouble }));
   self.onBackup((file) => store.backUp(file));
   return store;
 }
