@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import { RedisConnections } from '../../src/bus/redis/connection.ts';
 import { probeRedis } from '../../src/bus/redis/probe.ts';
 import { parseRedisUrl } from '../../src/config/redis-url.ts';
 import { freePort } from '../support/ports.ts';
 import { startRedis } from '../support/redis.ts';
+import { waitFor } from '../support/wait.ts';
 
 for (const form of ['redis://ADDRESS', 'redis+sentinel://ADDRESS/name', 'redis+cluster://ADDRESS']) {
   test(`${form}: a server that takes the connection and never answers is found out within 4 s at the start`, async (t) => {
@@ -83,4 +86,27 @@ test('a Redis that is too old is told so', async (t) => {
     probeRedis(parseRedisUrl(redis.url)),
     /^Error: it knows no BLMPOP: Redis 7 or newer is needed$/,
   );
+});
+
+test('G10: a server that is a replica is trouble in its own words, and not as a lost connection, until it is the master', async (t) => {
+  const redis = await startRedis(t);
+  const connections = new RedisConnections(parseRedisUrl(redis.url), 'test');
+  t.after(() => connections.close());
+  const client = connections.open('commands');
+  await client.set('key', 'before');
+  await redis.command('REPLICAOF', '127.0.0.1', '1');
+  const set = client.set('key', 'after');
+  const says = (right: (words: string | undefined) => boolean): Promise<void> =>
+    waitFor(
+      () => right(connections.trouble),
+      10_000,
+      () => `it says ${connections.trouble}`,
+    );
+  await says((words) => /^READONLY/.test(words ?? ''));
+  // The command is sent again and again, over connections that are made anew.
+  await once(client, 'reconnecting');
+  assert.match(connections.trouble ?? '', /^READONLY/);
+  await redis.command('REPLICAOF', 'NO', 'ONE');
+  await set;
+  await says((words) => words === undefined);
 });

@@ -11,14 +11,14 @@ export type RedisClient = Redis | Cluster;
  * property. V8 allocates such a literal among what lives long, so it is found dead by full collections only, and until
  * then keeps what it refers to: the command, its arguments, and its answer. Measured at half of the full load: a scavenge
  * took 7 ms in the writer and 3 in a gateway, and takes 1 with this.
- * @param refusals gets to know what was refused; of scripts, each is a command of its own
+ * @param refusals gets to know what was refused
  */
 function forgetAnswered(client: RedisClient, refusals: RedisRefusals): void {
   const send: Redis['sendCommand'] = client.sendCommand.bind(client);
   // A cluster passes itself more than the two that are declared.
   client.sendCommand = (...sent: Parameters<typeof send>) => {
     const [command] = sent;
-    const name = command.name === 'evalsha' ? String(command.args[0]) : command.name;
+    const name = nameOf(command);
     command.promise.then(
       () => {
         command.args = [];
@@ -32,6 +32,10 @@ function forgetAnswered(client: RedisClient, refusals: RedisRefusals): void {
     return send(...sent);
   };
 }
+
+/** What refusals know a command as: each script is one of its own. */
+const nameOf = ({ name, args }: { readonly name: string; readonly args: readonly unknown[] }): string =>
+  name === 'evalsha' ? String(args[0]) : name;
 
 /** A cluster's slots are looked up this often even if nothing fails, in milliseconds: a cut-off master says nothing. */
 const SLOTS_EVERY_MS = 5_000;
@@ -76,7 +80,7 @@ export class RedisConnections {
 
   /** Opens a connection to what the URL names. */
   open(purpose: string, more: RedisOptions = {}): RedisClient {
-    const options = { ...optionsOf(this.#target, this.#nameOf(purpose)), ...more };
+    const options = { ...this.#options(purpose), ...more };
     if (this.#target.kind === 'cluster') {
       const cluster = new Cluster([...this.#target.nodes], { ...CLUSTER_OPTIONS, redisOptions: options });
       watchCluster(cluster);
@@ -89,7 +93,7 @@ export class RedisConnections {
   /** Opens a connection to one node of a cluster. What it was asked and had not answered when it is lost, is dropped. */
   openNode(purpose: string, address: RedisAddress): Redis {
     const redis = new Redis({
-      ...optionsOf(this.#target, this.#nameOf(purpose)),
+      ...this.#options(purpose),
       ...address,
       retryStrategy: backOff,
       autoResendUnfulfilledCommands: false,
@@ -111,7 +115,7 @@ export class RedisConnections {
   /** Why Redis does not do what it is asked, in its own words or the system's; undefined if it does. */
   get trouble(): string | undefined {
     for (const [client, { error }] of this.#open)
-      if (client.status !== 'ready') return error ?? 'the connection is lost';
+      if (client.status !== 'ready') return error ?? this.refusals.trouble ?? 'the connection is lost';
     return this.refusals.trouble;
   }
 
@@ -130,6 +134,20 @@ export class RedisConnections {
     forgetAnswered(client, this.refusals);
     this.#open.set(client, kept);
     return client;
+  }
+
+  #options(purpose: string): RedisOptions {
+    return {
+      ...optionsOf(this.#target, this.#nameOf(purpose)),
+      // It was the master: the address may lead to another one by now, where the command is sent again.
+      reconnectOnError: (error) => {
+        if (!error.message.startsWith('READONLY')) return false;
+        const { command } = error as { command?: { name: string; args: unknown[] } };
+        // Its sender is not told, and where no other is the master, this is all there is to say.
+        if (command !== undefined) this.refusals.refused(nameOf(command), error);
+        return 2;
+      },
+    };
   }
 
   #reconnect(): void {
@@ -162,8 +180,6 @@ export function optionsOf(target: RedisTarget, name: string): RedisOptions {
     connectionName: name,
     // Subscriptions are made again by their owner, who then knows when they are in force.
     autoResubscribe: false,
-    // It was the master: the address may lead to another one by now, where the command is sent again.
-    reconnectOnError: ({ message }) => (message.startsWith('READONLY') ? 2 : false),
     ...(target.tls && { tls: {} }),
   };
   switch (target.kind) {
