@@ -1,4 +1,4 @@
-import { type Stats, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { behindLinks, companionBytes } from './files.ts';
 
@@ -114,8 +114,34 @@ export function cannotOpen(path: string, error: unknown): DatabaseError {
     return new DatabaseError(`The database ${path} can't be opened: it is a folder, and no file.`, {
       cause: error,
     });
-  return new DatabaseError(`The database ${path} can't be opened: ${reason(error)}.`, { cause: error });
+  const closed = /^SQLITE_(CANTOPEN|READONLY)/.test(codeOf(error)) ? closedCompanion(path) : undefined;
+  const why =
+    closed === undefined
+      ? reason(error)
+      : `${closed}, which belongs to it, may not be read or written by this user: perhaps another one, such as root, has started the server once; make all its files this user's`;
+  return new DatabaseError(`The database ${path} can't be opened: ${why}.`, { cause: error });
 }
+
+/** What lies beside a database that this user may not use, though the database itself it perhaps may. */
+function closedCompanion(path: string): string | undefined {
+  const target = behindLinks(path);
+  return ['-wal', '-shm', '-journal', '.lock']
+    .map((suffix) => target + suffix)
+    .find((file) => existsSync(file) && (isFolder(file) || isClosed(file)));
+}
+
+/** Whether its modes keep this user out: a file system that is read-only is no question of whose file it is. */
+function isClosed(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK | constants.W_OK);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EACCES';
+  }
+}
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error ? String(error.code) : '';
 
 function isFolder(path: string): boolean {
   try {
@@ -128,7 +154,7 @@ function isFolder(path: string): boolean {
 /** SQLite's error as words, with what to do where that is known. */
 export function reason(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const code = 'code' in error ? String(error.code) : '';
+  const code = codeOf(error);
   // A file that cannot grow says so in this way, too.
   if (code.startsWith('SQLITE_FULL') || code === 'SQLITE_IOERR_SHMSIZE')
     return 'the disk is full (free some space; nothing that was acknowledged is lost)';

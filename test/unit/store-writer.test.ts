@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { after, type TestContext, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { StoreWriter } from '../../src/app/workers/store-writer.ts';
@@ -206,6 +206,17 @@ test('a node that has had a database makes no new one in its place: who moved it
     message: /taken-away\.db was moved or deleted while the server ran: put it back/,
   });
   assert.equal(existsSync(file), false);
+});
+
+test('what lies beside a database and can not be used is named, and not the database itself, which can', async (t) => {
+  const file = `${folder}/of-another.db`;
+  // What is of another user, root may use all the same; a folder, nobody.
+  mkdirSync(`${file}.lock`);
+  const lock = new FileLock(file, 'shared');
+  await assert.rejects(storeAt(t, file, { lock }).store.start(), {
+    name: 'DatabaseError',
+    message: /of-another\.db can't be opened: .*of-another\.db\.lock, which belongs to it, may not be read/,
+  });
 });
 
 test('a database that can not be migrated is named, with what to do', async (t) => {
