@@ -4,6 +4,8 @@ import { COMPILE_CACHE, checkRuntime } from './config/runtime.ts';
 
 // Whatever this process and its workers make, the database first, holds secrets: it is for their own user alone.
 process.umask(0o077);
+// Node would open its debugger, in which every user of this machine may read them: elsewhere, the signal has a log opened anew.
+process.on('SIGUSR1', () => {});
 checkRuntime();
 enableCompileCache(COMPILE_CACHE);
 // Imported late: the rest needs the Node version that was just checked.

@@ -21,7 +21,7 @@ async function refusedStart(env: Record<string, string>): Promise<string[]> {
   return node.output.trim().split('\n');
 }
 
-test('the start line says address, mode, workers, database and auth', async (t) => {
+test('the start line says address, mode, workers, database and auth; G9: SIGUSR1 opens no debugger', async (t) => {
   const { node, url } = await startNode(t, { DATABASE_PATH: `${folder}/start.db`, WORKERS: '2' });
   const [line] = node.events('started');
   assert.equal(String(line?.['url']).replace('localhost', '127.0.0.1'), url);
@@ -36,6 +36,10 @@ test('the start line says address, mode, workers, database and auth', async (t) 
     ],
     ['embedded', 2, 1, 'leader', `${folder}/start.db`, 'required'],
   );
+  for (const pid of [node.pid, ...node.workers('')]) signalPid(pid, 'SIGUSR1');
+  node.signal('SIGTERM');
+  assert.deepEqual(await node.exited, { code: 0, signal: null }, node.output);
+  assert.doesNotMatch(node.output, /debugger/i);
 });
 
 test('AUTH=open binds to loopback and says loudly what it means', async (t) => {
