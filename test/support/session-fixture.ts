@@ -1,5 +1,5 @@
 import type { WebSocket } from 'ws';
-import type { ParleyError } from '../../src/contract/errors.ts';
+import { ParleyError } from '../../src/contract/errors.ts';
 import { LIMITS } from '../../src/contract/limits.ts';
 import type { Command, Outcome } from '../../src/core/commands.ts';
 import { encodeMessages } from '../../src/core/events.ts';
@@ -55,7 +55,7 @@ export type SessionFixtureOptions = {
   /** What becomes of commands. */
   submit?: (command: Command, settle: (outcome: Outcome) => void) => void;
   /** Why nobody is who they say. */
-  refusal?: ParleyError;
+  refusal?: Error;
   /** Sockets of the user that other gateways tell of. */
   elsewhere?: number;
   /** What all sockets of the gateway may have unsent together, in bytes. */
@@ -119,6 +119,7 @@ export async function sessionFixture({
     expiresAt: clock.now() / 1000 + tokenS,
   };
   const ended: string[] = [];
+  const defects: unknown[] = [];
   const overflows: string[] = [];
   const signals: (readonly [user: string, frame: unknown])[] = [];
   const context = {
@@ -150,6 +151,10 @@ export async function sessionFixture({
     nextClientId: () => 'ours',
     get draining() {
       return gateway.draining;
+    },
+    unexpected: (error: unknown) => {
+      defects.push(error);
+      return new ParleyError('internal');
     },
     signal: (user: string, frame: unknown) => signals.push([user, frame]),
     opened() {},
@@ -187,6 +192,7 @@ export async function sessionFixture({
     ofType,
     errors,
     ended,
+    defects,
     overflows,
     signals,
     pings: () => pings,

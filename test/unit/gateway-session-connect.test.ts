@@ -276,7 +276,8 @@ for (const [code, reason] of refusals) {
     assert.deepEqual([error?.['code'], error?.['retryable']], [code, retryable]);
     assert.equal(closing?.['code'], code);
     const after = closing?.['reconnect_after_ms'];
-    assert.ok(retryable ? Number(after) >= 500 : after === null, String(after));
+    const soon = Number(after) >= 500 && Number(after) <= 1_500;
+    assert.ok(retryable ? soon : after === null, String(after));
     assert.equal(client.ws.closed, CLOSE[reason].code);
     await settle();
     assert.deepEqual(left(), { sockets: 0, members: 0, channels: [], timers: 0 });
@@ -301,6 +302,13 @@ for (const [what, page, code, close] of [
     assert.deepEqual(left(), { sockets: 0, members: 0, channels: [], timers: 0 });
   });
 }
+
+test('B4: a connect that fails for a defect of ours is refused as internal, 1013, and the defect is told', async () => {
+  const refusal = new TypeError('a defect');
+  const { errors, client, defects } = await sessionFixture({ refusal });
+  assert.deepEqual([errors(), client.ws.closed], [['internal'], CLOSE.tryLater.code]);
+  assert.deepEqual(defects, [refusal]);
+});
 
 test('B4, L5: the 21st socket is refused, whether the others are here or elsewhere, and comes back when a dead gateway’s have gone', async () => {
   const elsewhere = LIMITS.socketsPerUser - 1;
@@ -402,8 +410,14 @@ test('M5, G8: once the gateway drains, a send is refused as shutting_down, and t
   assert.equal(idle, true);
 });
 
-test('G8: a socket that is lost, or a gateway that drains before a connect, keeps nobody waiting', async () => {
+test('G8: a socket that has sent nothing, or is lost, or a gateway that drains before a connect, keeps nobody waiting', async () => {
   const { client, session, gateway } = await sessionFixture({ submit: writer().submit });
+  let waits = true;
+  void session.idle().then(() => {
+    waits = false;
+  });
+  await settle();
+  assert.equal(waits, false, 'it has sent nothing');
   client.send({ type: 'message', to: 'bob', message: 'x' });
   const idle = session.idle();
   client.ws.close(1000);

@@ -39,6 +39,8 @@ for (const [what, live] of [
 
 test('G9, A3: a live socket ends with its token, to the second, and says why', async () => {
   const { client, clock, beat, errors, left } = await sessionFixture({ tokenS: 60 });
+  // Node's reach 24 days, and end at once beyond.
+  assert.equal(left().timers, 0, 'a timer for what is far off');
   for (let i = 0; i < 2; i++) {
     client.send({ type: 'ping' });
     await beat();
@@ -169,6 +171,19 @@ test('L6: a socket with more than 1 MiB unsent is closed with 4431, one with as 
   session.signal('{"type":"typing","from":"bob"}');
   assert.equal(client.ws.closed, CLOSE.slowConsumer.code);
   assert.deepEqual(overflows, ['unsent']);
+});
+
+test('L6, G6: what a socket gets within one turn has had no chance to leave: it may be 16 MiB, and costs no other its own', async () => {
+  const { client, session, overflows } = await sessionFixture({ unsentMax: 1_000 });
+  const frame = '12345678'; // 10 bytes, with its header.
+  let unsent: number = 16 * LIMITS.unsentBytes - 10;
+  Object.defineProperty(client.ws, 'bufferedAmount', { get: () => unsent });
+  Object.defineProperty(client.ws._socket, 'writableCorked', { value: 1 });
+  session.signal(frame);
+  assert.deepEqual([client.open, overflows], [true, []]);
+  unsent++;
+  session.signal(frame);
+  assert.deepEqual([client.ws.closed, overflows], [CLOSE.slowConsumer.code, ['unsent']]);
 });
 
 test('L6, G6: where sockets have more unsent together than a gateway keeps, whoever has been behind the longest is closed', async () => {
