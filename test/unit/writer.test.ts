@@ -189,12 +189,49 @@ test('G6: what is committed leaves the log', async () => {
   );
 });
 
-test('G8 stop: what has been read and can be committed is', async () => {
-  const { ledger, writer } = await fixture('stop', (real, group) => real.commit(group));
+test('G1, M5 restart: a writer reads on from where the database is: what was answered before, a refusal perhaps, is not done again', async () => {
+  const before = await fixture('restart', (real, group) => real.commit(group));
+  await before.writer.start();
+  await waitFor(
+    () => before.ledger.position === '3',
+    2_000,
+    () => `committed up to ${before.ledger.position}`,
+  );
+  await before.writer.stop();
+  // The log has the same entries still, as where a writer died before they left it, and one more.
+  const { bus, writer, tried } = await fixture('restart', (real, group) => real.commit(group));
+  bus.add(JSON.stringify(batch([], 4)));
   await writer.start();
-  await settle(1);
-  await writer.stop();
-  assert.equal(ledger.position, '3');
+  after(() => writer.stop());
+  await waitFor(
+    () => tried.length > 0,
+    5_000,
+    () => 'nothing was tried',
+  );
+  assert.deepEqual(tried, ['4']);
+});
+
+test('G8 stop: what has been read and can be committed is, and told, before the stop has ended', async () => {
+  const { bus, ledger, writer, tried } = await fixture('stop', (real, group) => real.commit(group));
+  const [port] = bus.ports;
+  assert.ok(port);
+  const { promise: taken, resolve } = Promise.withResolvers<void>();
+  const told: number[] = [];
+  port.publish = async (publications) => {
+    await taken;
+    for (const { channel, payload } of publications)
+      if (channel === CHANNELS.gateway('g')) told.push(JSON.parse(payload).seq);
+  };
+  await writer.start();
+  await waitFor(
+    () => tried.length === 2,
+    2_000,
+    () => `${tried} was tried`,
+  );
+  const stopped = writer.stop();
+  resolve();
+  await stopped;
+  assert.deepEqual([ledger.position, told], ['3', [1, 2, 3]]);
 });
 
 test('G8 stop: a read that Redis does not answer, and a publication it does not take, hold the stop up for a second at most', async (t) => {
