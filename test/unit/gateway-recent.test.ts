@@ -1,15 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LIMITS } from '../../src/contract/limits.ts';
 import type { Queries, QueryName, QueryPort, StoredRow } from '../../src/core/queries.ts';
 import { recent } from '../../src/gateway/http/messages.ts';
 
 const ANN = { user: 'ann', claims: undefined };
 
 /** A store with these rows, which it tells `most` at a time. */
-const storeOf = (rows: readonly StoredRow[], most: number): QueryPort => ({
+const storeOf = (
+  rows: readonly StoredRow[],
+  most: number,
+  users: readonly string[] = ['bob', 'eve'],
+): QueryPort => ({
   ask: (async (name: QueryName, params: Partial<Queries['recent']['params']>) => {
     const { before = Number.MAX_SAFE_INTEGER, limit = 0 } = params;
-    if (name === 'users') return { users: ['bob', 'eve'] };
+    if (name === 'users') return { users: users.slice(0, limit) };
     const found = rows.filter(([id]) => id < before).reverse();
     const told = found.slice(0, Math.min(limit, most));
     return { rows: told, more: told.length < found.length };
@@ -60,4 +65,41 @@ for (const [limit, most] of [
 test('H6: who has no messages gets no conversations', async () => {
   const answer = await recent(storeOf([], 10), ANN, { user_id: 'ann' }, () => false);
   assert.deepEqual(JSON.parse(answer.toString()), { conversations: {}, users: ['bob', 'eve'] });
+});
+
+test('H6: an answer whose texts reach 8 Mi UTF-16 units ends there, and says where older ones begin', async () => {
+  const text = 'x'.repeat(LIMITS.recentUnits / 4);
+  const rows: StoredRow[] = Array.from({ length: 8 }, (_, i) => [i + 1, 'bob', 'ann', text, '']);
+  for (const [count, next] of [
+    [8, 5],
+    [5, 2],
+    [4, undefined],
+  ] as const) {
+    const answer = await recent(storeOf(rows.slice(0, count), 1), ANN, { user_id: 'ann' }, () => false);
+    const { conversations, next_before: nextBefore } = JSON.parse(answer.toString());
+    assert.deepEqual([conversations.bob.length, nextBefore], [4, next]);
+  }
+});
+
+test('H6: 10,000 users are listed, and it is said where there are more', async () => {
+  const all = Array.from({ length: LIMITS.recentUsers + 1 }, (_, i) => `user-${i}`);
+  for (const [count, truncated] of [
+    [LIMITS.recentUsers, undefined],
+    [LIMITS.recentUsers + 1, true],
+  ] as const) {
+    const answer = await recent(storeOf([], 1, all.slice(0, count)), ANN, { user_id: 'ann' }, () => false);
+    const { users, users_truncated: said } = JSON.parse(answer.toString());
+    assert.deepEqual([users, said], [all.slice(0, LIMITS.recentUsers), truncated]);
+  }
+});
+
+test('L10: for one who has gone nothing more is read', async () => {
+  const store = storeOf(ROWS, 5);
+  const asked: QueryName[] = [];
+  const ask = ((name: QueryName, ...rest: [never]) => {
+    asked.push(name);
+    return store.ask(name, ...rest);
+  }) as QueryPort['ask'];
+  await recent({ ask }, ANN, { user_id: 'ann' }, () => asked.length > 2);
+  assert.deepEqual(asked.sort(), ['recent', 'recent', 'users']);
 });
