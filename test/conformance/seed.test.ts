@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { call, connect, newUser, register, TestSocket } from '../support/client.ts';
+import { call, connect, logIn, newUser, register, TestSocket } from '../support/client.ts';
 import { startNode, temporaryFolder } from '../support/server.ts';
 
 /*
@@ -251,10 +251,25 @@ test('A5: logout and password change end tokens and live sockets, here and every
   const third = String(changed.body['token']);
   const onThird = await connect(required, 'karl', third);
   assert.equal((await post(required, '/login', { user_id: 'karl', password: 'secret' })).status, 401);
+  const requests = [
+    ['GET', '/conversations'],
+    ['GET', '/history?with=karl'],
+    ['GET', '/users?prefix=k'],
+    ['POST', '/get-messages', { user_id: 'karl' }],
+    ['POST', '/change-password', { current_password: 'better', new_password: 'stolen' }],
+    ['POST', '/logout', { everywhere: true }],
+  ] as const;
+  // A token each: one that a gateway has heard to be ended is refused whatever is asked.
+  const tokens = await Promise.all(requests.map(() => logIn(required, 'karl', 'better')));
   assert.equal(
     (await call(required, 'POST', '/logout', { token: third, body: { everywhere: true } })).status,
     200,
   );
   assert.equal((await onThird.closed).code, 4401);
+  for (const [i, [method, path, body]] of requests.entries()) {
+    const token = tokens[i] as string;
+    const answer = await call(required, method, path, { token, ...(body && { body }) });
+    assert.deepEqual([answer.status, answer.body['code']], [401, 'token_revoked'], path);
+  }
   assert.equal((await post(required, '/login', { user_id: 'karl', password: 'better' })).status, 200);
 });
