@@ -98,6 +98,8 @@ export class Gateway implements Service {
   readonly #server: http.Server;
   readonly #sockets: SocketServer;
   readonly metrics: GatewayMetrics;
+  /** It is not ready any more, whatever the node is, and serves on for a while. */
+  #stopping = false;
   #draining = false;
   /** Repairs that the log has not told of yet, and the messages in them. */
   #untold = { repairs: 0, messages: 0 };
@@ -213,6 +215,7 @@ export class Gateway implements Service {
   /** Not ready first, then no new sockets; sends are answered, clients told when to come back (G8). */
   async stop(): Promise<void> {
     this.#readiness.nodeTrouble = 'this node is shutting down';
+    this.#stopping = true;
     const { noticeMs, patienceMs, lastAnswersMs } = this.#settings.drain;
     await sleep(noticeMs);
     this.#draining = true;
@@ -257,7 +260,7 @@ export class Gateway implements Service {
 
   /** What the primary says of the node; undefined when all is well. */
   set nodeTrouble(trouble: string | undefined) {
-    if (!this.#draining) this.#readiness.nodeTrouble = trouble;
+    if (!this.#stopping) this.#readiness.nodeTrouble = trouble;
   }
 
   #hear(beat: Beat | undefined): void {

@@ -20,7 +20,7 @@ import { waitFor } from '../support/wait.ts';
 
 const says = (): void => {};
 
-async function fixture() {
+async function fixture({ noticeMs = 0 } = {}) {
   const clock = new ManualClock();
   const bus = new ScriptedBus();
   const port = bus.port();
@@ -51,7 +51,7 @@ async function fixture() {
       auth: { mode: 'open' },
       passwordMinLength: 1,
       rateLimits: true,
-      drain: { noticeMs: 0, patienceMs: 1_000, lastAnswersMs: 1_000 },
+      drain: { noticeMs, patienceMs: 1_000, lastAnswersMs: 1_000 },
     },
     bus: port,
     limits: {} as LoginLimits,
@@ -196,7 +196,13 @@ test('G5: what came from the store after a gap is told in one line, not in one f
   port.gap();
   for (const socket of sockets) assert.equal((await socket.type('message'))['id'], 7);
   clock.advance(1_000);
-  assert.deepEqual(said, [{ event: 'repaired', repairs: 2, messages: 2 }]);
+  const line = { event: 'repaired', repairs: 2, messages: 2 };
+  assert.deepEqual(said, [line]);
+  store.newest = 8;
+  port.gap();
+  for (const socket of sockets) await socket.type('message', 2);
+  clock.advance(1_000);
+  assert.deepEqual(said, [line, line], 'and so is what comes later');
   for (const socket of sockets) socket.close();
 });
 
@@ -294,6 +300,20 @@ test('G8: a gateway that stops takes no upgrade, answers what was sent, and tell
   );
   await stopped;
   assert.deepEqual(port.channels, [CHANNELS.beat]);
+});
+
+test('G8, H12: a gateway that stops is not ready from then on, though its node says that all is well, as where one worker is ended by hand', async () => {
+  const { gateway, url, beat } = await fixture({ noticeMs: 2_000 });
+  beat();
+  const ready = async (): Promise<number> => (await fetch(`${url}/readyz`)).status;
+  gateway.nodeTrouble = 'crash loop: reader 1';
+  assert.equal(await ready(), 503);
+  gateway.nodeTrouble = undefined;
+  assert.equal(await ready(), 200);
+  const stopped = gateway.stop();
+  gateway.nodeTrouble = undefined;
+  assert.equal(await ready(), 503);
+  await stopped;
 });
 
 test('a refused upgrade, and what is no HTTP, count as refusals', async () => {
