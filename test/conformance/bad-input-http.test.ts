@@ -405,6 +405,7 @@ for (const [name, { request, as, body, status, code }] of Object.entries(cases))
     assert.deepEqual([answer.status, answer.body['code']], [status, code]);
     assert.equal(typeof answer.body['error'], 'string');
     assert.match(answer.headers.get('content-type') ?? '', /^application\/json; charset=utf-8$/);
+    assert.equal(answer.headers.get('cache-control'), 'no-store', 'H1');
     assert.equal(answer.headers.get('access-control-allow-origin'), '*', 'H3');
     assert.match(answer.headers.get('x-request-id') ?? '', /^[\w.-]{1,64}$/, 'H13');
     assert.ok(answer.headers.get('parley-worker'), 'H13');
