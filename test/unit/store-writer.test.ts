@@ -4,10 +4,10 @@ import { after, type TestContext, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { StoreWriter } from '../../src/app/workers/store-writer.ts';
 import type { WriterStatus } from '../../src/cluster/messages.ts';
-import type { LeaseAnswer } from '../../src/core/lease.ts';
+import type { DatabaseIdentity, LeaseAnswer } from '../../src/core/lease.ts';
 import { FileLock } from '../../src/db/file-lock.ts';
 import { createLogger, type Logger } from '../../src/ops/logger.ts';
-import { ScriptedBus } from '../support/scripted-bus.ts';
+import { ScriptedBus, settle } from '../support/scripted-bus.ts';
 import { temporaryFolder } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -17,6 +17,9 @@ const HELD: LeaseAnswer = { kind: 'held' };
 
 type Surroundings = {
   readonly acquire: () => Promise<LeaseAnswer>;
+  readonly renew: (identity: DatabaseIdentity) => Promise<LeaseAnswer>;
+  readonly release: () => Promise<void>;
+  readonly lost: (why: string) => void;
   readonly lock: FileLock;
   readonly log: Logger;
   readonly leading: () => void;
@@ -29,15 +32,18 @@ function storeAt(
   path: string,
   {
     acquire = async () => HELD,
+    renew = async () => HELD,
+    release = async () => {},
+    lost = assert.fail,
     lock,
     log = createLogger('silent', {}),
     leading = () => {},
     hadDatabase = false,
   }: Partial<Surroundings> = {},
 ): { store: StoreWriter; said: WriterStatus[] } {
-  const leaser = { acquire, renew: async () => HELD, release: async () => {} };
+  const leaser = { acquire, renew, release };
   const said: WriterStatus[] = [];
-  const events = { status: (status: WriterStatus) => said.push(status), leading, lost: assert.fail };
+  const events = { status: (status: WriterStatus) => said.push(status), leading, lost };
   const bus = new ScriptedBus().port();
   const store = new StoreWriter(path, bus, leaser, lock, log, events, hadDatabase);
   t.after(() => store.stop());
@@ -138,6 +144,77 @@ test('G7: a store that stands by reads no file of an older version, and does not
   );
   assert.ok(newer?.kind === 'refused');
   assert.match(newer.reason, /schema 99, this program knows \d+: run the newer Parley/);
+});
+
+test('G7: a store does not begin on a database that a node without Redis uses', async (t) => {
+  const path = `${folder}/used.db`;
+  const alone = new FileLock(path, 'exclusive');
+  alone.acquire();
+  const { store } = storeAt(t, path, { lock: new FileLock(path, 'shared') });
+  await assert.rejects(store.start(), {
+    name: 'DatabaseError',
+    message: `The database ${path} is in use by a node without Redis, or being restored.`,
+  });
+  alone.release();
+});
+
+test('G7, G8: a store that stops writes no more, says how far its database has got, and only then gives the lease up', async (t) => {
+  const path = `${folder}/stops.db`;
+  const heard: unknown[] = [];
+  const { store } = storeAt(t, path, {
+    renew: async ({ transactions }) => {
+      heard.push(transactions);
+      return HELD;
+    },
+    release: async () => void heard.push('released'),
+  });
+  await store.start();
+  await store.stop();
+  assert.equal(existsSync(`${path}-wal`), false, 'the writer has closed it');
+  const db = new Database(path, { readonly: true });
+  const written = db.prepare('SELECT canary FROM store').pluck().get();
+  db.close();
+  assert.deepEqual(heard.slice(-2), [written, 'released']);
+});
+
+test('G7: a store renews its lease, says when nobody lets it and when somebody does again, and is lost once another has it', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  let now = 0;
+  t.mock.method(performance, 'now', () => now);
+  let answer: () => LeaseAnswer = () => HELD;
+  const lost: string[] = [];
+  const { store, said } = storeAt(t, `${folder}/renews.db`, {
+    renew: async () => answer(),
+    lost: (why) => lost.push(why),
+  });
+  await store.start();
+  const pass = async (ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += 500) {
+      now += 500;
+      t.mock.timers.tick(500);
+      await settle();
+    }
+  };
+  const leads = (lapsed: boolean): WriterStatus => ({ kind: 'leader', generation: 1, lapsed });
+  await pass(10_000);
+  assert.deepEqual(said, [leads(false)]);
+  answer = () => {
+    throw new Error('Redis is away');
+  };
+  await pass(3_000);
+  assert.deepEqual(said, [leads(false)]);
+  await pass(1_000);
+  assert.deepEqual(said, [leads(false), leads(true)]);
+  answer = () => ({ kind: 'undecided' });
+  await pass(1_000);
+  answer = () => HELD;
+  await pass(1_000);
+  assert.deepEqual(said, [leads(false), leads(true), leads(false)]);
+  assert.deepEqual(lost, []);
+  answer = () => ({ kind: 'taken', holder: 'another node' });
+  await pass(500);
+  assert.deepEqual(lost, ['the database is written by another node: this node stands by']);
+  answer = () => HELD;
 });
 
 test('migration: the file of a chat app that was killed in the middle of a commit is taken over as it was before that', async (t) => {
