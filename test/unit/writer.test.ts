@@ -3,12 +3,11 @@ import { after, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { CHANNELS } from '../../src/bus/channels.ts';
 import { Fenced } from '../../src/db/store-row.ts';
-import { createLogger } from '../../src/ops/logger.ts';
 import { WriterMetrics } from '../../src/ops/metrics.ts';
 import { COMMANDS_MAX, type Group } from '../../src/writer/group-commit.ts';
 import { Ledger } from '../../src/writer/ledger.ts';
 import { Writer } from '../../src/writer/writer.ts';
-import { batch, openMigrated, register } from '../support/ledger.ts';
+import { batch, openMigrated, register, send } from '../support/ledger.ts';
 import { ScriptedBus, settle } from '../support/scripted-bus.ts';
 import { temporaryFolder } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
@@ -44,11 +43,12 @@ async function fixture(
   const fenced: Fenced[] = [];
   const metrics = new WriterMetrics({ walBytes: () => 0 });
   const failures = async (): Promise<number> => (await metrics.failures.get()).values[0]?.value ?? 0;
-  const writer = new Writer(bus.port(), watched, createLogger('silent', {}), metrics, (error) =>
-    fenced.push(error),
-  );
+  const logged: unknown[] = [];
+  const say = ({ event }: Record<string, unknown>): void => void logged.push(event);
+  const log = { debug: say, info: say, warn: say, error: say, fatal: say };
+  const writer = new Writer(bus.port(), watched, log, metrics, (error) => fenced.push(error));
   after(() => ledger.close());
-  return { bus, ledger, writer, tried, fenced, failures };
+  return { bus, ledger, writer, tried, fenced, failures, metrics, logged };
 }
 
 test('G1 order: a group that could not be committed before the writer was stopped is not passed over', async () => {
@@ -89,7 +89,7 @@ test('G7 fence: a writer that was replaced tries nothing more, and says so once'
 test('G10 beats: while commits fail they say so, with the reason; each failure is counted; when commits work again they say that', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
   let full = true;
-  const { bus, writer, ledger, failures } = await fixture('beats', (real, group) => {
+  const { bus, writer, ledger, failures, logged } = await fixture('beats', (real, group) => {
     if (full) throw new Database.SqliteError('database or disk is full', 'SQLITE_FULL');
     return real.commit(group);
   });
@@ -112,8 +112,10 @@ test('G10 beats: while commits fail they say so, with the reason; each failure i
   });
   assert.ok((await failures()) >= 2);
   assert.match(String(writer.commitTrouble), /^the disk is full/);
+  assert.deepEqual(logged.splice(0), ['commit_failed'], 'not at each try: the log may be on that disk');
   full = false;
   await pass(1_000);
+  assert.deepEqual(logged, ['commits_again']);
   assert.deepEqual(said.at(-1), { ok: true });
   assert.equal(writer.commitTrouble, undefined);
   assert.equal(ledger.position, '3');
@@ -176,6 +178,60 @@ test('G10, G7 idle: a writer without commands finds out that it can not commit, 
   assert.equal(fenced.length, 1);
   assert.deepEqual(said, []);
   assert.deepEqual(tried, []);
+});
+
+test('G5: a log that can not be read, trimmed or told from is read again, and that is said once; what is in it is committed', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  const { bus, ledger, writer, logged } = await fixture('unreadable', (real, group) => real.commit(group));
+  const [port] = bus.ports;
+  assert.ok(port);
+  const read = port.read.bind(port);
+  let reads = 0;
+  const away = (): Promise<never> => Promise.reject(new Error('Redis is away'));
+  port.read = () => {
+    reads++;
+    return away();
+  };
+  port.trim = port.publish = away;
+  after(() => writer.stop());
+  await writer.start();
+  const pass = async (ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += 100) {
+      await settle(10);
+      t.mock.timers.tick(100);
+    }
+  };
+  await pass(2_000);
+  assert.ok(reads > 5 && reads <= 11, `${reads} reads in 2 s`);
+  assert.deepEqual(logged, ['log_not_readable']);
+  port.read = read;
+  await pass(500);
+  assert.equal(ledger.position, '3');
+  port.read = () => away();
+  await pass(500);
+  assert.deepEqual(logged, ['log_not_readable', 'log_not_readable'], 'it had been read meanwhile');
+});
+
+test('metrics of the writer: commits, commands and messages in them, and how old they were in seconds', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const { bus, ledger, writer, metrics } = await fixture('metrics', (real, group) => real.commit(group));
+  after(() => writer.stop());
+  bus.log = [];
+  const commands = [register('ann'), register('bob'), send('ann', 'bob', 'hi', 'c1')];
+  bus.add(JSON.stringify({ ...batch(commands, 2), at: Date.now() - 5_000 }));
+  bus.add(JSON.stringify({ ...batch([send('bob', 'ann', 'hi', 'c2')], 3), at: Date.now() + 5_000 }));
+  await writer.start();
+  await waitFor(
+    () => ledger.position === '5',
+    2_000,
+    () => `committed up to ${ledger.position}`,
+  );
+  const sum = async (metric: 'commits' | 'batch' | 'lag', what: string): Promise<number | undefined> =>
+    (await metrics[metric].get()).values.find(({ metricName }) => metricName?.endsWith(what))?.value;
+  assert.deepEqual([await sum('commits', '_count'), await sum('batch', '_sum')], [1, 4]);
+  assert.equal((await metrics.committed.get()).values[0]?.value, 2);
+  const lag = (await sum('lag', '_sum')) ?? 0;
+  assert.ok(lag >= 5 && lag < 60, `${lag} s: a clock that is ahead counts as none`);
 });
 
 test('G6: what is committed leaves the log', async () => {
