@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { after, test } from 'node:test';
+import Database from 'better-sqlite3';
 import { FileLock } from '../../src/db/file-lock.ts';
 import { closeToOthers, createPrivate } from '../../src/db/files.ts';
-import { DatabaseError, openForWriting } from '../../src/db/open.ts';
+import { DatabaseError, openForWriting, reason } from '../../src/db/open.ts';
 import { temporaryFolder } from '../support/server.ts';
 
 const folder = temporaryFolder({ after });
@@ -88,13 +89,43 @@ test('one lock for one file: a link to a database that is yet to be made leads t
 test('a path that leads to no database is an error that names it: a circle of links, a file for a folder', () => {
   symlinkSync('round.db', `${folder}/about.db`);
   symlinkSync('about.db', `${folder}/round.db`);
-  for (const nowhere of [`${folder}/round.db`, '/etc/passwd/chat.db']) {
-    assert.throws(
-      () => {
-        new FileLock(nowhere, 'exclusive').acquire();
-        openForWriting(nowhere);
-      },
-      (error) => error instanceof DatabaseError && error.message.includes(nowhere),
-    );
-  }
+  const named = (path: string) => (error: unknown) =>
+    error instanceof DatabaseError && error.message.includes(path);
+  for (const nowhere of [`${folder}/round.db`, '/etc/passwd/chat.db'])
+    assert.throws(() => openForWriting(nowhere), named(nowhere));
+  // A circle has a folder, where a lock can be.
+  const nowhere = '/etc/passwd/chat.db';
+  assert.throws(() => new FileLock(nowhere, 'exclusive').acquire(), named(nowhere));
 });
+
+test('G7: a lock that is shared keeps out who wants to be alone, and nobody else; who is alone keeps out everybody, until they let go', () => {
+  const [one, other, alone, second] = (['shared', 'shared', 'exclusive', 'exclusive'] as const).map(
+    (mode) => new FileLock(`${folder}/shared.db`, mode),
+  ) as [FileLock, FileLock, FileLock, FileLock];
+  const acquire = (...locks: FileLock[]): boolean[] => locks.map((lock) => lock.acquire());
+  assert.deepEqual(acquire(one, other, alone), [true, true, false]);
+  one.release();
+  assert.deepEqual(acquire(alone), [false], 'the other has it still');
+  other.release();
+  assert.deepEqual(acquire(alone, alone), [true, true], 'who has it may ask again');
+  assert.deepEqual(acquire(one, second), [false, false]);
+  alone.release();
+  assert.deepEqual(acquire(second), [true]);
+  second.release();
+});
+
+for (const [code, words] of [
+  ['SQLITE_FULL', /^the disk is full/],
+  ['SQLITE_IOERR_SHMSIZE', /^the disk is full/],
+  ['SQLITE_IOERR_FSYNC', /^the disk answers with an I\/O error \(SQLITE_IOERR_FSYNC\)$/],
+  ['SQLITE_CORRUPT_INDEX', /^the file is corrupt/],
+  ['SQLITE_NOTADB', /^the file is not an SQLite database$/],
+  ['SQLITE_CANTOPEN', /^the file or its folder does not exist, or may not be read or written by this user$/],
+  ['SQLITE_READONLY_DIRECTORY', /^the file or its folder may not be written by this user$/],
+  ['SQLITE_BUSY_SNAPSHOT', /^another process keeps it locked$/],
+  ['SQLITE_ERROR', /^no such thing$/],
+] as const) {
+  test(`G10: ${code} is said in words`, () => {
+    assert.match(reason(new Database.SqliteError('no such thing.', code)), words);
+  });
+}
