@@ -193,6 +193,22 @@ test('migration: a crash within the import leaves the old file as it was', async
   db.close();
 });
 
+for (const [gone, imported] of [
+  ['users', { users: 0, usersWithoutId: 0, messages: 5 }],
+  ['messages', { users: 2, usersWithoutId: 0, messages: 0 }],
+] as const) {
+  test(`migration: an old file without the table ${gone} is taken over`, async () => {
+    const path = seed(true, { users: 2, messages: 5 });
+    const old = new Database(path);
+    old.exec(`DROP TABLE ${gone}`);
+    old.close();
+    const db = openForWriting(path, refuseForeign);
+    assert.deepEqual((await migrate(db, fakeHash)).imported, imported);
+    db.close();
+    assert.equal(holds(path, MARK), false);
+  });
+}
+
 test('migration: a user without an id, as the old table allows, is left out and counted', async () => {
   const path = seed(true, { users: 2, messages: 0 });
   const old = new Database(path);
