@@ -410,6 +410,7 @@ for (const [name, { request, as, body, status, code }] of Object.entries(cases))
     assert.match(answer.headers.get('x-request-id') ?? '', /^[\w.-]{1,64}$/, 'H13');
     assert.ok(answer.headers.get('parley-worker'), 'H13');
     if (status === 405) assert.ok(answer.headers.get('allow'));
+    assert.equal(answer.headers.get('upgrade'), status === 426 ? 'websocket' : null);
     assert.equal(answer.headers.get('www-authenticate'), status === 401 ? 'Bearer' : null);
     const route = ROUTES.find(
       (one) => one.path === path.split('?', 1)[0] && one.method === method.toLowerCase(),

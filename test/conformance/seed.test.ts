@@ -152,8 +152,12 @@ test('H6: get-messages groups by the other participant, oldest first, and lists 
     erin.send({ type: 'message', to, message });
   }
   await erin.type('message', 4);
-  const { status, body } = await post(open, '/get-messages', { user_id: 'erin' });
+  const { status, body, headers } = await post(open, '/get-messages', { user_id: 'erin' });
   assert.equal(status, 200);
+  // These two are passed on as they are.
+  const history = await call(open, 'GET', '/history?user_id=erin&with=frank');
+  for (const given of [headers, history.headers])
+    assert.equal(given.get('content-type'), 'application/json; charset=utf-8', 'H1');
   assert.deepEqual(Object.keys(body).sort(), ['conversations', 'users']);
   const conversations = body['conversations'] as Record<string, Record<string, unknown>[]>;
   assert.deepEqual(Object.keys(conversations).sort(), ['erin', 'frank', 'grace']);
