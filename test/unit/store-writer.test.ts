@@ -99,6 +99,13 @@ test('G3, G4: a store stands by, and is read, only once its file is seen to grow
     5_000,
     () => 'never stands by',
   );
+  const before = asked.length;
+  await waitFor(
+    () => asked.length > before + 2,
+    5_000,
+    () => 'never asked again',
+  );
+  // Once, and not at each question.
   assert.deepEqual(said, [{ kind: 'standby', holder: 'another node', readable: true }]);
 });
 
