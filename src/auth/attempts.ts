@@ -1,8 +1,8 @@
 import type { Clock } from '../base/clock.ts';
 
 /**
- * Failed logins per user and address, failed logins per address, and registrations per address: how many there may be
- * within so many milliseconds of the first.
+ * Limits on failed logins per user and address, failed logins per address, and registrations per address. The window, in
+ * milliseconds, begins with the first attempt.
  */
 export const ATTEMPT_LIMITS = {
   userAndAddress: { attempts: 10, withinMs: 300_000 },
@@ -12,33 +12,33 @@ export const ATTEMPT_LIMITS = {
 
 export type AttemptLimit = keyof typeof ATTEMPT_LIMITS;
 
-/** An attempt to count, and what to do about it: `give-back` takes one back, `forget` all that were counted of its key. */
+/** An attempt to count. `take` counts one, `give-back` takes one back, `forget` discards all that were counted for its key. */
 export type Attempt = {
   readonly do: 'take' | 'give-back' | 'forget';
   readonly limit: AttemptLimit;
   readonly key: string;
 };
 
-/** Counts for several processes. */
+/** Counts attempts for several processes. */
 export interface AttemptCounter {
   /**
    * `take` counts the attempt, unless the limit is reached: a refused attempt changes nothing.
    * @returns milliseconds after which a refused attempt may be made again; 0 if it was not refused
-   * @throws if nobody counts at the moment
+   * @throws if the counter can't be reached
    */
   count(attempt: Attempt): Promise<number>;
 }
 
-/** Keys each limit remembers: 50,000 take some 7 MB. Beyond, the oldest are forgotten early. */
+/** Keys remembered per limit: 50,000 take about 7 MB. Beyond that, the oldest are forgotten early. */
 const KEYS_MAX = 50_000;
 
 type Window = { attempts: number; readonly endsAt: number };
 
-/** Counts in this process's memory, which is bounded. */
+/** Counts in this process's memory, with a bound. */
 export class MemoryAttempts {
   readonly #clock: Clock;
   readonly #keysMax: number;
-  /** A limit's windows are all of one length: the order in which they began, a Map's own, is that in which they end. */
+  /** All windows of a limit have the same length. So they end in the order in which they began, which is the Map's own. */
   readonly #windows: Readonly<Record<AttemptLimit, Map<string, Window>>> = {
     userAndAddress: new Map(),
     address: new Map(),
@@ -50,7 +50,7 @@ export class MemoryAttempts {
     this.#keysMax = keysMax;
   }
 
-  /** As an AttemptCounter does, at once. */
+  /** Like AttemptCounter.count, but synchronous. */
   count({ do: what, limit, key }: Attempt): number {
     const now = this.#clock.steady();
     const windows = this.#windows[limit];
@@ -70,7 +70,7 @@ export class MemoryAttempts {
     return 0;
   }
 
-  /** Keys that are remembered, of all limits. */
+  /** Keys remembered, over all limits. */
   get keys(): number {
     return Object.values(this.#windows).reduce((sum, { size }) => sum + size, 0);
   }

@@ -6,7 +6,7 @@ import { networkOf } from './network-of.ts';
 
 type Place = Omit<Attempt, 'do'>;
 
-/** A counter that has not answered within this is passed over, in milliseconds. */
+/** A counter that does not answer within this time is skipped, in milliseconds. */
 const ANSWER_MS = 1_000;
 
 /** Throttles logins and registrations (rule A6). */
@@ -17,8 +17,8 @@ export class LoginLimits {
   readonly #own: MemoryAttempts | undefined;
 
   /**
-   * @param shared who counts for other processes too: the first of them that answers, or else this process for itself;
-   *   undefined: no limits
+   * @param shared counters that other processes use too. The first one that answers counts; if none does, this process counts for
+   *   itself. Undefined: no limits.
    */
   constructor(shared: readonly AttemptCounter[] | undefined, clock: Clock) {
     this.#clock = clock;
@@ -27,14 +27,14 @@ export class LoginLimits {
   }
 
   /**
-   * Checks a user's password within the limits. The attempt is counted as failed before its result is known, so that attempts
-   * at the same time can't slip past the limit. A good one is taken back, and so is one without a result (`check` rejects).
-   * @param check undefined: the password is wrong
-   * @throws ParleyError rate_limited, and what `check` rejects with
+   * Checks a user's password within the limits. The attempt is counted as failed before its result is known, so that concurrent
+   * attempts can't slip past the limit. It is taken back if the password is right, or if `check` rejects.
+   * @param check resolves with undefined if the password is wrong
+   * @throws ParleyError rate_limited, and whatever `check` rejects with
    */
   attempt<T>(user: string, address: string, check: () => Promise<T | undefined>): Promise<T | undefined> {
     const network = networkOf(address);
-    // The address first: one that is refused, and makes up names of users, costs one count, and no key for each name.
+    // The address comes first: a refused client that makes up user names costs one count, and not a key for each name.
     return this.#counted({ limit: 'address', key: keyOf(network) }, 'give-back', () =>
       this.#counted({ limit: 'userAndAddress', key: keyOf(network, user) }, 'forget', check),
     );
@@ -76,7 +76,7 @@ export class LoginLimits {
     return this.#own.count(attempt);
   }
 
-  /** Undefined if the counter is away, or takes too long. */
+  /** Undefined if the counter fails or takes too long. */
   #ask(counter: AttemptCounter, attempt: Attempt): Promise<number | undefined> {
     return new Promise((resolve) => {
       const cancel = this.#clock.after(ANSWER_MS, () => resolve(undefined));
@@ -88,6 +88,6 @@ export class LoginLimits {
   }
 }
 
-/** Keys are digests: user ids and addresses don't end up in Redis, and are of one length in memory. */
+/** Keys are digests, so that Redis holds no user ids or addresses, and all keys in memory have the same length. */
 const keyOf = (...parts: string[]): string =>
   createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 22);

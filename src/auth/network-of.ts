@@ -1,20 +1,20 @@
 import { isIPv6 } from 'node:net';
 
-/** Where an IPv6 address carries an IPv4 one in its last 32 bits: mapped, or translated by the well-known prefix (RFC 6052). */
+/** The prefixes of IPv6 addresses that hold an IPv4 address in their last 32 bits: mapped, or the well-known prefix (RFC 6052). */
 const CARRIES_IPV4 = /^(0:0:0:0:0:ffff|64:ff9b:0:0:0:0)$/;
 
-/** An address as some proxies forward it: with the port it came from, where each connection would be a client of its own, or in brackets. */
+/** An address as some proxies forward it: in brackets, or with its port, which would make each connection a client of its own. */
 const DRESSED = /^(?:\[([^\]]*)\](?::\d+)?|([\d.]+):\d+)$/;
 
 /**
- * What stands for one client in a limit: its IPv4 address, or the /64 of its IPv6 address, which is the least that a client
- * is given, to choose from as it likes. What is no address stays as it is.
+ * The network that a limit counts as one client: the IPv4 address, or the /64 of an IPv6 address. A /64 is the least that a
+ * client is given, and it may use any address in it. Anything that is not an address is returned as it is.
  */
 export function networkOf(seen: string): string {
   const [, ipv6, ipv4] = DRESSED.exec(seen) ?? [];
   const address = ipv6 ?? ipv4 ?? seen;
   if (!isIPv6(address)) return address;
-  // In the URL standard's form there are no leading zeros, no zone, no dotted part, no capitals, and `::` at most once.
+  // The URL standard's form has no leading zeros, no zone, no dotted part, no capitals, and `::` at most once.
   const { hostname } = new URL(`http://[${address.replace(/%.*$/, '')}]`);
   const [head, tail] = hostname.slice(1, -1).split('::');
   const before = head ? head.split(':') : [];

@@ -3,29 +3,29 @@ import { Semaphore } from '../base/semaphore.ts';
 import { ParleyError } from '../contract/errors.ts';
 import { networkOf } from './network-of.ts';
 
-/** The library's code for argon2id (its own constant is a const enum, which type stripping can't read). */
+/** The library's code for argon2id. Its own constant is a const enum, which type stripping can't read. */
 const ARGON2ID = 2;
 
 /** OWASP's minimum for argon2id: 19 MiB, 2 passes, 1 lane; about 20 ms. */
 const OPTIONS = { algorithm: ARGON2ID, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
 
-/** Hashes a password; the answer is a PHC string with its salt and parameters. */
+/** Hashes a password. The result is a PHC string, with salt and parameters. */
 export const hashPassword = (password: string): Promise<string> => hash(password, OPTIONS);
 
-/** What one address may have of the line, so that nobody fills it alone. */
+/** The share of the queue that one address may take, so that no address fills it alone. */
 const ADDRESS_SHARE = 0.1;
 
 /**
- * Password work for a gateway: a bounded number at once and waiting, so that a flood of logins can't starve the sockets
- * that share the process.
+ * Password hashing in a gateway. Concurrency and queue are bounded, so that a flood of logins can't starve the sockets of the
+ * same process.
  */
 export class Passwords {
   readonly #turns: Semaphore;
   readonly #waitingMax: number;
   readonly #shareMax: number;
-  /** Passwords at work or in line, by the network they came from. */
+  /** Passwords being hashed or waiting, by the network they came from. */
   readonly #shares = new Map<string, number>();
-  /** What a login for an unknown user is compared with, so that it takes as long as for a known one. */
+  /** Compared with in a login for an unknown user, so that it takes as long as one for a known user. */
   readonly #decoy: Promise<string>;
 
   constructor(options: { atOnce?: number; waitingMax?: number } = {}) {
@@ -36,7 +36,7 @@ export class Passwords {
   }
 
   /**
-   * @param address whose share of the line it takes; undefined: nobody's
+   * @param address charged for its share of the queue; undefined: nobody is
    * @throws ParleyError overloaded
    */
   hash(password: string, address?: string): Promise<string> {
@@ -44,9 +44,9 @@ export class Passwords {
   }
 
   /**
-   * Whether the password is the one that was hashed. `passwordHash` is undefined for a user who does not exist, and
-   * empty for one who can't log in; both take as long as a wrong password.
-   * @param address whose share of the line it takes; undefined: nobody's
+   * Whether this is the password that was hashed. `passwordHash` is undefined for a user who does not exist, and empty for one
+   * who can't log in; both take as long as a wrong password.
+   * @param address charged for its share of the queue; undefined: nobody is
    * @throws ParleyError overloaded
    */
   async matches(password: string, passwordHash: string | undefined, address?: string): Promise<boolean> {

@@ -1,7 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import { ATTEMPT_LIMITS, type Attempt, type AttemptCounter } from './attempts.ts';
 
-/* KEYS: count.  ARGV: 'take' | 'give-back' | 'forget', attempts that may be, their window in ms. Answers the ms to wait. */
+/* KEYS: the count. ARGV: 'take' | 'give-back' | 'forget', the limit, its window in ms. Returns the ms to wait. */
 const SCRIPT = `
 local counted = tonumber(redis.call('GET', KEYS[1]) or '0')
 if ARGV[1] == 'take' then
@@ -17,7 +17,7 @@ return 0
 
 type AttemptCommand = { parleyAttempt(...args: (string | number)[]): Promise<number> };
 
-/** Counts for a cluster, in Redis. A refused attempt makes no key, and one that was given back leaves none. */
+/** Counts in Redis, for the whole cluster. A refused attempt creates no key, and one that was given back leaves none. */
 export class RedisAttempts implements AttemptCounter {
   readonly #redis: (Redis | Cluster) & AttemptCommand;
   readonly #prefix: string;
@@ -29,7 +29,7 @@ export class RedisAttempts implements AttemptCounter {
   }
 
   async count({ do: what, limit, key }: Attempt): Promise<number> {
-    // A command would wait for the connection to come back.
+    // Without this check, the command would be queued until the connection is back.
     if (this.#redis.status !== 'ready') throw new Error('Redis is away');
     const { attempts, withinMs } = ATTEMPT_LIMITS[limit];
     return this.#redis.parleyAttempt(`${this.#prefix}limit:${limit}:${key}`, what, attempts, withinMs);

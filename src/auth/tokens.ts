@@ -5,22 +5,22 @@ import type { TokenClaims } from '../core/queries.ts';
 
 const ISSUER = 'parley';
 const ALGORITHM = 'HS256';
-/** Tokens whose signature need not be computed again (some 80 µs), before all are forgotten at once. */
+/** Verified tokens to remember: checking a signature takes about 80 µs. When the cache is full, it is cleared. */
 const REMEMBERED_MAX = 5_000;
 
 export type IssuedToken = { readonly token: string; readonly claims: TokenClaims };
 
 /**
- * Makes and checks tokens (JWT, HMAC-SHA-256). Checking touches no store; whether a token was ended early is the
- * reader's to say, in the same query that the token is for.
+ * Makes and checks tokens (JWT, HMAC-SHA-256). Checking does not touch the store. Whether a token was revoked is for the reader
+ * to say, in the same query that the token is for.
  */
 export class Tokens {
   readonly #keys: readonly Promise<CryptoKey>[];
-  /** Tokens whose signature was found good. */
+  /** Tokens whose signature was verified. */
   readonly #verified = new Map<string, TokenClaims>();
   readonly #ttlS: number;
 
-  /** The first secret signs; all of them verify, so that one can be replaced without ending sessions. */
+  /** The first secret signs. All of them verify, so that a secret can be replaced without ending sessions. */
   constructor(secrets: readonly string[], ttlS: number) {
     if (secrets.length === 0) throw new Error('at least one secret is needed');
     this.#keys = secrets.map((secret) =>
