@@ -1,8 +1,8 @@
-/** Time as the pure parts see it; tests give one they can turn by hand. */
+/** Time for the pure parts. Tests use one that they advance by hand. */
 export interface Clock {
-  /** Milliseconds since the Unix epoch, as the machine believes: it may be set back, or forward, at any moment. */
+  /** Milliseconds since the Unix epoch, by the machine's clock. It may jump in either direction at any moment. */
   now(): number;
-  /** Milliseconds since some moment of the past. Nobody can set it: for how long something takes, or is silent. */
+  /** Monotonic milliseconds since some moment in the past. For durations and timeouts. */
   steady(): number;
   /** Runs `task` once after `ms`. The returned function cancels it. Never keeps the process alive. */
   after(ms: number, task: () => void): () => void;

@@ -1,9 +1,9 @@
 import { isIPv4 } from 'node:net';
 
 /**
- * Whether a request's Host is `localhost`, a name under it, or an IP address, with any port. A server for this machine alone
- * answers no others: a web page can have its own name lead here (DNS rebinding), and then reads what is answered as if it
- * came from its own server. No browser leaves the header out; a health check in HTTP/1.0 may.
+ * Whether a request's Host is `localhost`, a name under it, or an IP address, with any port. A server that is only for this
+ * machine answers no other names. A web page could make its own name resolve to this machine (DNS rebinding), and the browser
+ * would let it read the answers as its own server's. No browser omits the header; an HTTP/1.0 health check may.
  */
 export function isLocalName(host: string | undefined): boolean {
   if (!host) return true;

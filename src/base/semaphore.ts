@@ -1,4 +1,4 @@
-/** Lets a bounded number of tasks run at once; the others wait in line, in order. */
+/** Lets a bounded number of tasks run at once. The others wait, first come, first served. */
 export class Semaphore {
   readonly #atOnce: number;
   readonly #waiting: (() => void)[] = [];
@@ -8,7 +8,7 @@ export class Semaphore {
     this.#atOnce = atOnce;
   }
 
-  /** Tasks in line. */
+  /** Number of tasks that wait. */
   get waiting(): number {
     return this.#waiting.length;
   }
@@ -27,12 +27,12 @@ export class Semaphore {
     }
   }
 
-  /** Resolves when there is a place. The caller has it until it calls the answer, once. */
+  /** Resolves when a place is free. The caller holds it until it calls the returned function, once. */
   async acquire(): Promise<() => void> {
     if (this.#running >= this.#atOnce) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     else this.#running++;
     return () => {
-      // The place goes to the next in line, or is free.
+      // The place passes to the next in line, or becomes free.
       const next = this.#waiting.shift();
       if (next) next();
       else this.#running--;
