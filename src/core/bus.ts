@@ -1,44 +1,44 @@
 /*
- * The port between processes. Two adapters: Redis (src/bus/redis) and the primary's IPC (src/bus/ipc); one
- * conformance suite (test/conformance) runs against both.
+ * The port between processes. It has two adapters, Redis (src/bus/redis) and the primary's IPC (src/bus/ipc). One conformance
+ * suite (test/conformance) runs against both.
  *
- * What it promises is little, on purpose (G5): publications and requests may be lost, and the log may forget what has
- * not been read yet. Whoever needs more builds it from cursors, retries and idempotent commands.
+ * It promises little, on purpose (G5): publications and requests may be lost, and the log may lose entries that nobody has read
+ * yet. Callers that need more build it from cursors, retries and idempotent commands.
  */
 
 export type Publication = { readonly channel: string; readonly payload: string };
 
-/** Where a log entry stands. Opaque but to the adapter that made it. */
+/** The position of a log entry. Opaque to all but the adapter that made it. */
 export type Position = string;
 
 export type LogEntry = { readonly position: Position; readonly payload: string };
 
 export interface Bus {
-  /** At most once, in order per channel. Resolves when handed over; rejects when that is unknown. */
+  /** At most once, in order per channel. Resolves when handed over. If it rejects, the publications may or may not have been. */
   publish(publications: readonly Publication[]): Promise<void>;
 
-  /** Resolves when the subscription is in force: what is published after that is heard. One listener per channel. */
+  /** Resolves when the subscription is active: everything published after that is heard. One listener per channel. */
   subscribe(channel: string, listener: (payload: string) => void): Promise<void>;
   unsubscribe(channel: string): void;
-  /** Called when publications may have been missed, and subscriptions are in force again. */
+  /** Called when publications may have been missed, once subscriptions are active again. */
   onGap(listener: () => void): void;
 
-  /** Adds an entry to the command log. Resolves when the log has it. */
+  /** Adds an entry to the command log. Resolves when the log holds it. */
   append(payload: string): Promise<void>;
   /**
-   * Entries after `after` (undefined: from the start), oldest first. Waits up to `waitMs` for the first one; an empty
-   * answer means there was none. If the log was lost and begun anew, reading goes on at its new start.
+   * Entries after `after` (undefined: from the start), oldest first. Waits up to `waitMs` for the first one; an empty answer
+   * means that there was none. If the log was lost and started anew, reading continues at its new start.
    */
   read(after: Position | undefined, limit: number, waitMs: number): Promise<readonly LogEntry[]>;
-  /** Forgets entries up to and including `position`. */
+  /** Discards entries up to and including `position`. */
   trim(position: Position): Promise<void>;
 
-  /** Asks one of those who serve. Rejects after `timeoutMs` without an answer: the request may have been lost. */
+  /** Asks one of the servers. Rejects after `timeoutMs` without an answer: the request may have been lost. */
   request(payload: string, timeoutMs: number): Promise<string>;
-  /** Answers requests, each exactly one of all who serve. Resolves when serving. */
+  /** Answers requests. Each goes to exactly one of all servers. Resolves when serving. */
   serve(handler: (payload: string) => string): Promise<void>;
 
-  /** Lets go of connections. Nothing is delivered afterwards. */
+  /** Closes the connections. Nothing is delivered afterwards. */
   close(): Promise<void>;
 }
 

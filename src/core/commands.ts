@@ -1,9 +1,6 @@
 import type { ErrorCode } from '../contract/errors.ts';
 
-/*
- * What gateways ask of the writer. Every command is idempotent: gateways send one again whenever they don't know
- * whether it arrived.
- */
+/* What gateways ask of the writer. Every command is idempotent: a gateway sends it again when it does not know whether it arrived. */
 
 export type SendCommand = {
   readonly kind: 'send';
@@ -17,7 +14,7 @@ export type ChangePasswordCommand = {
   readonly kind: 'change-password';
   readonly user: string;
   readonly passwordHash: string;
-  /** The token version at which the current password was checked: a later change makes this one void. */
+  /** The token version at which the current password was checked. A later change makes this one void. */
   readonly version: number;
 };
 
@@ -29,29 +26,29 @@ export type Command =
   | { readonly kind: 'logout-everywhere'; readonly user: string; readonly version: number }
   | { readonly kind: 'mark-read'; readonly user: string; readonly peer: string; readonly id: number };
 
-/** The text in a command, in UTF-16 units: what bounds of memory count. */
+/** A command's text in UTF-16 units, which is what memory bounds count. */
 export const unitsOf = (command: Command): number => (command.kind === 'send' ? command.text.length : 0);
 
-/** One entry of the command log: what one gateway collected while its previous append was under way. */
+/** One entry of the command log: the commands that one gateway collected during its previous append. */
 export type CommandBatch = {
-  /** The gateway's instance id: results go to its channel. */
+  /** The gateway's instance id. Results go to its channel. */
   readonly gateway: string;
   /** Ascends per gateway instance. A batch that is sent again keeps its number. */
   readonly seq: number;
-  /** When the oldest of them was taken in, Unix ms. */
+  /** When the oldest command was accepted, Unix ms. */
   readonly at: number;
   readonly commands: readonly Command[];
 };
 
 export type Outcome =
   | { readonly kind: 'done' }
-  /** The send was stored before; `frame` is the original with `repeat` set. */
+  /** The message was already stored; `frame` is the original with `repeat` set. */
   | { readonly kind: 'repeat'; readonly frame: string }
   /** The user's token version after the command. */
   | { readonly kind: 'version'; readonly version: number }
   | { readonly kind: 'refused'; readonly code: ErrorCode };
 
-/** What became of a batch: every command not listed is done. */
+/** The result of a batch. Every command that is not listed is done. */
 export type BatchResult = {
   readonly seq: number;
   readonly outcomes: readonly (readonly [index: number, outcome: Outcome])[];
@@ -59,8 +56,8 @@ export type BatchResult = {
 
 export interface CommandSink {
   /**
-   * Hands a command to the writer; `settle` is called once, with what became of it. `refused: unavailable` means
-   * unknown: it may have been done, or be done yet.
+   * Hands a command to the writer. `settle` is called once, with the outcome. `refused: unavailable` means unknown: the command
+   * may have been done, or may still be.
    */
   submit(command: Command, settle: (outcome: Outcome) => void): void;
 }

@@ -1,11 +1,11 @@
 /*
- * What the writer tells gateways. Per-user events are made once, by the writer, and forwarded to sockets without
- * being parsed: a line of numbers, then one ready frame per line (JSON text has no raw line feed).
+ * What the writer tells gateways. The writer makes each per-user event once, and gateways forward it to sockets without parsing
+ * it: a line of numbers, then one ready frame per line (JSON text has no raw line feed).
  *
  *   m <prev> <at> <id> <id> …\n<frame>\n<frame>…  stored messages of the user; prev: the id before the first; at: when the
- *                                              oldest was taken in, Unix ms
+ *                                              oldest was accepted, Unix ms
  *   s\n<frame>                                 a signal (read mark, typing): may be lost, full protocol only
- *   x <version> <tokenId|*>                    tokens ended: close the sockets that hold this one, or one of a lower version
+ *   x <version> <tokenId|*>                    tokens were revoked: close the sockets that hold this one, or one of a lower version
  */
 
 export type UserEvent =
@@ -33,7 +33,7 @@ export const encodeSignal = (frame: string): string => `s\n${frame}`;
 export const encodeRevoked = (version: number, tokenId: string | undefined): string =>
   `x ${version} ${tokenId ?? '*'}`;
 
-/** @returns undefined if the payload is none that this version knows */
+/** @returns undefined if this version does not know the payload */
 export function decodeUserEvent(payload: string): UserEvent | undefined {
   switch (payload.charCodeAt(0)) {
     case 0x6d /* m */:
@@ -51,7 +51,7 @@ export function decodeUserEvent(payload: string): UserEvent | undefined {
         }
         const body = payload.slice(headerEnd + 1);
         const frames = ids.length === 1 ? [body] : body.split('\n');
-        // One that is no number makes the sum none.
+        // A single NaN makes the sum NaN.
         if (headerEnd < 0 || Number.isNaN(sum) || frames.length !== ids.length) return undefined;
         return { kind: 'messages', prev, at, ids, frames };
       }
@@ -68,24 +68,25 @@ export function decodeUserEvent(payload: string): UserEvent | undefined {
 }
 
 /**
- * The writer's heartbeat, heard by every gateway. It proves commit and pub/sub (G10), and lets gateways find events that
- * were lost, the last one before silence included (G5): `heads` names every user who got messages since the beat before.
+ * The writer's heartbeat, heard by every gateway. It proves that commit and pub/sub work (G10), and lets gateways find events
+ * that were lost, including the last one before a silence (G5): `heads` names every user who got messages since the previous
+ * beat.
  */
 export type Beat = {
-  /** Changes whenever it is not known whose events may have been lost: with a new writer, and after a beat that failed. */
+  /** Changes when nobody knows whose events may have been lost: with a new writer, and after a failed beat. */
   readonly term: string;
   /** Ascends by one within a term. */
   readonly seq: number;
   readonly epoch: string;
   readonly writer: { readonly ok: true } | { readonly ok: false; readonly reason: string };
   readonly heads: readonly (readonly [user: string, newestId: number])[];
-  /** Users whose tokens were ended since the beat before. */
+  /** Users whose tokens were revoked since the previous beat. */
   readonly revoked: readonly string[];
 };
 
 /**
- * A beat as this version knows it; lists that are not there are empty.
- * @returns undefined if the payload is no beat
+ * Decodes a beat. Absent lists are empty.
+ * @returns undefined if the payload is not a beat that this version knows
  */
 export function decodeBeat(payload: string): Beat | undefined {
   let beat: Partial<Beat> | null;

@@ -1,36 +1,36 @@
-/** What a store must have to become its cluster's writer. */
+/** A store's identity, which decides whether it may become its cluster's writer. */
 export type DatabaseIdentity = {
-  /** Random id given at creation; the same in every copy and backup. */
+  /** Random id given at creation. The same in every copy and backup. */
   readonly databaseId: string;
-  /** Names one history: a restored backup gets a new one. */
+  /** Identifies one history. A restored backup gets a new one. */
   readonly epoch: string;
   /** Grows by one with every writer. */
   readonly generation: number;
-  /** Grows with every transaction. It tells a copy from the file itself, which its writer goes on writing. */
+  /** Grows with every transaction. It distinguishes a copy from the original, which its writer continues to change. */
   readonly transactions: number;
 };
 
 export type LeaseAnswer =
   | { readonly kind: 'held' }
-  /** Somebody else writes: stand by. */
+  /** Another store is the writer: stand by. */
   | { readonly kind: 'taken'; readonly holder: string }
-  /** It takes another look to tell: read the file again, and ask again. */
+  /** Can't be decided yet: read the file again, and ask again. */
   | { readonly kind: 'undecided' }
   /** The cluster has another database, or a newer state of this one: never write. */
   | { readonly kind: 'refused'; readonly reason: string };
 
 /**
- * Chooses the one writer of a cluster. It is a hint that keeps stores from fighting; what makes sure is the generation
- * row in the database (db/store-row.ts).
+ * Chooses the one writer of a cluster. It is a hint that keeps stores from competing. The guarantee is the generation row in the
+ * database (db/store-row.ts).
  */
 export interface Leaser {
   /**
    * Takes the lease, or says who has it.
-   * @param identity what the file says now: read it again each time; undefined while this node has none
+   * @param identity what the file says now, read anew for each call; undefined while this node has no database
    */
   acquire(identity: DatabaseIdentity | undefined): Promise<LeaseAnswer>;
-  /** Keeps the lease. `taken` means that it was lost. */
+  /** Extends the lease. `taken` means that it was lost. */
   renew(identity: DatabaseIdentity): Promise<LeaseAnswer>;
-  /** Gives it up early, so that a successor need not wait. */
+  /** Releases the lease early, so that a successor need not wait. */
   release(): Promise<void>;
 }

@@ -1,6 +1,6 @@
 /**
- * A stored message as the text of its frame (rule M2), in the field order of the basic contract. Made by hand, since
- * it is made for every message: only the texts need escaping.
+ * A stored message as the text of its frame (rule M2), in the field order of the basic contract. Built by hand, since it is built
+ * for every message, and only the texts need escaping.
  */
 export function messageFrameText(
   id: number,

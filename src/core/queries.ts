@@ -1,15 +1,13 @@
 import type { z } from 'zod';
 import type { conversationSummary } from '../contract/http.ts';
 
-/*
- * What gateways ask of readers. All are read-only and bounded in what they answer, so a lost one is simply asked again.
- */
+/* What gateways ask of readers. All queries are read-only and their answers are bounded, so a lost one is simply repeated. */
 
 /** What a verified token says. */
 export type TokenClaims = {
   readonly user: string;
   readonly tokenId: string;
-  /** The user's token version when the token was made; a newer one in the database ends it. */
+  /** The user's token version when the token was made. A newer version in the database revokes it. */
   readonly version: number;
   /** Unix seconds. */
   readonly expiresAt: number;
@@ -27,11 +25,11 @@ export type CatchUpPage = {
   readonly ids: readonly number[];
   /** Ready message frames, one per id. */
   readonly frames: readonly string[];
-  /** The user's messages are complete up to here. */
+  /** The user's messages are complete up to this id. */
   readonly upto: number;
-  /** Newest message id of the database in the same snapshot. */
+  /** The database's newest message id, in the same snapshot. */
   readonly head: number;
-  /** True if the page was cut short: ask again from `upto`. */
+  /** True if the page was cut short: continue from `upto`. */
   readonly more: boolean;
 };
 
@@ -52,13 +50,13 @@ export type Queries = {
     params: { user: string };
     answer: { passwordHash: string; version: number } | null;
   };
-  /** `since` undefined: no messages, only the head and what is known of user and tokens. */
+  /** `since` undefined: no messages, only the head and the state of user and tokens. */
   catchUp: {
     params: { user: string; since?: number; tokens?: readonly Pick<TokenClaims, 'tokenId' | 'version'>[] };
     answer: CatchUpPage;
   };
   tokenState: { params: Pick<TokenClaims, 'user' | 'tokenId' | 'version'>; answer: TokenState };
-  /** Newest messages of a user over all conversations, newest first; bounded in bytes, so `more` may come early. */
+  /** A user's newest messages over all conversations, newest first. The answer is bounded in bytes, so `more` may come early. */
   recent: {
     params: { user: string; before?: number; limit: number };
     answer: { rows: readonly StoredRow[]; more: boolean };
@@ -82,8 +80,8 @@ export type QueryName = keyof Queries;
 
 export interface QueryPort {
   /**
-   * Rejects with ParleyError: `unavailable` if no reader answers in time, `token_revoked` if `token` is given and was
-   * ended: whoever acts by a token has it checked in the same query.
+   * Rejects with ParleyError: `unavailable` if no reader answers in time, `token_revoked` if `token` is given and was revoked. A
+   * request that is made with a token has it checked in the same query.
    */
   ask<Name extends QueryName>(
     name: Name,
@@ -92,7 +90,7 @@ export interface QueryPort {
   ): Promise<Queries[Name]['answer']>;
 }
 
-/** A class that answers every query: what a reader is. */
+/** A class that answers every query, as a reader does. */
 export type QueryHandlers = {
   [Name in QueryName]: (params: Queries[Name]['params']) => Queries[Name]['answer'];
 };

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../contract/errors.ts';
 
 /**
- * Who may post where: today, any user to any user, themselves included. Groups come here.
+ * Who may post where. Today any user may post to any user, including themselves. Groups come here.
  * @returns the reason why not, or undefined if they may
  */
 export function mayPost(known: { sender: boolean; receiver: boolean }): ErrorCode | undefined {
