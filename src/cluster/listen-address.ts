@@ -3,19 +3,19 @@ import net, { type AddressInfo } from 'node:net';
 export type ListenAddress = { readonly host: string; readonly port: number };
 
 /**
- * Whether gateways listen each for themselves and the kernel spreads connections over them. Where it can, it is better than the
- * primary accepting for them: a connection that the primary had just handed to a worker that then dies would hang,
- * and a storm of reconnects would have to pass through one process.
+ * Whether each gateway listens by itself and the kernel spreads connections over them. This is better, where it works, than the
+ * primary accepting for them: a connection just handed to a worker that then dies would hang, and every reconnect storm would
+ * pass through one process.
  */
 export const kernelBalances = process.platform === 'linux';
 
-/** A port that is free, and `release`, for when a worker listens there. */
+/** A free port. Call `release` once a worker listens there. */
 export type Reservation = { readonly port: number; readonly release: () => void };
 
 /**
- * Makes sure that an address is free before workers share it: among those who share a port, nobody is told that it is
- * in use. A port that was chosen, since `port` is 0, would be given to others as well until a worker listens: where workers
- * can share it, it is kept.
+ * Makes sure that an address is free before workers share it: the processes that share a port are never told that it is in use.
+ * If `port` is 0, the system chooses one, and could give it to others until a worker listens. So it is kept, where workers can
+ * share it.
  * @throws EADDRINUSE and the like
  */
 export function reservePort(host: string, port: number): Promise<Reservation> {

@@ -3,42 +3,40 @@ import type { BrokerItem, BusItem } from '../bus/ipc/items.ts';
 import type { MetricsSnapshot } from '../ops/metrics.ts';
 import type { ListenAddress } from './listen-address.ts';
 
-/*
- * Everything a primary and its workers say to each other.
- */
+/* All messages between a primary and its workers. */
 
-/** What a store's writer worker is: only a leader writes. */
+/** The state of a store's writer worker. Only a leader writes. */
 export type WriterStatus =
   /** `lapsed`: it has not been able to renew its lease for a while. */
   | { readonly kind: 'leader'; readonly generation: number; readonly lapsed: boolean }
-  /** `readable`: the file has this version's schema, which one that is written by an older version lacks. */
+  /** `readable`: the file has this version's schema. While an older version writes it, it does not. */
   | { readonly kind: 'standby'; readonly holder: string; readonly readable: boolean }
   | { readonly kind: 'refused'; readonly reason: string };
 
-/** How a worker is. */
+/** The state of a worker. */
 export type WorkerState = {
-  /** Why Redis does not do what the worker asks of it. */
+  /** Why Redis does not do what the worker asks. */
   readonly redis: string | undefined;
-  /** Checks of a gateway that fail, in words; undefined for a worker of another kind. */
+  /** A gateway's failing checks, in words; undefined for other workers. */
   readonly failing?: readonly string[];
-  /** Why the writer can't commit, in words; undefined if it can, and for a worker of another kind. */
+  /** Why the writer can't commit, in words; undefined if it can, and for other workers. */
   readonly commitTrouble?: string | undefined;
 };
 
-/** What the writer says of a back-up: how many pages it has, or why there is none. */
+/** The writer's answer about a back-up: its number of pages, or why there is none. */
 export type BackupResult = { readonly file: string; readonly pages?: number; readonly error?: string };
 
 export type ToPrimary =
   | { readonly kind: 'bus'; readonly items: readonly BusItem[] }
-  /** The worker does its work now. `address`: where a gateway listens. */
+  /** The worker is doing its work. `address`: where a gateway listens. */
   | { readonly kind: 'ready'; readonly address?: ListenAddress }
-  /** The worker can't start, for a reason that a person has to mend; it exits next. */
+  /** The worker can't start, for a reason that a person has to fix. It exits next. */
   | { readonly kind: 'failed'; readonly reason: string }
   | { readonly kind: 'writer'; readonly status: WriterStatus }
   /** Once a second. */
   | { readonly kind: 'report'; readonly metrics: MetricsSnapshot; readonly state: WorkerState }
   | ({ readonly kind: 'backup' } & BackupResult)
-  /** Count an attempt at a login or a registration. */
+  /** Asks to count an attempt at a login or a registration. */
   | { readonly kind: 'attempt'; readonly ref: number; readonly attempt: Attempt }
   | { readonly kind: 'pong' };
 
@@ -46,14 +44,14 @@ export type ToWorker =
   | { readonly kind: 'bus'; readonly items: readonly BrokerItem[] }
   /** Finish and exit. */
   | { readonly kind: 'drain' }
-  /** The node shuts down; a drain comes when it is this worker's turn. */
+  /** The node shuts down. A `drain` follows when it is this worker's turn. */
   | { readonly kind: 'draining' }
   /** What is wrong with the node's workers; undefined if nothing is. */
   | { readonly kind: 'trouble'; readonly trouble: string | undefined }
   /** Back the database up to a file (writer only). */
   | { readonly kind: 'backup'; readonly file: string }
-  /** An attempt was counted. `waitMs`: as an AttemptCounter answers. */
+  /** An attempt was counted. `waitMs`: the result of AttemptCounter.count. */
   | { readonly kind: 'attempt'; readonly ref: number; readonly waitMs: number }
-  /** The database may be read from now on (nobody but a reader minds). */
+  /** The database may be read from now on. Only readers use it. */
   | { readonly kind: 'serve' }
   | { readonly kind: 'ping' };

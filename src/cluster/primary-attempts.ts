@@ -1,15 +1,15 @@
 import type { Attempt, AttemptCounter } from '../auth/attempts.ts';
 
-/** Counts that the primary may owe a worker, before no more are asked for. */
+/** Limit on counts that the primary has not answered. */
 const ASKED_MAX = 1_000;
 
-/** A worker's way to have its attempts counted by its primary, for the whole node. */
+/** Has a worker's attempts counted by its primary, for the whole node. */
 export class PrimaryAttempts implements AttemptCounter {
   readonly #send: (ref: number, attempt: Attempt) => void;
   readonly #asked = new Map<number, (waitMs: number) => void>();
   #lastRef = 0;
 
-  /** @param send asks the primary; its answer goes to `answered` */
+  /** @param send asks the primary. Pass its answer to `answered`. */
   constructor(send: (ref: number, attempt: Attempt) => void) {
     this.#send = send;
   }

@@ -10,57 +10,57 @@ import type { ListenAddress } from './listen-address.ts';
 import type { BackupResult, ToPrimary, ToWorker, WorkerState, WriterStatus } from './messages.ts';
 import { RestartPolicy } from './restart-policy.ts';
 
-/** A ready worker that does not answer for this long is stuck, or stopped, and is replaced, in milliseconds. */
+/** A ready worker that does not answer for this long is stuck or stopped, and is replaced. In milliseconds. */
 const SILENCE_MS = 5_000;
-/** One that starts has longer, since it loads. A writer that does not lead yet has as long as it takes: it may be migrating. */
+/** A starting worker has longer, since it loads. A writer that does not lead yet is not timed: it may be migrating. */
 const STARTING_SILENCE_MS = 30_000;
-/** A worker that has not begun its work by then is missed, in milliseconds. */
+/** A worker that has not begun its work after this time is reported, in milliseconds. */
 const START_MS = 20_000;
 const PING_EVERY_MS = 1_000;
 
-/** Signals that may reach all of a node's processes at once, and ask them to finish. */
+/** Signals that ask a process to finish. They may reach all of a node's processes at once. */
 const ASKS = new Set(['SIGTERM', 'SIGINT', 'SIGHUP']);
 
 type Life = {
   readonly worker: Worker;
   readonly startedAt: number;
   readyAt: number | undefined;
-  /** Since when it does its work, or is a writer that has said why it has none. */
+  /** When it began its work, or, for a writer, said why it has none. */
   begunAt: number | undefined;
   heardAt: number;
   /** Set if the worker said why it can't work. */
   failure: string | undefined;
 };
 
-/** One place of the node, filled by one worker after another. */
+/** A place in the node, filled by one worker after another. */
 type Slot = {
   readonly role: WorkerRole;
   readonly name: string;
   readonly policy: RestartPolicy;
   life: Life | undefined;
-  /** How often a worker of this place has ended. */
+  /** How many workers of this slot have ended. */
   ends: number;
   looping: boolean;
-  /** Why the last worker that ended could not work, until one does: the next may take seconds to find the same. */
+  /** Why the last worker that ended could not work. Kept until one does, since the next may take seconds to find the same. */
   failure: string | undefined;
   cancelRestart: () => void;
 };
 
-/** Where one worker's messages go. */
+/** Takes one worker's messages. */
 export interface WorkerSink {
   items(items: readonly BusItem[]): void;
   report(metrics: MetricsSnapshot, state: WorkerState): void;
   gone(): void;
 }
 
-/** What a worker is started with: its environment, and flags for Node. */
+/** What a worker is started with: its environment, and Node's flags. */
 export type Launch = {
   readonly env: Readonly<Record<string, string>>;
   readonly execArgv: readonly string[];
 };
 
 export interface SupervisorEvents {
-  /** A worker has joined; answer with what to do with its bus items, and what when it is gone. */
+  /** A worker has joined. Returns what takes its bus items, and is called when it is gone. */
   joined(name: string, send: (message: ToWorker) => void): WorkerSink;
   ready(name: string, address: ListenAddress | undefined): void;
   /** A worker said why it can't work. */
@@ -68,7 +68,7 @@ export interface SupervisorEvents {
   writer(status: WriterStatus): void;
   ended(role: WorkerRole): void;
   backup(result: BackupResult): void;
-  /** Counts an attempt for the node; answers as an AttemptCounter does. */
+  /** Counts an attempt for the node. Returns what AttemptCounter.count resolves with. */
   attempt(attempt: Attempt): number;
 }
 
@@ -95,7 +95,7 @@ export class Supervisor {
     this.#ping();
   }
 
-  /** Fills a slot, and keeps it filled. A node that drains starts nobody. */
+  /** Fills a slot, and keeps it filled. Does nothing once the node drains. */
   run(role: WorkerRole, name: string): void {
     if (this.#draining || this.#slots.has(name)) return;
     const slot: Slot = {
@@ -112,7 +112,7 @@ export class Supervisor {
     this.#fork(slot);
   }
 
-  /** Ends the workers of a role at once, and replaces none. */
+  /** Kills the workers of a role, and replaces none. */
   dismiss(role: WorkerRole): void {
     for (const slot of this.#of(role)) {
       this.#slots.delete(slot.name);
@@ -146,12 +146,12 @@ export class Supervisor {
     return late.length === 0 ? undefined : `not started yet: ${late.map(({ name }) => name).join(', ')}`;
   }
 
-  /** Workers by role that do their work now. */
+  /** Number of workers of a role that do their work. */
   ready(role: WorkerRole): number {
     return this.#of(role).filter(({ life }) => life?.readyAt !== undefined).length;
   }
 
-  /** Every place of the node, and how whoever fills it does. */
+  /** Every slot of the node, and the state of its worker. */
   get workers(): Omit<WorkerSummary, 'sockets'>[] {
     return [...this.#slots.values()].map(({ name, life, ends }) => ({
       name,
@@ -165,7 +165,7 @@ export class Supervisor {
     for (const { life } of this.#of(role)) send(life?.worker, message);
   }
 
-  /** Nothing is replaced from now on. */
+  /** From now on, no worker is replaced. */
   beginDrain(): void {
     this.#draining = true;
     for (const slot of this.#slots.values()) {
@@ -175,8 +175,8 @@ export class Supervisor {
   }
 
   /**
-   * Has the workers of a role finish and exit; those that have not by the deadline are killed.
-   * @returns how many were
+   * Has the workers of a role finish and exit. Kills those that have not by the deadline.
+   * @returns how many were killed
    */
   async drain(role: WorkerRole, timeoutMs: number): Promise<number> {
     let killed = 0;
@@ -193,7 +193,7 @@ export class Supervisor {
         });
         worker.once('exit', (_code, signal) => {
           cancel();
-          // By the deadline, or before it, since it did not answer. One that was just forked is ended by what asks others to finish.
+          // Killed at the deadline, or earlier as stuck. A worker that was just forked may end by a signal that only asks it to finish.
           if (signal !== null && !ASKS.has(signal)) killed++;
           resolve();
         });
@@ -224,7 +224,7 @@ export class Supervisor {
     try {
       worker = cluster.fork(env);
     } catch (err) {
-      // Some reasons why no process can be made are thrown (no memory), others come as an event below.
+      // Some failures to create a process are thrown (no memory). Others come as an event below.
       this.#log.warn(
         { event: 'worker_not_started', err, name: slot.name },
         'worker cannot be started: tried again',
@@ -289,12 +289,12 @@ export class Supervisor {
     worker.once('exit', ended);
     worker.on('error', (err) => {
       this.#log.warn({ event: 'worker_channel_error', err, name: slot.name }, 'worker channel error');
-      // No process could be made (their number is limited, too): there will be no exit.
+      // No process could be created (the limit on their number, for example): there will be no exit.
       if (worker.process.pid === undefined) ended(null, null);
     });
   }
 
-  /** @param upMs how long it had been ready */
+  /** @param upMs how long the worker had been ready */
   #ended(slot: Slot, upMs: number, code: number | null, signal: string | null): void {
     if (this.#draining) return;
     const { delayMs, looping } = slot.policy.ended(upMs);
@@ -312,7 +312,7 @@ export class Supervisor {
     const due = this.#clock.steady() + PING_EVERY_MS;
     this.#cancelPing = this.#clock.after(PING_EVERY_MS, () => {
       const now = this.#clock.steady();
-      // This process itself stood still (a paused container, a laptop asleep): what its workers said meanwhile has not been read.
+      // This process itself stood still (a paused container, a laptop asleep), so what its workers sent meanwhile is still unread.
       const stoodStill = now - due > PING_EVERY_MS;
       this.#ping();
       for (const slot of this.#slots.values()) {
@@ -330,14 +330,14 @@ export class Supervisor {
         } else {
           send(life.worker, { kind: 'ping' });
         }
-        // Back for good: the loop is over.
+        // It stayed up: the crash loop is over.
         if (life.begunAt !== undefined && now - life.begunAt > SILENCE_MS) slot.looping = false;
       }
     });
   }
 }
 
-/** Sends to a worker that may be gone: its exit is what counts, not a failed send. */
+/** Sends to a worker that may be gone. Its exit is handled; a failed send need not be. */
 function send(worker: Worker | undefined, message: ToWorker): void {
   if (worker?.isConnected()) worker.send(message, () => {});
 }

@@ -5,11 +5,11 @@ import type { ListenAddress } from './listen-address.ts';
 import type { ToPrimary, ToWorker, WorkerState, WriterStatus } from './messages.ts';
 import { PrimaryAttempts } from './primary-attempts.ts';
 
-/** How often the primary gets to know how the worker is and what it has counted, in milliseconds. */
+/** How often the worker reports its state and its metrics to the primary, in milliseconds. */
 const REPORT_EVERY_MS = 1_000;
-/** How long a worker that gets SIGTERM waits to hear that the whole node shuts down, in milliseconds. */
+/** How long a worker that gets SIGTERM waits for word that the whole node shuts down, in milliseconds. */
 const NODE_DRAIN_NOTICE_MS = 500;
-/** EX_SOFTWARE of sysexits(3): a defect of ours. */
+/** EX_SOFTWARE of sysexits(3): a bug in the program. */
 const EXIT_DEFECT = 70;
 
 /** A worker's end of the channel to its primary. */
@@ -26,14 +26,14 @@ export class WorkerProcess {
   #nodeDraining = false;
   #draining = false;
 
-  /** @param onDrain finishes the worker's work; the process exits after it */
+  /** @param onDrain finishes the worker's work. The process exits after it. */
   constructor(log: Logger, onDrain: () => Promise<void>) {
     this.#log = log;
     this.#onDrain = onDrain;
     process.on('message', (message: ToWorker) => this.#handle(message));
-    // Ctrl-C, and the end of a terminal, reach every process in it: the primary says what follows from it.
+    // Ctrl-C and the end of a terminal reach every process in it. The primary decides what follows.
     for (const signal of ['SIGINT', 'SIGHUP']) process.on(signal, () => {});
-    // systemd signals every process of a unit: then, too, the primary decides. One that comes alone is for this worker.
+    // systemd signals every process of a unit: then, too, the primary decides. A signal to this worker alone makes it drain.
     process.on('SIGTERM', () => {
       setTimeout(() => {
         if (!this.#nodeDraining) void this.#drain();
@@ -55,13 +55,13 @@ export class WorkerProcess {
     },
   };
 
-  /** Counts for all of the node's workers. */
+  /** Has attempts counted for all of the node's workers. */
   readonly attempts = new PrimaryAttempts((ref, attempt) => this.#post({ kind: 'attempt', ref, attempt }));
 
   /** Resolves once the database may be read. */
   readonly mayServe = this.#serve.promise;
 
-  /** Calls whenever a writer says again that the database may be read: it may be another one, or another file. */
+  /** Calls `listener` each time a writer says that the database may be read: the writer, or the file, may be another one. */
   onServe(listener: () => void): void {
     this.#onServe = listener;
   }
@@ -70,7 +70,7 @@ export class WorkerProcess {
     this.#onTrouble = listener;
   }
 
-  /** Keeps the primary told of what the worker counts, and how it is. */
+  /** Keeps reporting the worker's metrics and state to the primary. */
   report(metrics: { snapshot(): Promise<MetricsSnapshot> }, state: () => WorkerState): void {
     this.#report = async () => {
       const message: ToPrimary = { kind: 'report', metrics: await metrics.snapshot(), state: state() };
@@ -81,7 +81,7 @@ export class WorkerProcess {
     timer.unref();
   }
 
-  /** Answers the primary's calls for a back-up. `backUp` resolves with the number of pages. */
+  /** Answers the primary's requests for a back-up. `backUp` resolves with the number of pages. */
   onBackup(backUp: (file: string) => Promise<number>): void {
     this.#onBackup = (file) => {
       backUp(file).then(
@@ -100,14 +100,14 @@ export class WorkerProcess {
     this.#post({ kind: 'writer', status });
   }
 
-  /** Says why the worker can't work, and ends it. */
+  /** Reports why the worker can't work, and ends it. */
   fail(reason: string): void {
     process.send?.({ kind: 'failed', reason } satisfies ToPrimary, undefined, undefined, () =>
       process.exit(1),
     );
   }
 
-  /** Ends the worker at once; its successor starts clean. */
+  /** Ends the worker at once. Its successor starts clean. */
   exit(reason: string): void {
     this.#log.error({ event: 'worker_ends', reason }, 'the worker ends');
     process.exit(1);
@@ -149,7 +149,7 @@ export class WorkerProcess {
     } catch (err) {
       this.#log.error({ event: 'shutdown_not_clean', err }, 'shutdown was not clean');
     }
-    // What it counted in its last second is not lost with it.
+    // So that what it counted in its last second is not lost.
     await this.#report();
     process.exit(0);
   }
