@@ -6,13 +6,13 @@ import type { RedisTarget } from './redis-url.ts';
 
 export type Role = Env['ROLE'];
 
-/** Settings of one node, typed; every process of the node reads the same. */
+/** Settings of one node, typed. Every process of the node has the same. */
 export type Config = {
   readonly role: Role;
   readonly http: {
     readonly port: number;
     readonly host: string;
-    /** Whether requests are answered only if they call this machine `localhost` or by an address. */
+    /** Whether to answer only requests whose Host is `localhost` or an address. */
     readonly localNamesOnly: boolean;
     readonly corsOrigins: '*' | readonly string[];
     readonly trustProxy: boolean;
@@ -22,14 +22,14 @@ export type Config = {
     readonly host: string;
     /** As in `http`. */
     readonly localNamesOnly: boolean;
-    /** Not the default: it was asked for. */
+    /** Whether port or host was set explicitly. */
     readonly chosen: boolean;
   };
   readonly database: { readonly path: string };
   readonly bus: { readonly kind: 'ipc' } | { readonly kind: 'redis'; readonly redis: RedisTarget };
-  /** Gateway workers; 0 where the node has none. */
+  /** Number of gateway workers; 0 if the node has none. */
   readonly gateways: number;
-  /** Reader workers; 0 where the node has no store. */
+  /** Number of reader workers; 0 if the node has no store. */
   readonly readers: number;
   readonly auth:
     | { readonly mode: 'open' }
@@ -40,7 +40,7 @@ export type Config = {
   readonly shutdownTimeoutMs: number;
 };
 
-/** All that is wrong with the environment, one sentence each. */
+/** Everything that is wrong with the environment, one sentence each. */
 export class ConfigError extends Error {
   readonly problems: readonly string[];
 
@@ -51,15 +51,15 @@ export class ConfigError extends Error {
   }
 }
 
-/** Shortest TOKEN_SECRET that is accepted, in characters: 256 bits want at least 32. */
+/** Minimum length of TOKEN_SECRET, in characters: 256 bits need at least 32. */
 const SECRET_MIN_CHARS = 32;
 
 /**
  * Reads the settings from an environment.
- * @throws ConfigError naming every problem at once
+ * @throws ConfigError with all problems at once
  */
 export function readConfig(environment: NodeJS.ProcessEnv): Config {
-  // A variable set to nothing (as compose files do) counts as not set; space around a value is nobody's will.
+  // An empty variable, as compose files set them, counts as not set. Space around a value is never intended.
   const set = Object.fromEntries(
     Object.entries(environment)
       .map(([name, value]) => [name, value?.trim()] as const)
@@ -67,7 +67,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
   );
   const parsed = envSchema.safeParse(set);
   const problems = parsed.success ? [] : parsed.error.issues.map((issue) => describe(issue, set));
-  // What a schema of single variables can't say. Read from the environment as it is, to be told with the rest.
+  // Checks that a schema of single variables can't make. They read the raw environment, so that all problems are reported together.
   const { TOKEN_SECRET, ROLE, REDIS_URL, CORS_ORIGINS = '*' } = set;
   const secrets = TOKEN_SECRET?.split(',').map((secret) => secret.trim()) ?? [];
   if (secrets.some((secret) => secret.length < SECRET_MIN_CHARS)) {
@@ -99,9 +99,10 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     role: env.ROLE,
     http: {
       port: env.PORT,
-      // Whoever may reach an open server may be anyone: keep it on this machine unless told otherwise.
+      // Anyone who can reach an open server may pose as anyone. So it stays on this machine, unless told otherwise.
       host: env.HOST ?? (env.AUTH === 'open' ? '127.0.0.1' : '0.0.0.0'),
-      // Nor may web pages whose own name leads to this machine (DNS rebinding). Whoever sets HOST knows by what names it is reached.
+      // This keeps out web pages whose own name leads to this machine (DNS rebinding). Whoever sets HOST knows by which names it
+      // is reached.
       localNamesOnly: env.AUTH === 'open' && env.HOST === undefined,
       corsOrigins: origins,
       trustProxy: env.TRUST_PROXY,
@@ -124,9 +125,9 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
   };
 }
 
-/** Whether pages can have this origin: those of apps have schemes of their own, as in `capacitor://localhost`. */
+/** Whether a page can have this origin. Those of apps have their own schemes, such as `capacitor://localhost`. */
 function isOrigin(text: string): boolean {
-  // A pattern would be taken for a host of that name, which no page has.
+  // A pattern would be taken for a host with that name, which no page has.
   if (!URL.canParse(text) || text.includes('*')) return false;
   const { origin, protocol, host } = new URL(text);
   return text === (origin === 'null' && host !== '' ? `${protocol}//${host}` : origin);
@@ -134,7 +135,7 @@ function isOrigin(text: string): boolean {
 
 function describe(issue: z.core.$ZodIssue, set: NodeJS.ProcessEnv): string {
   const name = String(issue.path[0]);
-  // The value helps whoever mends it; a secret or a URL that may hold a password stays out of the log.
+  // The value helps to find the mistake. A secret, or a URL that may hold a password, stays out of the log.
   const value = /SECRET|URL/.test(name) ? '' : ` (it is '${set[name]}')`;
   return `${name}: ${issue.message}${value}`;
 }

@@ -9,11 +9,11 @@ const whole = (min: number, max: number) =>
 const port = whole(0, 65_535);
 const text = z.string().min(1);
 
-/** The environment as it may be set, trimmed, with defaults; one entry per variable of the README's table. */
+/** The environment's variables, trimmed, with defaults. One entry for each variable in the README's table. */
 export const envSchema = z.object({
   PORT: port.default(8888),
   HOST: text.optional(),
-  // Both would be taken for the name of a file in the working folder.
+  // SQLite's special names would be taken for files in the working folder.
   DATABASE_PATH: text
     .regex(/^(?!:memory:|file:)/, 'must be the path of a file: databases in memory and URLs are not known')
     .default('./chat.db'),
@@ -43,7 +43,7 @@ export const envSchema = z.object({
   SHUTDOWN_TIMEOUT_MS: whole(0, 3_600_000).default(10_000),
 });
 
-/** The ports alone: whether they are the same is told beside whatever is wrong with the rest. */
+/** The ports alone, so that a clash between them is reported whatever is wrong with the rest. */
 export const portsSchema = envSchema.pick({ PORT: true, ADMIN_PORT: true });
 
 export type Env = z.infer<typeof envSchema>;

@@ -2,23 +2,23 @@ export type RedisAddress = { readonly host: string; readonly port: number };
 export type RedisCredentials = { readonly username?: string; readonly password?: string };
 
 type Common = {
-  /** To every server, Sentinels too. A private certificate authority is named by Node's own NODE_EXTRA_CA_CERTS. */
+  /** Applies to every server, including Sentinels. Node's own NODE_EXTRA_CA_CERTS names a private certificate authority. */
   readonly tls: boolean;
   readonly credentials: RedisCredentials;
 };
 
-/** Where Redis is, and which form it has: what `REDIS_URL` says. */
+/** What `REDIS_URL` says: where Redis is, and of which kind. */
 export type RedisTarget =
   | (Common & { readonly kind: 'single'; readonly address: RedisAddress; readonly database: number })
   | (Common & {
       readonly kind: 'sentinel';
       readonly sentinels: readonly RedisAddress[];
       readonly sentinelCredentials: RedisCredentials;
-      /** What the Sentinels call the master. */
+      /** The master's name among the Sentinels. */
       readonly master: string;
       readonly database: number;
     })
-  /** `nodes` are only the first to be asked: they name the others. */
+  /** `nodes` are only the first ones to ask: they name the others. */
   | (Common & { readonly kind: 'cluster'; readonly nodes: readonly [RedisAddress, ...RedisAddress[]] });
 
 const SCHEMES = {
@@ -36,7 +36,7 @@ const ENCODE = "in a user name or password, characters like '/', '@', ':' and '?
 
 /**
  * Reads a `REDIS_URL`.
- * @throws Error whose message says what is wrong, and never quotes a part of the URL: any of it may be a password
+ * @throws Error that says what is wrong. It never quotes the URL, since any part of it may be a password.
  */
 export function parseRedisUrl(url: string): RedisTarget {
   const [, scheme = '', rest = ''] = /^([a-z+]+):\/\/(.*)$/is.exec(url) ?? [];
@@ -128,7 +128,7 @@ function parseAddresses(text: string, defaultPort: number): [RedisAddress, ...Re
     const number = port === undefined ? defaultPort : Number(port);
     if (number < 1 || number > 65_535) throw new Error(`${which} has a port that is not from 1 to 65535`);
     return { host, port: number };
-  }) as [RedisAddress, ...RedisAddress[]]; // A text that is split has a part.
+  }) as [RedisAddress, ...RedisAddress[]]; // split() returns at least one part.
 }
 
 function parseCredentials(text: string): RedisCredentials {

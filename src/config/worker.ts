@@ -2,16 +2,16 @@ import type { Config } from './config.ts';
 
 export type WorkerRole = 'gateway' | 'writer' | 'reader';
 
-/** What a forked process is told by its primary: which worker of which node it is, and the node's settings. */
+/** What a primary tells a process that it forks: which worker of which node it is, and the node's settings. */
 export type WorkerOrder = {
   readonly role: WorkerRole;
-  /** Unique within the node, such as `gateway 2`. */
+  /** Unique in the node, such as `gateway 2`. */
   readonly name: string;
-  /** Unique in the cluster; new with each start of the primary. */
+  /** Unique in the cluster. New at each start of the primary. */
   readonly node: string;
-  /** Read and checked once, by the primary. */
+  /** Read and validated once, by the primary. */
   readonly config: Config;
-  /** Since the node started, a writer of its has had a database: where none is now, somebody took it away. */
+  /** Whether a writer has had a database since the node started. If there is none now, somebody has removed it. */
   readonly hadDatabase: boolean;
 };
 
