@@ -1,17 +1,17 @@
 import type { Clock } from '../base/clock.ts';
 import type { Beat } from '../core/events.ts';
 
-/** Without a beat for this long, the writer or the subscription is taken for dead, in milliseconds. */
+/** After this long without a beat, the writer or the subscription counts as dead, in milliseconds. */
 export const SILENCE_MS = 3_000;
 
 export type BeatVerdict = {
-  /** Events may have been lost, it is not known whose: look into the store for every user. */
+  /** Events may have been lost, and nobody knows whose: ask the store about every user. */
   readonly resync: boolean;
-  /** The database has another past now: every cursor is void. */
+  /** The database has another history now, so every cursor is void. */
   readonly epochChanged: boolean;
 };
 
-/** Judges the writer's beats: what they prove, and what they show to be missing (G5). Pure but for its clock. */
+/** Evaluates the writer's beats: what they prove, and which events they show to be missing (G5). Pure but for its clock. */
 export class BeatMonitor {
   readonly #clock: Clock;
   #last: { readonly beat: Beat; readonly at: number } | undefined;

@@ -5,26 +5,26 @@ import type { Bus } from '../core/bus.ts';
 import { type Beat, decodeUserEvent, type UserEvent } from '../core/events.ts';
 import type { CatchUpPage, QueryPort, TokenClaims } from '../core/queries.ts';
 
-/** Repairs that ask the store at once; the others wait their turn. */
+/** Limit on concurrent repairs. The others wait. */
 const REPAIRS_MAX = 64;
-/** Pause before the store is asked again, in milliseconds: when it failed, and when it is behind an event. */
+/** Pause before the store is asked again, in milliseconds: after a failure, and while it is behind an event. */
 const RETRY_MS = 250;
 const BEHIND_MS = 20;
 
-/** A socket as its user's feed sees it. */
+/** A socket, as its user's feed sees it. */
 export interface FeedMember {
   readonly claims: Pick<TokenClaims, 'tokenId' | 'version'> | undefined;
-  /** Messages in ascending id. The member leaves out what it has already. */
+  /** Messages in ascending id. The member skips those it already has. */
   deliver(ids: readonly number[], frames: readonly string[]): void;
   signal(frame: string): void;
-  /** The member's token was ended. */
+  /** The member's token was revoked. */
   revoked(): void;
 }
 
 /**
- * opening: subscribed, but the point from which it is complete is not known yet.
- * live: complete up to `cursor`; events go straight through.
- * repairing: something is missing; the store is being asked. Events only raise `target`: the store is the buffer.
+ * opening: subscribed, but it is not known yet from which point on the feed is complete.
+ * live: complete up to `cursor`. Events go straight through.
+ * repairing: something is missing, and the store is being asked. Events only raise `target`: the store is the buffer.
  */
 type FeedState = 'opening' | 'live' | 'repairing';
 
@@ -36,7 +36,7 @@ export class Feed {
   #state: FeedState = 'opening';
   #cursor = 0;
   #target = 0;
-  /** A repair was asked for while one was under way, which may have read the store too early. */
+  /** A repair was requested during another one, which may have read the store too early. */
   #again = false;
 
   constructor(user: string, repair: (feed: Feed) => Promise<void>) {
@@ -53,7 +53,7 @@ export class Feed {
     return this.#cursor < this.#target;
   }
 
-  /** The store's newest id, read after the subscription came into force: the feed is complete from there on. */
+  /** Opens the feed at the store's newest id, read after the subscription became active: the feed is complete from there on. */
   open(head: number): void {
     if (this.#state !== 'opening') return;
     this.#cursor = head;
@@ -87,7 +87,7 @@ export class Feed {
     this.expect(last);
   }
 
-  /** A message with this id exists: the feed must get there. */
+  /** A message with this id exists, so the feed must reach it. */
   expect(id: number): void {
     if (id <= this.#cursor || id <= this.#target) return;
     this.#target = id;
@@ -107,11 +107,11 @@ export class Feed {
 
   #goLive(): void {
     this.#state = 'live';
-    // Nobody is left to repair for: a feed without members is one that was let go of.
+    // A feed without members has been dropped: there is nobody to repair it for.
     if (this.members.size > 0 && (this.#again || this.behind)) this.repair();
   }
 
-  /** Takes a page of the repair; `holders` are the members whose tokens the page is about, in its order. */
+  /** Takes a page of the repair. `holders` are the members whose tokens the page reports on, in its order. */
   repaired(page: CatchUpPage, holders: readonly FeedMember[]): void {
     if (page.ids.length > 0) this.#deliver(page.ids, page.frames, page.upto);
     this.#cursor = Math.max(this.#cursor, page.upto);
@@ -128,19 +128,19 @@ export class Feed {
       frames = frames.slice(from);
     }
     if (ids.length > 0) for (const member of this.members) member.deliver(ids, frames);
-    // Not before: what failed half-way is repaired.
+    // Set last, so that a delivery which fails half-way is repaired.
     this.#cursor = upto;
   }
 }
 
 export interface FeedObserver {
-  /** An event's messages went to their sockets; `at` is when the oldest was taken in, Unix ms. */
+  /** An event's messages were written to their sockets. `at` is when the oldest was accepted, Unix ms. */
   event(at: number): void;
-  /** Messages whose events were lost came from the store. */
+  /** Messages whose events were lost were read from the store. */
   repaired(messages: number): void;
 }
 
-/** All feeds of one gateway: subscribes for users with a socket here, and finds what their feeds miss. */
+/** All feeds of one gateway. Subscribes for users with a socket here, and repairs their feeds. */
 export class Feeds {
   readonly #bus: Bus;
   readonly #queries: QueryPort;
@@ -154,14 +154,14 @@ export class Feeds {
     this.#observer = observer;
   }
 
-  /** The user's feed with `member` in it, once its subscription is in force. The caller opens it with the store's head. */
+  /** Adds `member` to the user's feed. Resolves with it once its subscription is active. The caller opens it with the store's head. */
   async join(user: string, member: FeedMember): Promise<Feed> {
     let entry = this.#feeds.get(user);
     if (entry === undefined) {
       const feed = new Feed(user, this.#repairFeed);
       const subscribed = this.#bus.subscribe(CHANNELS.user(user), (payload) => {
         const event = decodeUserEvent(payload);
-        // Of a later version, perhaps: whatever it tells, the store knows it.
+        // Perhaps it is from a later version. Whatever it says, the store knows.
         if (event === undefined) return feed.repair();
         feed.handle(event);
         if (event.kind === 'messages') this.#observer.event(event.at);
@@ -183,23 +183,23 @@ export class Feeds {
     this.#bus.unsubscribe(CHANNELS.user(user));
   }
 
-  /** Sockets of the user here. */
+  /** Number of the user's sockets here. */
   sockets(user: string): number {
     return this.#feeds.get(user)?.feed.members.size ?? 0;
   }
 
-  /** Holds a beat's list of newest messages against the feeds. */
+  /** Compares a beat's newest ids with the feeds. */
   check(beat: Beat): void {
     for (const [user, newest] of beat.heads) this.#feeds.get(user)?.feed.expect(newest);
     for (const user of beat.revoked) this.#feeds.get(user)?.feed.repair();
   }
 
-  /** Events of anybody may have been lost: asks the store about every user. */
+  /** Anybody's events may have been lost: asks the store about every user. */
   resync(): void {
     for (const { feed } of this.#feeds.values()) feed.repair();
   }
 
-  /** One function for all feeds: there may be ten thousand of them. */
+  /** One function for all feeds, since there may be ten thousand of them. */
   readonly #repairFeed = async (feed: Feed): Promise<void> => {
     while (this.#feeds.get(feed.user)?.feed === feed) {
       const holders = [...feed.members].filter(({ claims }) => claims !== undefined);
@@ -223,7 +223,7 @@ export class Feeds {
     try {
       return await this.#queries.ask('catchUp', { user: feed.user, since: feed.cursor, tokens });
     } catch {
-      return undefined; // Nothing is delivered until the store answers: late, not wrong.
+      return undefined; // Nothing is delivered until the store answers: late rather than wrong.
     }
   }
 }

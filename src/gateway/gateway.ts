@@ -39,7 +39,7 @@ export type GatewaySettings = {
   readonly port: number;
   /** Whether other workers listen on the same port by themselves. */
   readonly sharePort: boolean;
-  /** Whether requests are answered only if they call this machine `localhost` or by an address. */
+  /** Whether to answer only requests whose Host is `localhost` or an address. */
   readonly localNamesOnly: boolean;
   readonly corsOrigins: Origins;
   readonly trustProxy: boolean;
@@ -48,11 +48,11 @@ export type GatewaySettings = {
   readonly rateLimits: boolean;
   /** How `stop()` spends its time, in milliseconds. */
   readonly drain: {
-    /** `/readyz` says no before sockets are closed, so that load balancers have seen it. */
+    /** How long `/readyz` says no before sockets are closed, so that load balancers see it. */
     readonly noticeMs: number;
-    /** Sends, and requests, are waited for. */
+    /** How long to wait for sends and requests to be answered. */
     readonly patienceMs: number;
-    /** Connections have this long to close after that. */
+    /** How long connections then have to close. */
     readonly lastAnswersMs: number;
   };
 };
@@ -60,26 +60,26 @@ export type GatewaySettings = {
 export type GatewayParts = {
   readonly settings: GatewaySettings;
   readonly bus: Bus;
-  /** Of logins and registrations. */
+  /** For logins and registrations. */
   readonly limits: LoginLimits;
   readonly clock: Clock;
-  /** Names this worker's life: unlike the worker's name, no other has or had it. */
+  /** Identifies this run of the worker. Unlike the worker's name, it is never used again. */
   readonly instance: string;
-  /** What clients are told they talk to, as node/worker. */
+  /** The name that clients see, as node/worker. */
   readonly name: string;
   readonly log: Logger;
 };
 
-/** Idle connections of a proxy are kept for this long, in milliseconds: nginx keeps its own for 60 s. */
+/** How long a proxy's idle connections are kept, in milliseconds: nginx keeps its own for 60 s. */
 const PROXIED_IDLE_MS = 75_000;
 /**
- * Connections that may wait to be taken; the kernel's own bound (Linux: net.core.somaxconn, 4,096) may be lower. Of a storm of
- * reconnects, the kernel drops what does not fit, and who was dropped tries again after 1, 2, 4 … s. Node's default is 511.
+ * Connections that may wait to be accepted. The kernel's own bound (Linux: net.core.somaxconn, 4,096) may be lower. In a storm of
+ * reconnects, the kernel drops what exceeds it, and those clients' kernels retry after 1, 2, 4 … s. Node's default is 511.
  */
 const BACKLOG = 4_096;
-/** Clients of a draining gateway come back spread over this time, in milliseconds. */
+/** Clients of a draining gateway reconnect spread over this time, in milliseconds. */
 const RECONNECT_SPREAD_MS = 3_000;
-/** Repairs are told together, in milliseconds. */
+/** Repairs are logged together after this time, in milliseconds. */
 const TELL_REPAIRS_AFTER_MS = 1_000;
 
 /** One gateway worker: the HTTP API and the sockets. It never opens the database. */
@@ -98,12 +98,12 @@ export class Gateway implements Service {
   readonly #server: http.Server;
   readonly #sockets: SocketServer;
   readonly metrics: GatewayMetrics;
-  /** It is not ready any more, whatever the node is, and serves on for a while. */
+  /** From now on it is not ready, whatever the node's state is. It continues to serve for a while. */
   #stopping = false;
   #draining = false;
-  /** Repairs that the log has not told of yet, and the messages in them. */
+  /** Repairs not logged yet, and the messages in them. */
   #untold = { repairs: 0, messages: 0 };
-  /** HTTP requests that are not answered yet. */
+  /** HTTP requests not answered yet. */
   #requests = 0;
   #onRequestsAnswered: (() => void) | undefined;
 
@@ -148,13 +148,14 @@ export class Gateway implements Service {
         headersTimeout: LIMITS.headersMs,
         requestTimeout: LIMITS.requestMs,
         connectionsCheckingInterval: 1_000,
-        // A proxy must be the one to let go of an idle connection: else its next request may meet our end of it.
+        // The proxy must be the one that closes an idle connection. Otherwise we might close it just as the next request arrives.
         ...(trustProxy && { keepAliveTimeout: PROXIED_IDLE_MS }),
-        // Some clients offer HTTP/2 with every request: theirs is answered in HTTP/1.1, as the offer allows.
-        // So is an upgrade that was sent ahead: what follows the answers before it would not be HTTP.
+        // Some clients offer HTTP/2 with every request. They are answered in HTTP/1.1, as the offer allows. An upgrade that was
+        // sent ahead is answered as a plain request, too: otherwise the answers before it would be followed by something that is
+        // not HTTP.
         shouldUpgradeCallback: ({ headers, socket }) =>
           headers.upgrade?.toLowerCase() === 'websocket' && !inOrder.owed(socket),
-        // The app asks for it, and says so in words.
+        // The app checks it, and says in words what is wrong.
         requireHostHeader: false,
       },
       (request, response) =>
@@ -163,7 +164,7 @@ export class Gateway implements Service {
           response.once('close', () => {
             if (--this.#requests === 0) this.#onRequestsAnswered?.();
           });
-          // Whose answer is still being made, or waits for its turn, has nothing to take yet.
+          // Until its headers are sent, an answer is still being made or waits for its turn. The client is not slow then.
           response.on('timeout', () => {
             if (response.headersSent) request.socket.destroy();
           });
@@ -171,28 +172,28 @@ export class Gateway implements Service {
           answer(request, response);
         }),
     );
-    // A client that does not read would keep its answers in memory. Node waits twice as long, if something is to be written;
-    // for what is to be read, requestTimeout comes first.
+    // A client that does not read would keep its answers in memory. When there is something to write, Node waits twice this time.
+    // For what is to be read, requestTimeout comes first.
     this.#server.timeout = LIMITS.answerMs / 2;
-    // Whatever else a client expects, it gets the answer to its request.
+    // Whatever else a client expects, its request is answered.
     this.#server.on('checkExpectation', (...exchange) => this.#server.emit('request', ...exchange));
     this.#server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
       if (cause.code === 'ECONNRESET' || !socket.writable) return;
       const { error, status } = unreadable(cause);
       context.refused(error.code);
-      // Its origin is not known.
+      // The request's Origin is unknown.
       const said = rawAnswer(error, { ...headers, ...corsHeaders(origins, undefined) }, undefined, status);
       inOrder.end(socket, () => endWith(socket, said));
     });
     this.#sockets = new SocketServer(this.#server, { context, origins, localNamesOnly, headers });
   }
 
-  /** Listens once it can serve; rejects if the address is taken. */
+  /** Listens once it can serve. Rejects if the address is taken. */
   async start(): Promise<void> {
     await this.#commands.start();
     await this.#presence.start();
     await this.#bus.subscribe(CHANNELS.beat, (payload) => this.#hear(decodeBeat(payload)));
-    // Ready as soon as the writer answers, and not only with its next beat.
+    // Makes it ready as soon as the writer answers, rather than with the writer's next beat.
     this.#commands.sendCanary();
     this.#bus.onGap(() => this.#feeds.resync());
     this.#readiness.watch(({ tokenSecret }) => this.#identities.learnSecret(tokenSecret));
@@ -212,7 +213,7 @@ export class Gateway implements Service {
     return { host: address, port };
   }
 
-  /** Not ready first, then no new sockets; sends are answered, clients told when to come back (G8). */
+  /** Becomes not ready, then refuses new sockets, answers sends, and tells clients when to come back (G8). */
   async stop(): Promise<void> {
     this.#readiness.nodeTrouble = 'this node is shutting down';
     this.#stopping = true;
@@ -236,7 +237,7 @@ export class Gateway implements Service {
     return this.#readiness.failing;
   }
 
-  /** After a gap each user has a repair: they are told in one line. */
+  /** After a gap each user has a repair, so they are logged in one line. */
   #noteRepair(messages: number): void {
     if (this.#untold.repairs === 0) {
       this.#clock.after(TELL_REPAIRS_AFTER_MS, () => {
@@ -258,13 +259,13 @@ export class Gateway implements Service {
     });
   }
 
-  /** What the primary says of the node; undefined when all is well. */
+  /** What the primary says is wrong with the node; undefined if nothing is. */
   set nodeTrouble(trouble: string | undefined) {
     if (!this.#stopping) this.#readiness.nodeTrouble = trouble;
   }
 
   #hear(beat: Beat | undefined): void {
-    // It may name users who have missed something.
+    // The unreadable beat may name users who have missed something.
     if (beat === undefined) return this.#feeds.resync();
     const { resync, epochChanged } = this.#beats.hear(beat);
     this.#commands.heard(beat.writer.ok);
@@ -331,7 +332,7 @@ export class Gateway implements Service {
   }
 }
 
-/** What is answered where HTTP itself can't read the request, or it came too slowly (rule L7); by node's error code. */
+/** The answer if a request is not valid HTTP, or came too slowly (rule L7), by Node's error code. */
 function unreadable({ code }: NodeJS.ErrnoException): { error: ParleyError; status?: number } {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return { error: new ParleyError('request_timeout') };
   if (code === 'HPE_HEADER_OVERFLOW')

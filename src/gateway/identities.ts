@@ -9,16 +9,16 @@ export type Identity = {
   readonly claims: TokenClaims | undefined;
 };
 
-/** Ended tokens that are remembered. */
+/** Revoked tokens to remember. */
 const ENDED_MAX = 10_000;
 
-/** Says who a request or a socket acts for (SPEC.md, part A). */
+/** Determines whom a request or a socket acts for (SPEC.md, part A). */
 export class Identities {
   readonly #settings: Config['auth'];
   readonly #queries: QueryPort;
   #tokens: Tokens | undefined;
   #learned: string | undefined;
-  /** Ids of tokens that the store has said to be ended: they take no more turns of their user's (rule L10). */
+  /** Ids of tokens that the store reported as revoked. They take no more of their user's turns (rule L10). */
   readonly #ended = new Set<string>();
 
   constructor(settings: Config['auth'], queries: QueryPort) {
@@ -33,36 +33,36 @@ export class Identities {
     return this.#settings.mode === 'open';
   }
 
-  /** Gives the secret that is kept with the database, as it is now; it counts where the settings name none. */
+  /** Sets the secret that is kept with the database. It is used if the settings name none. */
   learnSecret(secret: string): void {
     if (this.#settings.mode !== 'required' || this.#settings.secrets.length > 0) return;
-    // It may be another database, as after Redis has lost its data.
+    // It may be another database, for example after Redis has lost its data.
     if (secret !== this.#learned) this.#tokens = new Tokens([secret], this.#settings.tokenTtlS);
     this.#learned = secret;
   }
 
-  /** Remembers a token that was ended, which is for ever. */
+  /** Remembers a revoked token. Revocation is for ever. */
   ended({ tokenId }: TokenClaims): void {
     this.#ended.add(tokenId);
     const [oldest] = this.#ended;
     if (this.#ended.size > ENDED_MAX) this.#ended.delete(oldest as string);
   }
 
-  /** @returns nothing in AUTH=open, where there are no tokens */
+  /** @returns undefined in AUTH=open, where there are no tokens */
   async issue(user: string, version: number): Promise<{ token: string; expires_at: string } | undefined> {
     if (this.open) return undefined;
     const { token, claims } = await this.#signer().issue(user, version);
     return { token, expires_at: new Date(claims.expiresAt * 1000).toISOString() };
   }
 
-  /** Checks a token's signature and time, without the store. @throws ParleyError */
+  /** Checks a token's signature and expiry, without the store. @throws ParleyError */
   verify(token: string): Promise<TokenClaims> {
     return this.#signer().verify(token);
   }
 
   /**
-   * The identity behind a user id and a token, either of which may be missing. Whether the token was ended early is
-   * not asked here: see `current`.
+   * The identity behind a user id and a token, either of which may be missing. The store is not asked here whether the token was
+   * revoked: see `current`.
    * @throws ParleyError missing_user | unauthorized | token_expired | token_revoked, if that is known | forbidden
    */
   async identify(
@@ -81,7 +81,7 @@ export class Identities {
     return { user: known.user, claims: known };
   }
 
-  /** Asks the store whether the token still counts. @throws ParleyError token_revoked | unavailable */
+  /** Asks the store whether the token is still valid. @throws ParleyError token_revoked | unavailable */
   async current({ claims }: Identity): Promise<void> {
     if (claims === undefined) return;
     const { user, tokenId, version } = claims;

@@ -3,21 +3,21 @@ import { LIMITS } from '../contract/limits.ts';
 type Share = { commands: number; units: number };
 
 /**
- * What each user has unanswered over all sockets of a gateway (rule L5). A gateway takes in only so much before it refuses
- * everybody's: one user with many sockets has a part of that at most.
+ * Each user's unanswered commands, over all sockets of a gateway (rule L5). A gateway accepts a limited number before it refuses
+ * everybody's. This keeps one user with many sockets to a part of that.
  */
 export class PendingShares {
   readonly #byUser = new Map<string, Share>();
 
-  /** How many users have something unanswered. */
+  /** Number of users with unanswered commands. */
   get users(): number {
     return this.#byUser.size;
   }
 
   /**
-   * Counts a command of the user's, until `settled`.
+   * Counts a command of the user, until `settled`.
    * @param units of text in it, UTF-16
-   * @returns false, and counts nothing, if the user has too much already
+   * @returns false, without counting, if the user has too much already
    */
   take(user: string, units: number): boolean {
     const share = this.#byUser.get(user) ?? { commands: 0, units: 0 };

@@ -3,18 +3,18 @@ import type { Clock } from '../base/clock.ts';
 import { CHANNELS } from '../bus/channels.ts';
 import type { Bus } from '../core/bus.ts';
 
-/** A gateway speaks this often, and is gone when it has not for that long, in milliseconds. */
+/** A gateway speaks this often, and counts as gone after so much silence, in milliseconds. */
 const SPEAK_EVERY_MS = 1_000;
 const GONE_AFTER_MS = 4_000;
-/** Changes are told together, in milliseconds. */
+/** Changes are published together after this time, in milliseconds. */
 const TELL_AFTER_MS = 100;
-/** Users in one telling. */
+/** Users per publication. */
 const TELL_MAX = 2_000;
 
 /** [user, number of sockets] */
 type Count = readonly [string, number];
 
-/** What gateways tell each other. `seq` ascends by one per gateway; who misses one asks for everything. */
+/** What gateways publish. `seq` ascends by one per gateway. A gateway that misses one asks for everything. */
 type Telling = {
   readonly gateway: string;
   readonly seq: number;
@@ -30,8 +30,8 @@ export interface Watcher {
 }
 
 /**
- * Who is online in the cluster (rule S3). Each gateway tells how many sockets of whom it has, and changes of it; one that
- * falls silent takes its users with it, in one step.
+ * Who is online in the cluster (rule S3). Each gateway publishes its number of sockets per user, and changes of it. When a
+ * gateway falls silent, its users go offline, all at once.
  */
 export class Presence {
   readonly #bus: Bus;
@@ -40,7 +40,7 @@ export class Presence {
   readonly #local = new Map<string, number>();
   readonly #peers = new Map<string, Peer>();
   readonly #watchers = new Map<string, Set<Watcher>>();
-  /** Whose sockets here have changed since that was told, and whether they were online then: that is what watchers know. */
+  /** Users whose sockets here changed since the last publication, and whether they were online then, which is what watchers know. */
   readonly #untold = new Map<string, boolean>();
   #seq = 0;
   #tickDue = 0;
@@ -60,7 +60,7 @@ export class Presence {
     this.#tick();
   }
 
-  /** Tells the others that nobody is here any more. */
+  /** Tells the other gateways that nobody is here any more. */
   stop(): void {
     this.#cancelTick();
     this.#cancelTell();
@@ -68,7 +68,7 @@ export class Presence {
     this.#tell({ counts: [], all: true });
   }
 
-  /** Sockets of the user anywhere; other gateways' as last told. */
+  /** Sockets of the user anywhere, with other gateways' as last published. */
   sockets(user: string): number {
     let sockets = this.#local.get(user) ?? 0;
     for (const { counts } of this.#peers.values()) sockets += counts.get(user) ?? 0;
@@ -79,12 +79,12 @@ export class Presence {
     return this.sockets(user) > 0;
   }
 
-  /** As watchers were told. */
+  /** Whether the user is online, as watchers know it. */
   #shownOnline(user: string): boolean {
     return this.#untold.get(user) ?? this.isOnline(user);
   }
 
-  /** A socket of the user opened (+1) or closed (−1) here. To tell each at once, one user who comes and goes would keep all watchers busy. */
+  /** A socket of the user opened (+1) or closed (−1) here. Changes are batched: a user who comes and goes would keep all watchers busy. */
   change(user: string, by: 1 | -1): void {
     if (this.#untold.size === 0)
       this.#cancelTell = this.#clock.after(TELL_AFTER_MS, () => this.#tellChanges());
@@ -94,7 +94,7 @@ export class Presence {
     else this.#local.delete(user);
   }
 
-  /** Replaces what a watcher follows, and tells it how things stand. */
+  /** Replaces the users that a watcher follows, and tells it their present state. */
   watch(watcher: Watcher, before: readonly string[], users: readonly string[]): void {
     this.unwatch(watcher, before);
     for (const user of users) {
@@ -135,7 +135,7 @@ export class Presence {
       seq: ++this.#seq,
       ...telling,
     } satisfies Telling);
-    this.#bus.publish([{ channel: CHANNELS.presence, payload }]).catch(() => {}); // The gap in seq is noticed.
+    this.#bus.publish([{ channel: CHANNELS.presence, payload }]).catch(() => {}); // The receivers notice the gap in `seq`.
   }
 
   #hear({ gateway, seq, counts, all, ask }: Telling): void {
@@ -167,7 +167,7 @@ export class Presence {
 
   #tick(): void {
     const now = this.#clock.steady();
-    // This process itself stood still: what the others said meanwhile has not been read.
+    // This process itself stood still, so what the others said meanwhile is still unread.
     const stoodStill = now - this.#tickDue > SPEAK_EVERY_MS;
     this.#tickDue = now + SPEAK_EVERY_MS;
     this.#cancelTick = this.#clock.after(SPEAK_EVERY_MS, () => this.#tick());
@@ -179,7 +179,7 @@ export class Presence {
     }
   }
 
-  /** Makes a change, and tells watchers what it means to them: one notice each, however many users it is about. */
+  /** Makes a change, and tells watchers what it means to them: one notice each, for however many users. */
   #changing(users: readonly string[], change: () => void): void {
     const watched = users.filter((user) => this.#watchers.has(user));
     const before = watched.map((user) => this.#shownOnline(user));

@@ -4,7 +4,7 @@ import type { readyAnswer } from '../contract/http.ts';
 import type { QueryPort } from '../core/queries.ts';
 import type { BeatMonitor } from './beat-monitor.ts';
 
-/** The reader is asked this often, more so until it first answers; an answer older than that counts as none, in milliseconds. */
+/** How often a reader is asked, how often until the first answer, and the age at which an answer is stale, in milliseconds. */
 const ASK_EVERY_MS = 2_000;
 const ASK_FIRST_EVERY_MS = 200;
 const STALE_MS = 7_000;
@@ -14,7 +14,7 @@ export type ReadyAnswer = z.infer<typeof readyAnswer>;
 export const OPEN_WARNING =
   'AUTH=open: anybody who reaches this server, any web page in a browser here included, can read and send as anybody';
 
-/** Whether a send would be stored and delivered now (G10): tied to the writer's beats and to a reader's answers. */
+/** Whether a send would be stored and delivered now (G10). Depends on the writer's beats and a reader's answers. */
 export class Readiness {
   readonly #clock: Clock;
   readonly #queries: QueryPort;
@@ -23,7 +23,7 @@ export class Readiness {
   readonly #open: boolean;
   #answeredAt: number | undefined;
   #cancel: () => void = () => {};
-  /** Why this node is not to be sent clients, beyond what is checked here; set by its primary and by draining. */
+  /** Why this node should get no clients, beyond what is checked here. Set by its primary and by draining. */
   nodeTrouble: string | undefined;
 
   constructor(
@@ -40,7 +40,7 @@ export class Readiness {
     this.#open = open;
   }
 
-  /** Asks the reader now and then. `onInfo` gets each answer. */
+  /** Asks a reader at intervals. `onInfo` gets each answer. */
   watch(onInfo: (info: { epoch: string; tokenSecret: string }) => void): void {
     const again = (): void => {
       const ms = this.#answeredAt === undefined ? ASK_FIRST_EVERY_MS : ASK_EVERY_MS;
@@ -74,7 +74,7 @@ export class Readiness {
     };
   }
 
-  /** What fails beyond what the primary knows of the node, in words. */
+  /** What fails, in words, beyond what the primary knows of the node. */
   get failing(): readonly string[] {
     return [this.#writerTrouble, this.#readerTrouble].filter((reason) => reason !== undefined);
   }

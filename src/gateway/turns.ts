@@ -4,19 +4,19 @@ import { ParleyError } from '../contract/errors.ts';
 import { LIMITS } from '../contract/limits.ts';
 
 /**
- * Turns of what reads the store for a user (rule L10): requests, and pages of catch-up. One user has a few at once, and the
- * others wait: whatever somebody asks for, readers have time for the rest. A turn lasts until the store has answered, whether
- * the client is still there or not: who goes away has no more read at once than who waits.
+ * Limits each user's concurrent reads of the store (rule L10): requests, and pages of catch-up. A user has a few at once, and the
+ * others wait, so that readers have time for everybody else. A turn lasts until the store has answered, even if the client has
+ * left: leaving must not allow more concurrent reads than waiting does.
  */
 export class Turns {
   readonly #byUser = new Map<string, Semaphore>();
 
-  /** How many users have a turn. */
+  /** Number of users with a turn. */
   get users(): number {
     return this.#byUser.size;
   }
 
-  /** Reads in the user's turn. @throws ParleyError rate_limited */
+  /** Reads when it is the user's turn. @throws ParleyError rate_limited */
   async read<T>(user: string, work: () => Promise<T>): Promise<T> {
     const done = await this.#take(user);
     try {
@@ -27,9 +27,9 @@ export class Turns {
   }
 
   /**
-   * Does what a request asks for in its user's turn, which goes on until the answer has left, or the client has: what is made for
-   * those who don't take it is bounded.
-   * @throws ParleyError rate_limited; unavailable, which nobody hears, if the client has left before
+   * Makes a request's answer when it is the user's turn. The turn lasts until the answer or the client has left, which bounds the
+   * answers made for clients that don't take them.
+   * @throws ParleyError rate_limited; unavailable, which nobody hears, if the client has already left
    */
   async answer<T>(user: string, response: ServerResponse, work: () => Promise<T>): Promise<T> {
     const done = await this.#take(user);
@@ -42,7 +42,7 @@ export class Turns {
     }
   }
 
-  /** @returns what ends the turn */
+  /** @returns a function that ends the turn */
   async #take(user: string): Promise<() => void> {
     const turns = this.#byUser.get(user) ?? new Semaphore(LIMITS.answersAtOnce);
     if (turns.waiting >= LIMITS.requestsWaiting)

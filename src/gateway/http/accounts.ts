@@ -21,7 +21,7 @@ export async function register(
   if (user === undefined) throw new ParleyError('invalid_user_id');
   checkNewPassword(context, password);
   await context.limits.register(address);
-  // Known ones are told without the work of hashing; the writer decides between two that come at once.
+  // A known user is refused without hashing. Between two registrations at once, the writer decides.
   if ((await context.queries.ask('credentials', { user })) !== null) throw new ParleyError('user_exists');
   const passwordHash = await context.passwords.hash(password, address);
   await context.command({ kind: 'register', user, passwordHash });
@@ -29,7 +29,7 @@ export async function register(
   return { message: 'User registered successfully.' };
 }
 
-/** `POST /login` (rules H5, A6): whatever is wrong, the answer and the work are the same. */
+/** `POST /login` (rules H5, A6). Whatever is wrong, the answer and the work are the same. */
 export async function login(
   context: RouteContext,
   body: Body,
@@ -76,7 +76,7 @@ export async function changePassword(
 ): Promise<z.infer<typeof http.changePasswordAnswer>> {
   checkNewPassword(context, body['new_password']);
   const request = parseFields(body, http.changePasswordRequest);
-  // The current password is asked for, so it can be guessed at: the same limits as for a login.
+  // The current password could be guessed here, too. So the limits are those of a login.
   const version = await checkPassword(context, user, request.current_password, address);
   if (version === undefined) throw new ParleyError('invalid_credentials');
   const passwordHash = await context.passwords.hash(request.new_password, address);
@@ -88,8 +88,8 @@ export async function changePassword(
 }
 
 /**
- * Holds a password against the user's, within the limits for guesses (rule A6).
- * @returns the version that the user's tokens have; undefined if the user or the password is wrong, for the same work
+ * Checks a user's password, within the limits for guesses (rule A6).
+ * @returns the user's token version; undefined, after the same work, if the user or the password is wrong
  */
 async function checkPassword(
   context: RouteContext,

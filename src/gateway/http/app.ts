@@ -15,7 +15,7 @@ export type HttpAppOptions = {
   readonly routes: RouteContext;
   readonly origins: Origins;
   readonly trustProxy: boolean;
-  /** Whether requests are answered only if they call this machine `localhost` or by an address. */
+  /** Whether to answer only requests whose Host is `localhost` or an address. */
   readonly localNamesOnly: boolean;
   readonly headers: Readonly<Record<string, string>>;
   readonly log: Logger;
@@ -27,7 +27,7 @@ const WEB_APP = path.join(import.meta.dirname, '../../../dist/web');
 const CORS_HEADERS = 'x-requested-with, Content-Type, Authorization';
 const CORS_METHODS = 'POST, GET, OPTIONS, PUT, DELETE';
 
-/** Errors that the basic contract knows, and answers with the sentence alone (rule H2). */
+/** Errors of the basic contract, which are answered with the sentence alone (rule H2). */
 const SEED_ERRORS = new Set([
   'invalid_json',
   'missing_credentials',
@@ -45,7 +45,7 @@ export function createHttpApp({
   headers,
   log,
 }: HttpAppOptions): Koa {
-  // The last address of X-Forwarded-For is what our proxy saw; those before it are what the client claims.
+  // Our proxy appended the last address of X-Forwarded-For. Those before it are the client's claims.
   const app = new Koa({ proxy: trustProxy, maxIpsCount: 1 });
   app.silent = true;
   app.on('error', (err: Error) =>
@@ -98,7 +98,7 @@ export function createHttpApp({
           styleSrc: ["'self'"],
         },
       },
-      // Answers are for other origins too, as CORS says; and plain HTTP is a proper way to run this.
+      // Answers are for other origins, too, as CORS says. And plain HTTP is a proper way to run this.
       crossOriginResourcePolicy: { policy: 'cross-origin' },
       strictTransportSecurity: false,
     }),
@@ -117,7 +117,7 @@ export function createHttpApp({
       if (known.retryAfterS !== undefined) ctx.set('Retry-After', String(known.retryAfterS));
       if (known.status === 401) ctx.set('WWW-Authenticate', 'Bearer');
       if (known.code === 'upgrade_required') ctx.set('Upgrade', 'websocket');
-      // A body that was not read to its end would be taken for the next request.
+      // The unread rest of the body would be taken for the next request.
       if (known.code === 'request_too_large') ctx.set('Connection', 'close');
       ctx.body = brief ? { error: known.message } : { error: known.message, code: known.code };
       routes.refused(known.code);
@@ -138,7 +138,7 @@ export function createHttpApp({
   return app;
 }
 
-/** `OPTIONS` that is no preflight (rule H3); preflights are answered by @koa/cors. */
+/** Answers an `OPTIONS` request that is no preflight (rule H3). @koa/cors answers preflights. */
 function answerOptions(ctx: Koa.Context, origin: string): void {
   ctx.status = 204;
   ctx.set({ 'Access-Control-Allow-Headers': CORS_HEADERS, 'Access-Control-Allow-Methods': CORS_METHODS });

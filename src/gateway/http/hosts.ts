@@ -3,7 +3,7 @@ import { isLocalName } from '../../base/local-names.ts';
 import { ParleyError } from '../../contract/errors.ts';
 
 /**
- * What Host a request must name, a WebSocket upgrade as well.
+ * Checks the Host of a request or a WebSocket upgrade.
  * @param localNamesOnly whether it must be `localhost` or an address
  * @throws ParleyError invalid_request | origin_not_allowed
  */
@@ -14,7 +14,7 @@ export function checkHost(
   const [host] = hosts;
   if (host === undefined && httpVersion === '1.1')
     throw new ParleyError('invalid_request', 'A request needs a Host header.');
-  // Whoever is in between may have looked at the other one.
+  // A proxy in between may have looked at the other one.
   if (hosts.length > 1) throw new ParleyError('invalid_request', 'A request has one Host header.');
   if (localNamesOnly && !isLocalName(host))
     throw new ParleyError(

@@ -3,19 +3,19 @@ import type { Duplex } from 'node:stream';
 
 type Line = {
   busy: boolean;
-  /** The request that came last. */
+  /** The newest request. */
   last: IncomingMessage;
   readonly waiting: (() => void)[];
-  /** What ends the connection, after all who wait. */
+  /** Ends the connection, after all that wait. */
   end?: () => void;
 };
 
-/** Requests that wait on one connection for their answers to be next, before it is ended: nobody sends so many ahead. */
+/** Requests that may wait on one connection for their turn. Beyond that, it is closed: no real client sends so many ahead. */
 const AHEAD_MAX = 100;
 
 /**
- * Begins the requests of one connection one after the other, each when the answer before has left. Node begins all that
- * come at once, and keeps the answers that are not next: work and memory that one connection could have without bound.
+ * Handles the requests of one connection one at a time, each when the previous answer has left. Node would begin all of them at
+ * once, and keep the answers whose turn has not come. One connection could cause unbounded work and memory that way.
  */
 export class InOrder {
   readonly #lines = new WeakMap<Duplex, Line>();
@@ -38,17 +38,17 @@ export class InOrder {
     else socket.destroy();
   }
 
-  /** Whether answers are still to leave that have nothing to do with what the client says now: it would be taken for them. */
+  /** Whether answers are outstanding that are unrelated to what the client sends now, but would be taken for its answer. */
   owed(socket: Duplex): boolean {
     const line = this.#lines.get(socket);
     return line?.busy === true && (line.waiting.length > 0 || line.last.complete);
   }
 
-  /** Ends a connection that can't be read any further, after the answers that are owed. */
+  /** Ends a connection that can't be read any further, after the outstanding answers. */
   end(socket: Duplex, end: () => void): void {
     const line = this.#lines.get(socket);
     if (line === undefined || !this.owed(socket)) return end();
-    // The rest of it will not come.
+    // The last request is incomplete, and will remain so.
     if (line.end === undefined && !line.last.complete) line.waiting.pop();
     line.end = end;
   }

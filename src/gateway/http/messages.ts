@@ -5,8 +5,8 @@ import type { QueryPort, StoredRow, TokenClaims } from '../../core/queries.ts';
 import type { Identity } from '../identities.ts';
 
 /**
- * `POST /get-messages` (rule H6), as JSON text. Each message becomes bytes when it comes: measured with 8 Mi units of text, to
- * make the text of all at the end held up everybody for 0.3 s, and kept more than twice the memory while a slow client took it.
+ * `POST /get-messages` (rule H6), as JSON text. Each message is encoded as it arrives. Measured with 8 Mi units of text: encoding
+ * everything at the end blocked all clients for 0.3 s, and used more than twice the memory while a slow client read it.
  * @param gone whether nobody waits for the answer any more
  */
 export async function recent(
@@ -15,7 +15,7 @@ export async function recent(
   { before, limit = LIMITS.recentMessages }: z.infer<typeof http.recentRequest>,
   gone: () => boolean,
 ): Promise<Buffer> {
-  // Newest first, each with a comma before it. The conversations stand in the order in which their oldest messages came.
+  // Newest first, each with a comma before it. Conversations are kept in the order of their oldest message so far.
   const conversations = new Map<string, Buffer[]>();
   const take = ([id, sender, receiver, message, timestamp]: StoredRow): void => {
     const stored: z.infer<typeof http.storedMessage> = { sender, receiver, message, timestamp, id };
@@ -45,8 +45,8 @@ export async function recent(
 }
 
 /**
- * Takes the newest rows, newest first, from as many answers as the bus needs to carry them.
- * @returns where older ones begin, if there are some
+ * Reads the newest rows, newest first, in as many queries as the size of the answers demands.
+ * @returns the id before which older rows begin, if there are any
  */
 async function takeNewest(
   queries: QueryPort,
@@ -73,7 +73,7 @@ async function takeNewest(
   }
 }
 
-/** `GET /history` (rule H8), as JSON text: the store's frames are passed on as they are. */
+/** `GET /history` (rule H8), as JSON text. The store's frames are passed on unchanged. */
 export async function history(
   queries: QueryPort,
   { user, claims }: Identity,

@@ -1,13 +1,13 @@
-/** Origins that browsers may use the server from: all, or those listed. */
+/** Origins whose pages may use the server: all, or those listed. */
 export type Origins = '*' | readonly string[];
 
-/** What `Access-Control-Allow-Origin` says to a request from `origin` (rule H3); empty where it is not a listed one. */
+/** `Access-Control-Allow-Origin` for a request from `origin` (rule H3); empty if that is not listed. */
 export function allowedOrigin(origins: Origins, origin: string | undefined): string {
   if (origins === '*') return '*';
   return origin !== undefined && origins.includes(origin) ? origin : '';
 }
 
-/** The same as headers, for answers that are written by hand. */
+/** The same as headers, for answers written by hand. */
 export function corsHeaders(origins: Origins, origin: string | undefined): Record<string, string> {
   const allowed = allowedOrigin(origins, origin);
   return {

@@ -22,7 +22,7 @@ const page = (title: string, body: string): string => `<!doctype html>
 <title>${title}</title><link rel="stylesheet" href="/docs.css"></head><body><main>${body}</main></body></html>
 `;
 
-/** What `/` shows where the web app is not built. */
+/** The page at `/` if the web app is not built. */
 export const homePage = (): string =>
   page(
     'Parley',
@@ -32,7 +32,7 @@ for programs at <a href="/openapi.json">/openapi.json</a> (HTTP) and <a href="/a
 <a href="/readyz">/readyz</a> says whether it works.</p>`,
   );
 
-/** What `/docs` shows: the HTTP routes, and where the rest stands. */
+/** The page at `/docs`: the HTTP routes, and where the rest is documented. */
 export const docsPage = (): string =>
   page(
     'Parley: interfaces',

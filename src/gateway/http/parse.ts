@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { ParleyError } from '../../contract/errors.ts';
 
-/** Reads a body or a query string by its schema. @throws ParleyError invalid_request, naming the first bad field */
+/** Parses a body or a query string with its schema. @throws ParleyError invalid_request, naming the first bad field */
 export function parseFields<Schema extends z.ZodType>(
   body: Readonly<Record<string, unknown>>,
   schema: Schema,

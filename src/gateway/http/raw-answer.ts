@@ -4,9 +4,9 @@ import type { ParleyError } from '../../contract/errors.ts';
 import { requestIdOf } from './request-id.ts';
 
 /**
- * An error as a whole HTTP answer (rule H2), for a socket that Koa has no part in: a refused upgrade, or a request that
- * HTTP can't read. The connection ends with it.
- * @param headers of every answer, beside those that all such answers have
+ * An error as a complete HTTP response (rule H2), for a socket that Koa does not handle: a refused upgrade, or a request that is
+ * not valid HTTP. The connection ends with it.
+ * @param headers further headers
  * @param request as far as it could be read
  */
 export function rawAnswer(
@@ -30,7 +30,7 @@ export function rawAnswer(
   return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${request?.method === 'HEAD' ? '' : body}`;
 }
 
-/** Sends the last of a connection, and lets go of it: a peer that keeps its own side open would hold the descriptor for ever. */
+/** Sends a connection's last answer, and destroys it: a peer that keeps its side open would hold the descriptor for ever. */
 export function endWith(socket: Duplex, answer: string): void {
   socket.once('finish', () => socket.destroy());
   socket.end(answer);

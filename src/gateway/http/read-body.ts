@@ -8,7 +8,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
  * The request's body as a JSON object, whatever its Content-Type (rule H1).
- * @param whenEmpty what an absent body stands for
+ * @param whenEmpty replaces an empty body
  * @throws ParleyError invalid_json | invalid_request | request_too_large
  */
 export async function readJsonBody(

@@ -19,9 +19,9 @@ export interface RouteContext {
   readonly passwordMinLength: number;
   readonly log: Logger;
   readonly draining: boolean;
-  /** Has the writer do something. @throws ParleyError what it was refused with */
+  /** Has the writer execute a command. @throws ParleyError if it is refused */
   command(command: Command): Promise<Exclude<Outcome, { kind: 'refused' }>>;
-  /** Notes a defect, and answers what the client is told. */
+  /** Logs a bug, and returns the error for the client. */
   unexpected(error: unknown, requestId?: string): ParleyError;
   refused(code: ErrorCode): void;
   loggedIn(result: 'ok' | 'failed'): void;

@@ -15,19 +15,19 @@ import type { RouteContext } from './route-context.ts';
 export const SEED_PATHS = new Set(['/register', '/login', '/get-messages']);
 
 export function createRouter(context: RouteContext): Router {
-  // As the lists of paths do: an address that is nearly right is not found, whatever the method.
+  // Strict, like the lists of paths: an address that is nearly right is not found, whatever the method.
   const router = new Router({ strict: true, sensitive: true });
-  /** Who asks: by token, or in AUTH=open by the id they give. Whether the token was ended, the query says that follows. */
+  /** Who asks: the token's user, or in AUTH=open the given id. The query that follows checks whether the token was revoked. */
   const identify = (ctx: RouterContext, user: string | undefined): Promise<Identity> =>
     context.identities.identify(user, undefined, bearerToken(ctx.get('Authorization')));
-  /** The same for what is no query: the token is asked after first. */
+  /** The same where no query follows: the token is checked first. */
   const identifyNow = async (ctx: RouterContext, user: string | undefined): Promise<Identity> => {
     const identity = await identify(ctx, user);
     await context.identities.current(identity);
     return identity;
   };
 
-  /** Answers what reads the store, once it is the request's turn. */
+  /** Answers a request that reads the store, when its turn comes. */
   const inTurn = async <T>(
     ctx: RouterContext,
     user: string | undefined,
@@ -54,7 +54,7 @@ export function createRouter(context: RouteContext): Router {
     ctx.type = 'application/json';
   });
   router.post('/logout', async (ctx) => {
-    // A body is a matter of choice here: `logout` with none is the common call.
+    // The body is optional here: most calls of `logout` have none.
     const { user_id: asked, everywhere } = parseFields(await readJsonBody(ctx.req, '{}'), http.logoutRequest);
     ctx.body = await logout(context, await identifyNow(ctx, asked), everywhere === true);
   });
@@ -92,7 +92,7 @@ export function createRouter(context: RouteContext): Router {
     ctx.body = answer;
   });
 
-  // Made when they are asked for: to make them is a sixth of a gateway's start.
+  // Made on demand, since making them takes a sixth of a gateway's start.
   const documents: { openApi?: object; asyncApi?: object } = {};
   router.get('/openapi.json', (ctx) => {
     documents.openApi ??= openApiDocument();

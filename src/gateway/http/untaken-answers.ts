@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
 
 /**
- * Answers that have not left yet, over all connections (rule L10). One user has few at once, but many users may take theirs byte
- * by byte: where they have too much together, whoever has been at it the longest is cut off.
+ * Answers that clients have not taken yet, over all connections (rule L10). One user has few at once, but many users may take
+ * theirs byte by byte. If they exceed the bound together, the connection of the oldest answer is cut off.
  */
 export class UntakenAnswers {
   readonly #bytesMax: number;
@@ -10,13 +10,13 @@ export class UntakenAnswers {
   readonly #bytesOf = new Map<ServerResponse, number>();
   #bytes = 0;
 
-  /** @param cutOff is told of each answer that was given up */
+  /** @param cutOff called for each answer that is given up */
   constructor(bytesMax: number, cutOff: () => void) {
     this.#bytesMax = bytesMax;
     this.#cutOff = cutOff;
   }
 
-  /** Counts an answer, once it is made, by what the system did not take of it at once. */
+  /** Counts a finished answer, by the bytes that the system did not take at once. */
   watch(response: ServerResponse): void {
     response.once('prefinish', () => {
       const bytes = response.socket?.writableLength ?? 0;

@@ -3,12 +3,12 @@ import { send } from '@koa/send';
 import type Koa from 'koa';
 
 const YEAR_S = 365 * 24 * 3600;
-/** Files under here have the hash of their content in their name. */
+/** Files under this path have the hash of their content in their name. */
 const HASHED = 'assets/';
 
 /**
- * Serves the built web app, or nothing where it is not built. Files are looked up at each request: a page that is built anew, as
- * when a second server starts from a changed checkout, names files that the one before did not have.
+ * Serves the built web app, or nothing if it is not built. Files are looked up at each request: a rebuilt page, as when a second
+ * server starts from a changed checkout, names files that the previous one did not have.
  */
 export function serveWebApp(folder: string): Koa.Middleware {
   return async (ctx, next) => {
@@ -20,7 +20,7 @@ export function serveWebApp(folder: string): Koa.Middleware {
     if (sent === undefined) return next();
     ctx.vary('Accept-Encoding');
     ctx.set('Cache-Control', file.startsWith(HASHED) ? `public, max-age=${YEAR_S}, immutable` : 'no-cache');
-    // The very file that the browser has, as nginx asks: one that is merely older is of a build that was put back.
+    // Only for the very file that the browser has, as nginx does. A merely older one may be from a build that was rolled back.
     if (ctx.fresh && ctx.get('If-Modified-Since') === ctx.response.get('Last-Modified')) ctx.status = 304;
   };
 }

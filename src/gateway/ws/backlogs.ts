@@ -1,18 +1,18 @@
-/** A socket, as far as its backlog goes. */
+/** A socket, as far as its backlog is concerned. */
 export interface Backlogged {
-  /** Bytes that have not left yet. */
+  /** Bytes not sent yet. */
   readonly unsent: number;
   /** Closes it. */
   tooSlow(): void;
 }
 
 /**
- * What has not left yet, over all sockets of a gateway (rule L6). A socket has little, but many users may each keep theirs, taking
- * it byte by byte: where they have too much together, whoever has been behind the longest is closed.
+ * Unsent bytes over all sockets of a gateway (rule L6). A socket may have little, but many users may each keep theirs, taking it
+ * byte by byte. If they exceed the bound together, the socket that has been behind the longest is closed.
  */
 export class Backlogs {
   readonly #bytesMax: number;
-  /** Longest behind first. What has left since it was noted is still counted, until too much seems to be there. */
+  /** Longest behind first. Bytes sent since they were noted are still counted, until the sum exceeds the bound. */
   readonly #bytesOf = new Map<Backlogged, number>();
   #bytes = 0;
 
@@ -20,7 +20,7 @@ export class Backlogs {
     this.#bytesMax = bytesMax;
   }
 
-  /** @param bytes that the socket has unsent now */
+  /** @param bytes that the socket has not sent yet */
   note(socket: Backlogged, bytes: number): void {
     this.#count(socket, bytes);
     for (const oldest of this.#bytesOf.keys()) {

@@ -1,13 +1,13 @@
 import { LIMITS } from '../../contract/limits.ts';
 
-/** A frame counts as one for each of so many bytes, since reading one costs in proportion: some 0.1 ms of CPU at worst. */
+/** A frame counts once for each of these bytes, since reading it costs in proportion: some 0.1 ms of CPU at worst. */
 export const BYTES_PER_COUNT = 4096;
-/** Frames over the budget before the socket is closed. All is forgiven once there is room for as many again. */
+/** Frames over the budget before the socket is closed. The count starts anew once the budget has room for as many. */
 const FORGIVEN = 100;
 
 /**
- * Frames one socket may send: a token bucket. Our own, since it is asked for every frame: a library's limiter costs
- * a promise and a timer each.
+ * A socket's budget of frames: a token bucket. Hand-made, since it is used for every frame: a library's limiter costs a promise
+ * and a timer each.
  */
 export class FrameBudget {
   #left: number = LIMITS.framesBurst;
@@ -20,8 +20,8 @@ export class FrameBudget {
 
   /**
    * @param bytes of the frame
-   * @returns 'ok', 'over' (refuse the frame), 'over-unread' (and don't even read it: that would cost as much as what it is
-   * refused for), or 'exhausted' (close the socket)
+   * @returns 'ok', 'over' (refuse the frame), 'over-unread' (refuse it without parsing, which would cost as much as the frame is
+   *   refused for), or 'exhausted' (close the socket)
    */
   spend(now: number, bytes: number): 'ok' | 'over' | 'over-unread' | 'exhausted' {
     const cost = Math.max(1, Math.ceil(bytes / BYTES_PER_COUNT));

@@ -4,7 +4,7 @@ import { basicClientFrame, type ClientFrame, clientFrame } from '../../contract/
 import { clientId } from '../../contract/values.ts';
 import { parseJsonObject } from '../../core/json.ts';
 
-/** A frame that was refused, with the type and the client_id it carried, if they could be read (rule M5). */
+/** A refused frame, with its type and client_id if they could be read (rule M5). */
 export class FrameError extends ParleyError {
   readonly type: unknown;
   readonly clientId: string | undefined;
@@ -17,7 +17,7 @@ export class FrameError extends ParleyError {
 }
 
 /**
- * Reads a client's frame.
+ * Parses a client's frame.
  * @param full whether the socket speaks the full protocol
  * @throws FrameError invalid_json | invalid_frame | unknown_type | invalid_message
  */

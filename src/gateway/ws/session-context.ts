@@ -24,16 +24,16 @@ export interface SessionContext {
   readonly writes: WriteBatcher;
   readonly backlogs: Backlogs;
   readonly rateLimits: boolean;
-  /** True when no new work is taken. */
+  /** True when no new work is accepted. */
   readonly draining: boolean;
-  /** A client_id for a send that came without one; ascends. */
+  /** A client_id for a send that came without one. Ascending. */
   nextClientId(): string;
-  /** Passes a signal on to a user's sockets, if they are online. */
+  /** Forwards a signal to a user's sockets, if the user is online. */
   signal(user: string, frame: ServerFrame): void;
-  /** Notes a defect, and answers what the client is told. */
+  /** Logs a bug, and returns the error for the client. */
   unexpected(error: unknown): ParleyError;
   opened(): void;
-  /** A send was taken in. */
+  /** A send was accepted. */
   accepted(): void;
   /** Messages were written to a socket. */
   delivered(messages: number): void;

@@ -22,8 +22,8 @@ import { textFrames } from './text-frames.ts';
 
 /**
  * waiting: no connect frame yet.
- * connecting: it is being answered; other frames queue up.
- * catching-up: pages are on their way; `cursor` is where they are. Live messages are left to the next page.
+ * connecting: it is being answered. Other frames queue up.
+ * catching-up: pages are being sent, and `cursor` is how far. Live messages are left to the next page.
  * live: the user's feed goes straight to the socket, from `cursor` on.
  */
 type State =
@@ -39,7 +39,7 @@ type State =
   | { readonly name: 'live'; readonly user: string; cursor: number }
   | { readonly name: 'closed' };
 
-/** Which close follows a refused connect. */
+/** The close that follows a refused connect, by error. */
 const CONNECT_CLOSES: Partial<Record<ErrorCode, CloseReason>> = {
   unauthorized: 'unauthorized',
   token_expired: 'unauthorized',
@@ -54,22 +54,22 @@ const CONNECT_CLOSES: Partial<Record<ErrorCode, CloseReason>> = {
   shutting_down: 'restart',
 };
 
-/** A connect that can't be answered within this is refused, in milliseconds: before clients give up, after 10 s. */
+/** A connect that can't be answered within this is refused, in milliseconds. Clients give up after 10 s. */
 const ADMIT_MS = 8_000;
 
-/** A peer has this long to answer a close, in milliseconds; less if it does not read, or is not read any more. */
+/** How long a peer has to answer a close, in milliseconds; less if it does not read, or is no longer read. */
 const CLOSE_MS = 5_000;
 const CLOSE_UNREAD_MS = 1_000;
-/** A close frame has room for 123 bytes of reason (RFC 6455, section 5.5); all of ours are ASCII. */
+/** A close frame has room for 123 bytes of reason (RFC 6455, section 5.5). All of ours are ASCII. */
 const REASON_MAX = 123;
 
-/** What following a user costs beside reading the id, in bytes of a frame: a frame for 100. Measured, 200 of them take 0.2 ms. */
+/** What following a user costs beyond reading the id, in bytes of a frame: 100 users count as a frame. Measured: 200 take 0.2 ms. */
 const WATCHED_BYTES = BYTES_PER_COUNT / 100;
 
-/** Whom a socket watches that watches nobody. */
+/** Shared by all sockets that watch nobody. */
 const NOBODY: readonly string[] = [];
 
-/** What may be written to one socket within one turn of the event loop. */
+/** Limit on what is written to one socket within one turn of the event loop. */
 const UNSENT_IN_TURN_BYTES = 16 * LIMITS.unsentBytes;
 
 /** One socket, from its upgrade to its end (SPEC.md, part B). */
@@ -89,7 +89,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
   #invalid = 0;
   #heardAt: number;
   #typedAt = Number.NEGATIVE_INFINITY;
-  /** Bytes of a page on its way that is longer than what may be unsent: it may not close its own socket. */
+  /** Bytes of a page under way that exceeds the limit on unsent bytes; 0 if there is none. It must not close its own socket. */
   #longPage = 0;
   #onIdle: (() => void) | undefined;
   #cancelExpiry: (() => void) | undefined;
@@ -128,9 +128,9 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
   }
 
   /**
-   * A frame came, be it a ping or a pong of WebSocket's own: each takes time.
-   * @param bytes of the frame, or that its work is worth
-   * @returns undefined if there is nothing to be done about it
+   * Counts a frame. WebSocket's own pings and pongs count, too, since each takes time.
+   * @param bytes of the frame, or an equivalent for its work
+   * @returns undefined if nothing more is to be done about it
    */
   #hear(bytes: number): 'ok' | 'over' | 'over-unread' | undefined {
     const now = this.#context.clock.steady();
@@ -138,7 +138,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
     const budget = this.#budget?.spend(now, bytes) ?? 'ok';
     if (budget !== 'exhausted') return this.closed ? undefined : budget;
     this.#refuseAndClose(new ParleyError('rate_limited'), 'rateLimited');
-    // A client that goes on all the same is not even read.
+    // If the client continues all the same, it is not even read.
     this.#ws.pause();
     return undefined;
   }
@@ -171,7 +171,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
       this.close('badRequest', new ParleyError('invalid_frame', 'Too many bad frames.'));
   }
 
-  /** @param bytes of the frame as it came */
+  /** @param bytes of the frame as it arrived */
   #accept(frame: ClientFrame, bytes: number): void {
     const state = this.#state;
     switch (state.name) {
@@ -217,7 +217,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
         return this.#type(frame.to, user);
       case 'watch': {
         const before = this.#watched;
-        // First: the answer may be what closes the socket.
+        // Set first, because the answer may close the socket.
         this.#watched = [...new Set(frame.users)];
         this.#context.presence.watch(this, before, this.#watched);
         return;
@@ -240,7 +240,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
     const before = this.#unanswered;
     const command: Command = { kind: 'send', from: user, to: frame.to, text: frame.message, clientId };
     this.#submit(command, user, frame.client_id);
-    // What is refused at once was not taken in.
+    // A send that is refused at once was not accepted.
     if (this.#unanswered > before) this.#context.accepted();
   }
 
@@ -256,10 +256,10 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
     });
   }
 
-  /** The echo comes through the feed; here come the other answers. */
+  /** Handles every answer but the echo, which comes through the feed. */
   #settle(outcome: Outcome, clientId: string | undefined): void {
     this.#unanswered--;
-    // Only the gateway repeats an id that was made here, when it asks again after a gap.
+    // An id made here is only repeated by the gateway itself, when it sends the batch again after a gap.
     if (outcome.kind === 'repeat' && clientId !== undefined) this.#write([outcome.frame]);
     if (outcome.kind === 'refused') this.#refuse(new ParleyError(outcome.code), clientId);
     if (this.#unanswered === 0) this.#onIdle?.();
@@ -271,7 +271,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
     return this.#context.clock.after(ms, () => this.#late());
   }
 
-  /** One timer at a time serves both waits: there may be ten thousand of them. */
+  /** One timer at a time serves both waits, since there may be ten thousand of them. */
   #late(): void {
     const state = this.#state;
     if (state.name === 'waiting')
@@ -310,15 +310,15 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
     if (this.#context.draining) throw new ParleyError('shutting_down');
     const { user, claims } = await identities.identify(frame.user_id, this.#claims, frame.token);
     this.#claims = claims;
-    // Closed meanwhile: nobody would leave the feed again.
+    // If closed meanwhile, it must not join: nobody would leave the feed again.
     if (this.closed) throw new ParleyError('not_connected');
     if (Math.max(presence.sockets(user), feeds.sockets(user)) >= LIMITS.socketsPerUser)
       throw new ParleyError('too_many_sockets');
     this.#joined = user;
     const feed = await feeds.join(user, this);
-    // The subscription is not waited for any more.
+    // Closed while it waited for the subscription.
     if (this.closed) throw new ParleyError('not_connected');
-    // Asked after the subscription is in force: what is committed later comes as an event.
+    // Asked once the subscription is active: whatever is committed later comes as an event.
     const page = await this.#page({
       user,
       ...(this.#full && frame.since !== undefined && { since: frame.since }),
@@ -329,7 +329,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
       if (claims) identities.ended(claims);
       throw new ParleyError('token_revoked');
     }
-    // It may have come with the upgrade, or waited for its turn.
+    // The token may have come with the upgrade, or waited for its turn, and expired since.
     if (this.#tokenLeftMs <= 0) throw new ParleyError('token_expired');
     feed.open(page.head);
     const resync =
@@ -356,8 +356,8 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
   }
 
   /**
-   * Sends pages until the socket is where its feed is, and lets the feed take over in the same turn of the event
-   * loop: no gap, no repeat (R1).
+   * Sends pages until the socket has caught up with its feed. Then the feed takes over in the same turn of the event loop: no
+   * gap, no repeat (R1).
    */
   async #catchUp(feed: Feed, first: CatchUpPage): Promise<void> {
     let page = first;
@@ -366,7 +366,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
       state.cursor = page.upto;
       const messages = page.frames.join(',');
       const bytes = Buffer.byteLength(messages);
-      // One with a picture of the old chat app's: what came behind it would find too much unsent.
+      // Such a page has a picture from the old chat app. Whatever followed it would find too many bytes unsent.
       const long = bytes > LIMITS.unsentBytes;
       const live = !long && !page.more && state.cursor >= feed.cursor;
       const text = `{"type":"page","messages":[${messages}],"upto":${page.upto},"more":${!live}}`;
@@ -375,7 +375,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
         return this.#write([text]);
       }
       if (long) this.#longPage = bytes;
-      // The next page is fetched when this one has left.
+      // The next page is fetched when this one has been sent.
       const sent = new Promise<void>((resolve) => this.#ws.send(text, () => resolve()));
       this.#context.backlogs.note(this, this.unsent);
       await sent;
@@ -387,7 +387,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
   #page(params: Queries['catchUp']['params']): Promise<CatchUpPage> {
     const { turns, queries } = this.#context;
     return turns.read(params.user, async () => {
-      // It has left while it waited: nobody takes the page.
+      // Closed while it waited: nobody takes the page.
       if (this.closed) throw new ParleyError('not_connected');
       return queries.ask('catchUp', params);
     });
@@ -434,7 +434,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
     return this.#claims.expiresAt * 1000 - this.#context.clock.now();
   }
 
-  /** Ends the socket with its token. Called at least once per interval, so that no far-off timer is needed. */
+  /** Ends the socket when its token expires. Called at least once per interval, so that no long timer is needed. */
   #watchExpiry(): void {
     const left = this.#tokenLeftMs;
     if (left < LIMITS.heartbeatMs && this.#cancelExpiry === undefined) {
@@ -451,7 +451,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
   }
 
   #write(texts: readonly string[]): void {
-    // What is held back until the end of this turn has had no chance to leave yet: only its own, larger bound counts.
+    // What is corked until the end of this turn could not leave yet, so only the larger bound of a turn applies to it.
     const inTurn = this.#socket.writableCorked > 0;
     const bound = inTurn ? UNSENT_IN_TURN_BYTES : LIMITS.unsentBytes + this.#longPage;
     const frames = textFrames(texts);
@@ -490,7 +490,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
     this.close(reason, error);
   }
 
-  /** Resolves when every send that was accepted has been answered, or the socket is gone. */
+  /** Resolves when every accepted send has been answered, or the socket is gone. */
   idle(): Promise<void> {
     if (this.#unanswered === 0 || this.closed) return Promise.resolve();
     return new Promise((resolve) => {
@@ -499,8 +499,8 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
   }
 
   /**
-   * Says why, and closes.
-   * @param reconnectAfterMs when the client should come back; at random (rule K3) where the server has no wish
+   * Tells the client why, and closes.
+   * @param reconnectAfterMs when the client should come back; random by default (rule K3)
    */
   close(reason: CloseReason, error: ParleyError, reconnectAfterMs = reconnectAfter(reason)): void {
     if (this.closed) return;
@@ -516,7 +516,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
     }
     this.ended();
     this.#ws.close(code, ERRORS[error.code].text.slice(0, REASON_MAX));
-    // A peer that does not read would keep its backlog for ever; of one that sends too much, the answer may not be read.
+    // A peer that does not read would keep its backlog for ever. And the answer of one that sends too much may never be read.
     const patienceMs = slow || reason === 'rateLimited' ? CLOSE_UNREAD_MS : CLOSE_MS;
     const patience = this.#context.clock.after(patienceMs, () => this.#ws.terminate());
     this.#ws.once('close', patience);
@@ -537,7 +537,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
   }
 }
 
-/** In milliseconds. The sockets of a gateway that has died still count for 4 s: a user who lost some there would be refused again. */
+/** In milliseconds. The sockets of a dead gateway count for 4 s more, so a user who lost some there would be refused again sooner. */
 const reconnectAfter = (reason: CloseReason): number =>
   (reason === 'tooManySockets' ? 4_000 : 500) + Math.random() * 1_000;
 

@@ -1,9 +1,9 @@
 import type { WebSocket } from 'ws';
 
-/** Who is told what comes in on a socket. */
+/** Takes what arrives on a socket. */
 export interface SocketEvents {
   received(data: Buffer, isBinary: boolean): void;
-  /** A ping or a pong of WebSocket's own came. */
+  /** A WebSocket ping or pong came. */
   pinged(data: Buffer): void;
   /** The socket is gone. */
   ended(): void;
@@ -12,7 +12,7 @@ export interface SocketEvents {
 const EVENTS = Symbol('events');
 type Telling = WebSocket & { [EVENTS]?: SocketEvents };
 
-/** All sockets share these listeners: five of its own would take a third of a kilobyte from each. */
+/** All sockets share these listeners: five of its own would cost each a third of a kilobyte. */
 export function listen(ws: Telling, events: SocketEvents): void {
   ws[EVENTS] = events;
   ws.on('message', received);

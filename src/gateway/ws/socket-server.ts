@@ -15,20 +15,20 @@ import type { SessionContext } from './session-context.ts';
 
 /** Heartbeats are spread over this many parts of the interval, so that pings don't come in bursts. */
 const HEARTBEAT_PARTS = 25;
-/** After a restore, clients come back spread over this time, in milliseconds. */
+/** After a restore, clients reconnect spread over this time, in milliseconds. */
 const RESET_SPREAD_MS = 2_000;
 
 export type SocketServerOptions = {
   readonly context: Omit<SessionContext, 'ended'>;
   /** Origins a browser may connect from. */
   readonly origins: Origins;
-  /** As of requests, see `checkHost`. */
+  /** The same as for requests, see `checkHost`. */
   readonly localNamesOnly: boolean;
-  /** Headers of every upgrade answer. */
+  /** Headers of every answer to an upgrade. */
   readonly headers: Readonly<Record<string, string>>;
 };
 
-/** Takes WebSocket upgrades at `/ws` and keeps the sessions. */
+/** Accepts WebSocket upgrades at `/ws`, and keeps the sessions. */
 export class SocketServer {
   readonly #options: SocketServerOptions;
   readonly #context: SessionContext;
@@ -40,7 +40,7 @@ export class SocketServer {
 
   constructor(server: Server, options: SocketServerOptions) {
     this.#options = options;
-    // Not a spread: `draining` is a getter.
+    // A spread would freeze `draining`, which is a getter.
     this.#context = Object.create(options.context, {
       ended: { value: (session: Session) => this.#sessions.some((part) => part.delete(session)) },
     }) as SessionContext;
@@ -58,7 +58,7 @@ export class SocketServer {
       for (const [name, value] of Object.entries(all)) headers.push(`${name}: ${value}`);
     });
     this.#wss.on('wsClientError', (error, socket, request) => {
-      // RFC 6455, 4.2.2: what is spoken here, in case it was the version.
+      // RFC 6455, 4.2.2: names the supported version, in case the client's was the problem.
       const headers = { 'Sec-WebSocket-Version': '13' };
       this.#refuse(request, socket, new ParleyError('invalid_request', `${error.message}.`), headers);
     });
@@ -76,7 +76,7 @@ export class SocketServer {
     for (const part of this.#sessions) yield* [...part];
   }
 
-  /** Closes all sockets, each when its sends are answered or the patience is over; clients come back spread over `spreadMs`. */
+  /** Closes every socket once its sends are answered, or patience is over. Clients reconnect spread over `spreadMs`. */
   async drain(patienceMs: number, spreadMs: number): Promise<void> {
     clearInterval(this.#heartbeat);
     const patience = new Promise<void>((resolve) => this.#context.clock.after(patienceMs, resolve));
@@ -88,7 +88,7 @@ export class SocketServer {
     );
   }
 
-  /** Closes all sockets at once, for clients to begin anew. */
+  /** Closes all sockets at once, so that clients start anew. */
   reset(): void {
     for (const session of this.sessions()) {
       session.close(
@@ -107,7 +107,7 @@ export class SocketServer {
       this.#wss.handleUpgrade(request, socket, head, (ws) => {
         const session = new Session(ws, socket, ws.protocol === SUBPROTOCOL, claims, this.#context);
         this.#sessions[this.#opened++ % HEARTBEAT_PARTS]?.add(session);
-        socket.off('error', destroy); // `ws` has its own.
+        socket.off('error', destroy); // `ws` adds its own.
       });
     } catch (error) {
       const known = error instanceof ParleyError ? error : this.#context.unexpected(error);
@@ -117,7 +117,7 @@ export class SocketServer {
 
   async #admit(request: IncomingMessage): Promise<TokenClaims | undefined> {
     checkHost(request, this.#options.localNamesOnly);
-    // It may be asked for in full, as proxies are: http://host/ws.
+    // The address may be absolute, as for a proxy: http://host/ws.
     const path = request.url?.replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)[0];
     if (path !== '/ws') throw new ParleyError('not_found');
     if (request.method !== 'GET') throw new ParleyError('method_not_allowed');
@@ -167,11 +167,11 @@ function destroy(this: Duplex): void {
   this.destroy();
 }
 
-/** The page came from this server, by whatever name it is known outside. */
+/** Whether the page came from this server, by whatever name that is known outside. */
 function isSameOrigin(origin: string, { headers: { host } }: IncomingMessage): boolean {
   if (!URL.canParse(origin)) return false;
   const page = new URL(origin);
-  // A proxy may name the default port, too, which an origin never does.
+  // A proxy may include the default port, which an origin never does.
   const here = `${page.protocol}//${host}`;
   return URL.canParse(here) && new URL(here).host === page.host;
 }

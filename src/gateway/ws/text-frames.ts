@@ -1,13 +1,13 @@
-/** First byte of a frame: the last of its message, of text (RFC 6455, section 5.2). */
+/** First byte of a frame: final, and text (RFC 6455, section 5.2). */
 const FINAL_TEXT = 0x81;
-/** Second byte where the length follows in 16 bits, and in 64. */
+/** Second byte if the length follows in 16 or 64 bits. */
 const LENGTH_16 = 126;
 const LENGTH_64 = 127;
 const HEADER_MAX = 10;
 
 /**
- * Texts as whole WebSocket frames, unmasked, one after the other in one buffer. `ws` makes two buffers for each frame: measured,
- * the way of four frames through it and Node's streams costs as much again as the system call that sends them.
+ * Encodes texts as complete WebSocket frames, unmasked, in one buffer. `ws` makes two buffers for each frame. Measured: sending
+ * four frames through it and Node's streams costs as much again as the system call itself.
  */
 export function textFrames(texts: readonly string[]): Buffer {
   const lengths = texts.map((text) => Buffer.byteLength(text));
