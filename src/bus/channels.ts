@@ -1,13 +1,13 @@
-/** Channel names, without the prefix that a shared Redis needs (the Redis adapter adds it). */
+/** Channel names. The Redis adapter adds the prefix that a shared Redis needs. */
 export const CHANNELS = {
-  /** Events of one user; every gateway with a socket of theirs listens. */
+  /** Events of one user. Every gateway with a socket of theirs listens. */
   user: (user: string): string => `u:${user}`,
   /** Results of one gateway's command batches. */
   gateway: (instance: string): string => `g:${instance}`,
   /** The writer's heartbeat. */
   beat: 'beat',
-  /** Who is online, told by gateways to gateways. */
+  /** Who is online, from gateway to gateway. */
   presence: 'presence',
-  /** How each node is, told by primaries to primaries. */
+  /** The state of each node, from primary to primary. */
   nodes: 'nodes',
 } as const;

@@ -10,46 +10,46 @@ import {
 } from '../core/commands.ts';
 import { CHANNELS } from './channels.ts';
 
-/** Commands in one log entry, and the text in them in UTF-16 units, but for the last: a writer reads 64 entries at once. */
+/** Commands per log entry, and UTF-16 units of text that close a batch. A writer reads 64 entries at once. */
 const BATCH_MAX = 500;
 const BATCH_UNITS_MAX = 256 * 1024;
-/** Appends under way at once: the next batch collects while one is. */
+/** Concurrent appends. The next batch collects meanwhile. */
 const APPENDS_MAX = 2;
 /**
- * What comes alone is appended at once. The next append begins a millisecond later for every four commands in this one, and
- * four later at most, so batches grow with load: measured at half of the full load on 2 cores, 4 ms cost 8 to 16 % less CPU per
- * message in all processes than 1 ms, embedded and with Redis, and nothing at the median, since whoever is less busy answers
- * sooner.
+ * A lone command is appended at once. After an append, the next one waits a millisecond for every four commands in it, four
+ * milliseconds at most, so that batches grow with load. Measured at half of the full load on 2 cores: 4 ms cost 8 to 16 % less
+ * CPU per message over all processes than 1 ms, embedded and with Redis. The median latency is the same, since less busy
+ * processes answer sooner.
  */
 const COMMANDS_PER_MS_APART = 4;
 const APPENDS_APART_MAX_MS = 4;
-/** Commands handed in and not settled, and the text in them in UTF-16 units, before more are refused. */
+/** Unsettled commands, and UTF-16 units of text in them. Beyond either, new ones are refused. */
 const PENDING_MAX = 20_000;
 const PENDING_UNITS_MAX = 32 * 1024 * 1024;
 /**
- * A batch without a result is appended again after this (then after twice as long, so that a slow writer is not buried),
- * and given up after that, in milliseconds.
+ * A batch without a result is appended again after RESEND_AFTER_MS, then after twice as long each time, so as not to bury a slow
+ * writer. It is given up after GIVE_UP_AFTER_MS. In milliseconds.
  */
 const RESEND_AFTER_MS = 3_000;
 const GIVE_UP_AFTER_MS = 30_000;
 const CHECK_EVERY_MS = 500;
-/** A gateway without sends proves this often that one would be answered, in milliseconds. */
+/** A gateway without sends proves this often that a send would be answered, in milliseconds. */
 const CANARY_EVERY_MS = 2_000;
 /**
- * A writer that has not been heard for this long is not about to come back: what is taken in would fill the log, for as long as
- * clients go on. A shorter silence costs delay only, in milliseconds.
+ * After this much silence, in milliseconds, the writer is not expected back soon. Commands are refused then: otherwise clients
+ * would fill the log. A shorter silence only causes delay.
  */
 const SILENCE_MAX_MS = 10_000;
-/** Sends that wait for longer than this mean that something is wrong, in milliseconds. */
+/** Something is wrong if sends wait longer than this, in milliseconds. */
 const WAIT_MAX_MS = 4_000;
 
 type Settle = (outcome: Outcome) => void;
 type Pending = {
   batch: CommandBatch;
   settle: readonly Settle[];
-  /** When its oldest command came in, by the steady clock, as all times here. */
+  /** When its oldest command was submitted, by the steady clock, like all times here. */
   readonly since: number;
-  /** When it was last appended; undefined while an append is under way. */
+  /** When it was last appended; undefined while it is being appended. */
   sentAt: number | undefined;
   tries: number;
 };
@@ -59,9 +59,8 @@ const UNAVAILABLE: Outcome = { kind: 'refused', code: 'unavailable' };
 const OVERLOADED: Outcome = { kind: 'refused', code: 'overloaded' };
 
 /**
- * The gateway's end of the command log. Commands are collected while an append is under way, appended as one entry, and
- * settled by the writer's result. Results and entries may be lost (G5), so a batch without a result is appended
- * again; commands are idempotent.
+ * The gateway's end of the command log. Commands are collected during an append, appended as one entry, and settled by the
+ * writer's result. Entries and results may be lost (G5), so a batch without a result is appended again: commands are idempotent.
  */
 export class CommandSender implements CommandSink {
   readonly #bus: Bus;
@@ -69,7 +68,7 @@ export class CommandSender implements CommandSink {
   readonly #gateway: string;
   readonly #pending = new Map<number, Pending>();
   #commands: Command[] = [];
-  /** When the oldest command that is in no batch yet came in: as others count time, and by the steady clock. */
+  /** When the oldest command outside any batch was submitted: by the wall clock, and by the steady clock. */
   #firstAt = 0;
   #firstSince = 0;
   #settle: Settle[] = [];
@@ -104,12 +103,12 @@ export class CommandSender implements CommandSink {
     this.#bus.unsubscribe(CHANNELS.gateway(this.#gateway));
   }
 
-  /** Commands handed in and not settled yet. */
+  /** Commands submitted and not settled yet. */
   get unsettled(): number {
     return this.#unsettled;
   }
 
-  /** Why sends are not answered; undefined if they are. */
+  /** Why sends are not being answered; undefined if they are. */
   get trouble(): string | undefined {
     const oldest = Math.min(
       this.#pending.values().next().value?.since ?? Number.POSITIVE_INFINITY,
@@ -119,15 +118,15 @@ export class CommandSender implements CommandSink {
     return wait > WAIT_MAX_MS ? `sends have waited for ${Math.round(wait / 1000)} s` : undefined;
   }
 
-  /** The writer was heard. While it says that it can't commit, new commands are refused at once; those under way wait for it. */
+  /** The writer was heard. While it says that it can't commit, new commands are refused at once. Pending ones wait for it. */
   heard(writerOk: boolean): void {
     this.#writerOk = writerOk;
     this.#heardAt = this.#clock.steady();
   }
 
   /**
-   * A batch of nothing takes the way of every other, through the log, a commit and the result's publication. The first batch is
-   * answered with a beat, too.
+   * An empty batch takes the same way as any other: the log, a commit, and the publication of the result. The writer also answers
+   * a gateway's first batch with a beat.
    */
   sendCanary(): void {
     this.#begin(this.#clock.now(), this.#clock.steady(), [], []);
@@ -146,7 +145,7 @@ export class CommandSender implements CommandSink {
     this.#settle.push(settle);
     if (!this.#scheduled && !this.#resting) {
       this.#scheduled = true;
-      // What else arrives in this turn of the event loop joins the batch.
+      // Everything else that arrives in this turn of the event loop joins the batch.
       setImmediate(() => {
         this.#scheduled = false;
         this.#flush();
@@ -196,7 +195,7 @@ export class CommandSender implements CommandSink {
     this.#appending++;
     this.#bus
       .append(JSON.stringify(pending.batch))
-      .catch(() => {}) // It stays pending, and is appended again.
+      .catch(() => {}) // It stays pending, and will be appended again.
       .finally(() => {
         pending.sentAt = this.#clock.steady();
         this.#appending--;
@@ -206,25 +205,25 @@ export class CommandSender implements CommandSink {
 
   #settleBatch({ seq, outcomes }: BatchResult): void {
     const pending = this.#pending.get(seq);
-    if (pending === undefined) return; // The answer to a batch that was sent twice.
+    if (pending === undefined) return; // A second result, of a batch that was appended twice.
     this.#settledAt = this.#clock.steady();
     const exceptions = new Map(outcomes);
     for (const [i, settle] of this.#take(pending).entries()) settle(exceptions.get(i) ?? DONE);
   }
 
-  /** Takes a batch off the list. @returns who waits for its commands */
+  /** Removes a batch. @returns the callbacks of its commands */
   #take(pending: Pending): readonly Settle[] {
     const { batch, settle } = pending;
     this.#pending.delete(batch.seq);
     this.#release(batch.commands);
-    // The map's outgrown tables refer to what was in them until the next full collection: measured, they kept every text
-    // through two scavenges, which took twice as long.
+    // The map's outgrown tables keep references to removed entries until the next full collection. Measured: every text survived
+    // two scavenges, which took twice as long.
     pending.batch = { ...batch, commands: [] };
     pending.settle = [];
     return settle;
   }
 
-  /** Results may have been missed: whatever waits for one is appended again, and does not pay for earlier tries. */
+  /** Results may have been missed. Every batch that waits for one is appended again, without regard to its earlier tries. */
   #askAgain(): void {
     for (const pending of this.#pending.values()) {
       pending.tries = 0;
@@ -235,7 +234,7 @@ export class CommandSender implements CommandSink {
   #scheduleCheck(): void {
     const due = this.#clock.steady() + CHECK_EVERY_MS;
     this.#cancelCheck = this.#clock.after(CHECK_EVERY_MS, () => {
-      // This process itself stood still: what the writer said meanwhile has not been read.
+      // This process itself stood still, so what the writer said meanwhile is still unread.
       if (this.#clock.steady() - due > CHECK_EVERY_MS) this.#heardAt = this.#clock.steady();
       this.#check();
       this.#scheduleCheck();
@@ -245,7 +244,7 @@ export class CommandSender implements CommandSink {
   #check(): void {
     const now = this.#clock.steady();
     if (this.#commands.length > 0 && now - this.#firstSince >= GIVE_UP_AFTER_MS) {
-      // The bus has been away all the time: these did not even get into a batch.
+      // The bus was unavailable all the time: these never became part of a batch.
       this.#release(this.#commands.splice(0));
       giveUp(this.#settle.splice(0));
     }
@@ -254,7 +253,7 @@ export class CommandSender implements CommandSink {
       if (now - pending.since >= GIVE_UP_AFTER_MS) {
         giveUp(this.#take(pending));
       } else if (
-        // A silent writer finds it in the log when it is back; if the log was lost meanwhile, it is appended then.
+        // A silent writer finds the batch in the log when it is back. If the log is lost meanwhile, the batch is appended then.
         now - this.#heardAt < RESEND_AFTER_MS &&
         pending.sentAt !== undefined &&
         now - pending.sentAt >= RESEND_AFTER_MS * 2 ** (pending.tries - 1)

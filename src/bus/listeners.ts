@@ -1,9 +1,9 @@
-/** Gets what a listener threw, once per kind of channel. */
+/** Called with what a listener threw, once per kind of channel. */
 export type OnUnreadable = (kind: string, error: unknown) => void;
 
 /**
- * Who listens to which channel. A publication that its listener can't read, of a later version or of nobody's, must not end
- * the process: it counts as lost.
+ * The listeners by channel. A publication that its listener can't read (from a later version, or a stranger) must not end the
+ * process: it counts as lost.
  */
 export class Listeners {
   readonly #byChannel = new Map<string, (payload: string) => void>();

@@ -2,10 +2,10 @@ import { ParleyError } from '../contract/errors.ts';
 import { type Bus, RequestTimeout } from '../core/bus.ts';
 import type { Queries, QueryHandlers, QueryName, QueryPort, TokenClaims } from '../core/queries.ts';
 
-/** One try's time, and how many. A request may be lost, and is read-only: asking again is harmless. */
+/** Time per try, and number of tries. A request may be lost. It is read-only, so repeating it is harmless. */
 const TIMEOUT_MS = 2_000;
 const TRIES = 2;
-/** Queries under way at once. */
+/** Limit on concurrent queries. */
 const PENDING_MAX = 10_000;
 
 type Answer = { readonly ok: unknown } | { readonly revoked: true } | { readonly error: string };
@@ -16,7 +16,7 @@ export class QueryClient implements QueryPort {
   readonly #onEnded: (token: TokenClaims) => void;
   #pending = 0;
 
-  /** @param onEnded is told of a token that the store says was ended */
+  /** @param onEnded called with a token that the store says was revoked */
   constructor(bus: Bus, onEnded: (token: TokenClaims) => void = () => {}) {
     this.#bus = bus;
     this.#onEnded = onEnded;
@@ -55,7 +55,7 @@ export class QueryClient implements QueryPort {
   }
 }
 
-/** The reader's end: answers a request's payload by the handlers. `onError` gets what a handler threw. */
+/** The reader's end: answers a request with the handlers. `onError` gets what a handler threw, and returns what to tell the gateway. */
 export function answerQuery(
   handlers: QueryHandlers,
   payload: string,
@@ -68,7 +68,7 @@ export function answerQuery(
     name = asked[0];
     if (token && handlers.tokenState(token) === 'revoked')
       return JSON.stringify({ revoked: true } satisfies Answer);
-    // Gateways are replaced before the store: one of a newer version may ask what only its own knows.
+    // Gateways are upgraded before the store, so a newer one may ask a query that only its own version knows.
     if (!(name in handlers))
       throw new Error(`it knows no query '${name}', as the gateway's version does: upgrade the store, too`);
     return JSON.stringify({ ok: handlers[name](params) } satisfies Answer);

@@ -1,26 +1,29 @@
 import { randomUUID } from 'node:crypto';
 import { type BrokerItem, type BusItem, ItemBatcher, type Link, type Publications } from './items.ts';
 
-/** Entries the log holds, the text in them in UTF-16 units, and requests that wait for somebody to serve, before more are refused. */
+/**
+ * Limits on the log's entries, on UTF-16 units of text in them, and on waiting requests. Beyond them, an entry is refused, and a
+ * request is dropped.
+ */
 const LOG_MAX = 100_000;
 const LOG_UNITS_MAX = 256 * 1024 * 1024;
 const WAITING_MAX = 20_000;
-/** Workers that may die of a request before it is taken for the cause. */
+/** A request that killed this many workers is not given to another: it may be the cause. */
 const REQUEST_TRIES = 2;
-/** Requests one worker is given at once: it is to have time for the primary's ping between them. */
+/** Requests that one worker is given at once. It must have time for the primary's ping between them. */
 const SERVED_AT_ONCE = 8;
 
 type Member = {
   readonly out: ItemBatcher<BrokerItem>;
   serves: boolean;
-  /** Requests it was given and has not answered. */
+  /** Requests that it was given and has not answered. */
   serving: number;
 };
 type Request = {
   readonly from: Member;
   readonly ref: number;
   readonly payload: string;
-  /** When whoever asked gives up, by the steady clock. */
+  /** When the asker gives up, by the steady clock. */
   readonly until: number;
   server: Member | undefined;
   tries: number;
@@ -28,15 +31,15 @@ type Request = {
 type Reader = {
   readonly member: Member;
   readonly ref: number;
-  /** Number of the last entry the reader has. */
+  /** Number of the last entry that the reader has. */
   readonly after: number;
   readonly limit: number;
   cancel(): void;
 };
 
 /**
- * The bus of one node: lives in the primary and passes items between workers. What it holds (the log, unanswered
- * requests) outlives any worker, so that a worker's crash loses nothing here; the primary's own end is the node's.
+ * The bus of one node. It lives in the primary and passes items between workers. Its log and unanswered requests outlive any
+ * worker, so a worker's crash loses nothing here. If the primary ends, so does the node.
  */
 export class IpcBroker {
   readonly #incarnation = randomUUID().slice(0, 8);
@@ -51,7 +54,7 @@ export class IpcBroker {
   #reader: Reader | undefined;
   #nextRequest = 1;
 
-  /** Takes a worker in. Call the answer when it is gone. */
+  /** Adds a worker. Call the returned function when it is gone. */
   attach(link: Link<BrokerItem, BusItem>): () => void {
     const member: Member = { out: new ItemBatcher((items) => link.send(items)), serves: false, serving: 0 };
     this.#members.add(member);
@@ -143,7 +146,7 @@ export class IpcBroker {
   }
 
   #read(member: Member, item: Extract<BusItem, { do: 'read' }>): void {
-    // A position of another incarnation (an earlier primary's) says nothing about this log: all of it is new.
+    // A position from an earlier primary's log says nothing about this log: every entry is new.
     const after = item.after === undefined ? 0 : this.#numberOf(item.after);
     this.#reader?.cancel();
     const timer = setTimeout(() => this.#answerReader([]), item.waitMs);
@@ -173,7 +176,7 @@ export class IpcBroker {
     return incarnation === this.#incarnation ? Number(number) : 0;
   }
 
-  /** Gives requests that wait to those who have least to do. One that nobody waits for any more is nobody's. */
+  /** Gives waiting requests to the least busy servers. Drops those whose asker has given up. */
   #dispatch(): void {
     while (this.#waiting.length > 0) {
       const id = this.#waiting[0] as number;
@@ -213,7 +216,7 @@ export class IpcBroker {
     }
     for (const [id, request] of this.#requests) {
       if (request.from === member) this.#requests.delete(id);
-      // Queries are read-only: what a dead worker was asked, another may be asked again.
+      // Queries are read-only, so another worker may be given what a dead one was asked.
       else if (request.server === member) {
         request.server = undefined;
         this.#waiting.push(id);

@@ -40,7 +40,7 @@ export class IpcBus implements Bus {
     this.#out.add({ do: 'unsubscribe', channel });
   }
 
-  /** IPC loses nothing while both ends live, and a worker does not outlive the primary. */
+  /** There are no gaps: IPC loses nothing while both ends live, and a worker does not outlive the primary. */
   onGap(): void {}
 
   append(payload: string): Promise<void> {

@@ -1,8 +1,6 @@
-/*
- * What an IpcBus and its broker say to each other. `ref` ties an answer to its question within one worker.
- */
+/* The messages between an IpcBus and its broker. `ref` matches an answer to its request within one worker. */
 
-/** Publications, each a channel and a payload at the same place. Measured: two lists cost a third of a list of objects, at both ends. */
+/** Publications as two parallel lists, of channels and payloads. Measured: they cost a third of a list of objects, at both ends. */
 export type Publications = { readonly channels: readonly string[]; readonly payloads: readonly string[] };
 
 export type BusItem =
@@ -34,16 +32,16 @@ export type BrokerItem =
   | { readonly on: 'answer'; readonly ref: number; readonly payload: string }
   | { readonly on: 'request'; readonly request: number; readonly payload: string };
 
-/** One end of a channel that keeps order and carries copies, such as a worker's IPC channel or a MessagePort. */
+/** One end of an ordered channel that carries copies, such as a worker's IPC channel or a MessagePort. */
 export interface Link<Out, In> {
   send(items: readonly Out[]): void;
   onItems(listener: (items: readonly In[]) => void): void;
 }
 
-/** What is not urgent, such as an answer that only sets a pace, waits this long for other items to go with, in milliseconds. */
+/** An item that is not urgent, such as an answer that only sets a pace, waits this long for others to go with, in milliseconds. */
 const COMPANY_MS = 5;
 
-/** Collects items and sends them as one message per turn of the event loop: a message costs 7–13 µs, an item under 1. */
+/** Collects items, and sends them as one message per turn of the event loop. A message costs 7–13 µs, an item under 1. */
 export class ItemBatcher<Item> {
   readonly #send: (items: readonly Item[]) => void;
   #items: Item[] = [];
@@ -64,7 +62,7 @@ export class ItemBatcher<Item> {
     });
   }
 
-  /** Sends the item with the next one that is added, or soon: a message of its own would wake the other end for nothing. */
+  /** Sends the item with the next one that is added, or soon. A message of its own would wake the other end needlessly. */
   addWithNext(item: Item): void {
     this.#items.push(item);
     if (this.#waiting) return;

@@ -1,6 +1,6 @@
 import type { Link } from './items.ts';
 
-/** Both ends of a link within one process: what is sent at one end arrives at the other in a later turn. */
+/** Both ends of a link within one process. What one end sends reaches the other in a later turn of the event loop. */
 export function localLink<A, B>(): [Link<A, B>, Link<B, A>] {
   let toFirst = (_: readonly B[]): void => {};
   let toSecond = (_: readonly A[]): void => {};

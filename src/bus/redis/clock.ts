@@ -1,19 +1,20 @@
 import type { RedisClient } from './connection.ts';
 
-/** An answer that was longer under way says too little, in milliseconds. */
+/** An answer that took longer than this is too imprecise, in milliseconds. */
 const TRUSTED_MS = 500;
-/** Looked at again after this, in milliseconds, since it may have been set; and at once by a new connection, perhaps to another Redis. */
+/**
+ * How often Redis's time is read again, in milliseconds, since somebody may set it. A new connection, perhaps to another Redis,
+ * reads it at once.
+ */
 const LOOK_EVERY_MS = 60_000;
-/** Where a deadline makes one doubt what is known, it is looked at again at most this often, in milliseconds. */
+/** The minimum time between readings when a deadline casts doubt on the known time, in milliseconds. */
 const DOUBT_EVERY_MS = 1_000;
 
-/**
- * Redis's clock, which is one for all machines, whatever their own say; right to half a second.
- */
+/** Redis's clock, accurate to half a second. All machines share it, whatever their own clocks say. */
 export class RedisClock {
   readonly #redis: RedisClient;
   #lookedAt = Number.NEGATIVE_INFINITY;
-  /** From the steady clock of this process to Redis's. */
+  /** Add it to this process's steady clock to get Redis's time. */
   #offset: number | undefined;
 
   constructor(redis: RedisClient) {
@@ -21,7 +22,7 @@ export class RedisClock {
     redis.on('ready', () => void this.look());
   }
 
-  /** Unix milliseconds; undefined as long as Redis has not told. */
+  /** Unix milliseconds; undefined until Redis has answered. */
   now(): number | undefined {
     const steady = performance.now();
     if (steady - this.#lookedAt >= LOOK_EVERY_MS) void this.look();
@@ -29,15 +30,15 @@ export class RedisClock {
   }
 
   /**
-   * Looks again, unless it has just been done: the clock may have been set, or this machine been asleep, which its steady clock does
-   * not count. Never rejects.
+   * Reads the time again, unless that was just done. It may have been set, or this machine may have slept, which its steady clock
+   * does not count. Never rejects.
    */
   async doubt(): Promise<void> {
     if (this.#redis.status === 'ready' && performance.now() - this.#lookedAt >= DOUBT_EVERY_MS)
       await this.look();
   }
 
-  /** Never rejects: what is known already will do. */
+  /** Reads the time. Never rejects: on failure, the known time stays. */
   async look(): Promise<void> {
     const asked = performance.now();
     this.#lookedAt = asked;

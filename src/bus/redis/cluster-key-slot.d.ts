@@ -1,4 +1,4 @@
-/** The package has no types of its own. */
+/** The package comes without types. */
 declare module 'cluster-key-slot' {
   /** The slot of a key or a channel, by its hash tag if it has one. */
   function slotOf(key: string): number;

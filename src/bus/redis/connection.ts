@@ -3,19 +3,19 @@ import type { RedisAddress, RedisCredentials, RedisTarget } from '../../config/r
 import { RedisRefusals } from './refusals.ts';
 import { SILENCE_MS, watchCluster, watchConnection, watchMaster } from './watch.ts';
 
-/** Connections of a cluster are its nodes'; it has the same commands. */
+/** A client for commands. A cluster's has connections to its nodes, and offers the same commands. */
 export type RedisClient = Redis | Cluster;
 
 /**
- * Has a client let go of what a command carried once it is answered. ioredis gives each command a function literal as a
- * property. V8 allocates such a literal among what lives long, so it is found dead by full collections only, and until
- * then keeps what it refers to: the command, its arguments, and its answer. Measured at half of the full load: a scavenge
- * took 7 ms in the writer and 3 in a gateway, and takes 1 with this.
- * @param refusals gets to know what was refused
+ * Makes a client release a command's contents once it is answered. ioredis gives each command a function literal as a property.
+ * V8 allocates it in the old generation, where only a full collection finds it dead. Until then it keeps the command, its
+ * arguments and its answer alive. Measured at half of the full load: a scavenge took 7 ms in the writer and 3 in a gateway, and
+ * takes 1 with this.
+ * @param refusals is told which commands were refused or accepted
  */
 function forgetAnswered(client: RedisClient, refusals: RedisRefusals): void {
   const send: Redis['sendCommand'] = client.sendCommand.bind(client);
-  // A cluster passes itself more than the two that are declared.
+  // A cluster passes itself more arguments than the two that are declared.
   client.sendCommand = (...sent: Parameters<typeof send>) => {
     const [command] = sent;
     const name = nameOf(command);
@@ -33,17 +33,17 @@ function forgetAnswered(client: RedisClient, refusals: RedisRefusals): void {
   };
 }
 
-/** What refusals know a command as: each script is one of its own. */
+/** A command's name for refusals. Each script counts as a command. */
 const nameOf = ({ name, args }: { readonly name: string; readonly args: readonly unknown[] }): string =>
   name === 'evalsha' ? String(args[0]) : name;
 
-/** A cluster's slots are looked up this often even if nothing fails, in milliseconds: a cut-off master says nothing. */
+/** How often a cluster's slots are looked up even if nothing fails, in milliseconds: a cut-off master does not report it. */
 const SLOTS_EVERY_MS = 5_000;
-/** Before a command follows its slot, or is tried again while a slot has no master, in milliseconds. */
+/** The wait before a command follows its slot, and before it is retried while a slot has no master, in milliseconds. */
 const FOLLOW_AFTER_MS = 20;
 const RETRY_AFTER_MS = 100;
 
-/** The wait before a connection is tried again, in milliseconds: doubled each time up to the most, half of it at random. */
+/** The wait before reconnecting, in milliseconds. It doubles each time up to the maximum, and half of it is random. */
 const FIRST_WAIT_MS = 50;
 const WAIT_MAX_MS = 500;
 
@@ -52,16 +52,16 @@ const backOff = (attempt: number): number =>
 
 type Kept = {
   readonly unwatch: () => void;
-  /** The newest error since it was last ready. */
+  /** The latest error since the client was last ready. */
   error: string | undefined;
 };
 
-/** The connections of one bus: each comes back by itself, for ever, and notices by itself when it is dead. */
+/** The connections of one bus. Each reconnects by itself, for ever, and detects by itself that it is dead. */
 export class RedisConnections {
   readonly #target: RedisTarget;
   readonly #name: string;
   readonly #open = new Map<RedisClient, Kept>();
-  /** Of those that were opened for commands and subscriptions; others who ask Redis themselves tell it, too. */
+  /** Refusals on the connections opened here. Other parts that ask Redis themselves report theirs, too. */
   readonly refusals = new RedisRefusals();
   #unwatchMaster: (() => void) | undefined;
 
@@ -78,7 +78,7 @@ export class RedisConnections {
     }
   }
 
-  /** Opens a connection to what the URL names. */
+  /** Opens a connection to the target that the URL names. */
   open(purpose: string, more: RedisOptions = {}): RedisClient {
     const options = { ...this.#options(purpose), ...more };
     if (this.#target.kind === 'cluster') {
@@ -90,7 +90,7 @@ export class RedisConnections {
     return this.#keep(redis, watchConnection(redis));
   }
 
-  /** Opens a connection to one node of a cluster. What it was asked and had not answered when it is lost, is dropped. */
+  /** Opens a connection to one node of a cluster. Commands that are unanswered when it is lost are dropped. */
   openNode(purpose: string, address: RedisAddress): Redis {
     const redis = new Redis({
       ...this.#options(purpose),
@@ -122,7 +122,7 @@ export class RedisConnections {
   #keep<Client extends RedisClient>(client: Client, unwatch: () => void): Client {
     const kept: Kept = { unwatch, error: undefined };
     const failed = (error: NodeJS.ErrnoException): void => {
-      // A name with several addresses fails with an AggregateError, which has no message.
+      // A host name with several addresses fails with an AggregateError, which has no message.
       kept.error = error.message || error.code;
     };
     // A cluster's own error says only that no node could be used.
@@ -139,11 +139,11 @@ export class RedisConnections {
   #options(purpose: string): RedisOptions {
     return {
       ...optionsOf(this.#target, this.#nameOf(purpose)),
-      // It was the master: the address may lead to another one by now, where the command is sent again.
+      // The server is no longer the master. After a reconnect, the address may lead to the new one, and the command is sent again.
       reconnectOnError: (error) => {
         if (!error.message.startsWith('READONLY')) return false;
         const { command } = error as { command?: { name: string; args: unknown[] } };
-        // Its sender is not told, and where no other is the master, this is all there is to say.
+        // The command's sender gets no answer. If no other server is the master, this is the only sign of the problem.
         if (command !== undefined) this.refusals.refused(nameOf(command), error);
         return 2;
       },
@@ -152,33 +152,33 @@ export class RedisConnections {
 
   #reconnect(): void {
     for (const client of this.#open.keys()) {
-      // One that is connecting just now asks a Sentinel anyway.
+      // A client that is still connecting asks a Sentinel anyway.
       if (client.status === 'connect' || client.status === 'ready') client.disconnect(true);
     }
   }
 
   #nameOf(purpose: string): string {
-    // Redis takes no spaces in it.
+    // Redis refuses spaces in the name.
     return `parley:${this.#name.replaceAll(' ', '-')}:${purpose}`;
   }
 }
 
-/** Of every connection, to servers and to Sentinels. */
+/** For every connection, to servers and to Sentinels. */
 const COMMON_OPTIONS = {
-  // Commands wait for the connection to come back; how long is for their callers to bound.
+  // Commands wait for the connection to come back. Their callers bound how long.
   maxRetriesPerRequest: null,
   connectTimeout: SILENCE_MS,
-  // A dead peer does not answer our FIN either: don't wait for it.
+  // A dead peer does not answer our FIN either, so don't wait for it.
   disconnectTimeout: 100,
 } as const satisfies RedisOptions;
 
-/** Options for a connection to a server; to whichever is the master, if Sentinels are asked. */
+/** Options for a connection to a server: with Sentinels, to the current master. */
 export function optionsOf(target: RedisTarget, name: string): RedisOptions {
   const options: RedisOptions = {
     ...COMMON_OPTIONS,
     ...target.credentials,
     connectionName: name,
-    // Subscriptions are made again by their owner, who then knows when they are in force.
+    // The owner of the subscriptions makes them again, and so knows when they are active.
     autoResubscribe: false,
     ...(target.tls && { tls: {} }),
   };
@@ -206,14 +206,14 @@ export function optionsOf(target: RedisTarget, name: string): RedisOptions {
 
 export const CLUSTER_OPTIONS: ClusterOptions = {
   clusterRetryStrategy: backOff,
-  // As with one server, commands wait until somebody serves their slot again.
+  // As with a single server, commands wait until their slot is served again.
   maxRedirections: Number.POSITIVE_INFINITY,
   retryDelayOnMoved: FOLLOW_AFTER_MS,
   retryDelayOnFailover: RETRY_AFTER_MS,
   retryDelayOnClusterDown: RETRY_AFTER_MS,
   retryDelayOnTryAgain: RETRY_AFTER_MS,
   slotsRefreshInterval: SLOTS_EVERY_MS,
-  // The names as they were given: a certificate is for a name, not for what it resolves to.
+  // Host names stay as they were given: a certificate is for a name, not for the address it resolves to.
   dnsLookup: (host, callback) => callback(null, host),
 };
 
@@ -228,8 +228,8 @@ function sentinelsOf(target: Extract<RedisTarget, { kind: 'sentinel' }>): RedisO
 }
 
 /**
- * What every key and channel of a cluster begins with. Pub/sub does not know database numbers, so the number is part
- * of it: two clusters on two numbers of one Redis stay apart.
+ * The prefix of every key and channel. It includes the database number, because pub/sub ignores those: two clusters in two
+ * databases of one Redis stay apart.
  */
 export function keyPrefix(target: RedisTarget): string {
   return `parley:${target.kind === 'cluster' ? 0 : target.database}:`;

@@ -1,24 +1,26 @@
 import type { DatabaseIdentity, LeaseAnswer, Leaser } from '../../core/lease.ts';
 import type { RedisClient } from './connection.ts';
 
-/** How long a lease lives without being renewed, in milliseconds. A dead node's writer is replaced after this. */
+/** Lifetime of a lease that is not renewed, in milliseconds. A dead node's writer is replaced after it. */
 export const LEASE_MS = 2_000;
 
 /**
- * A Redis that knows no database may have lost what it knew: a writer that lives says it again when it renews, each 500 ms.
- * Only after this long without one does a store take the cluster for a new one, in milliseconds.
- * It delays the first start of a cluster, once. A writer that stood still for all of it, just when Redis lost its data,
- * finds another in its place: the fence in its own file can't help where that one's is a foreign one.
+ * A Redis that knows no database may have lost its data. A live writer restores that knowledge when it renews, every 500 ms. Only
+ * after this much silence, in milliseconds, does a store take the cluster for a new one. It delays a cluster's very first start.
+ * One case remains: a writer that stands still for all of it, just when Redis loses its data, may find another in its place. If
+ * that one has a foreign database, the fence can't help, since it is in the writer's own file.
  */
 const QUIET_MS = 1_200;
 
 /*
- * KEYS: lease, database.  ARGV: holder, lease ms, 'acquire' | 'begin' | 'renew', database id, epoch, generation, transactions ('' ×4: no
- * file yet).
- * The database key remembers, for good, which database the cluster has and how far its writers have got: a store with
- * another one, or with an old copy, is refused. So is one of an epoch that a restore has ended, or of another than is being
- * written: two histories would take turns, and answer in turn. Taking the lease needs no memory to speak of, and who has it trims the log:
- * a Redis that is full must not keep every writer away (allow-oom; it has to be the script's very beginning).
+ * KEYS: lease, database. ARGV: holder, lease ms, 'acquire' | 'begin' | 'renew', database id, epoch, generation, transactions (the
+ * last four are '' while there is no file).
+ *
+ * The database key remembers for good which database the cluster has, and how far its writers have got. A store with another
+ * database, or with an old copy, is refused. So is one with an epoch that a restore has ended, or with an epoch other than the
+ * one being written: two histories would take turns, in writing and in answers. The script may run when Redis is full (allow-oom,
+ * which has to be at its very beginning): it needs hardly any memory, the lease's holder trims the log, and a full Redis must not
+ * keep every writer away.
  */
 const LEASE_SCRIPT = `#!lua flags=allow-oom
 local holder = redis.call('GET', KEYS[1])
@@ -53,14 +55,17 @@ type LeaseCommands = {
 /** How far a database has got. */
 type State = Pick<DatabaseIdentity, 'epoch' | 'generation' | 'transactions'>;
 
-/** The writer's lease of a cluster, in Redis. `holder` names the node, so that its next writer need not wait. */
+/** A cluster's writer lease, in Redis. `holder` names the node, so that the node's next writer need not wait. */
 export class RedisLeaser implements Leaser {
   readonly #redis: RedisClient & LeaseCommands;
   readonly #keys: readonly [lease: string, database: string];
   readonly #holder: string;
-  /** A cluster was heard to have another database than this one, of this id: it never begins a cluster, whatever Redis forgets. */
+  /**
+   * Set when the cluster was found to have another database than this store. Such a store never begins a cluster, whatever Redis
+   * forgets.
+   */
   #refused: { readonly databaseId: string | undefined; readonly answer: LeaseAnswer } | undefined;
-  /** The newest state of the database that was ever heard of, for the same reason. */
+  /** The newest state of the database ever reported. It is kept for the same reason. */
   #newest: State | undefined;
   /** Since when Redis has known neither a database nor a holder, by the steady clock. */
   #quietSince: number | undefined;
@@ -69,7 +74,7 @@ export class RedisLeaser implements Leaser {
     redis.defineCommand('parleyLease', { numberOfKeys: 2, lua: LEASE_SCRIPT });
     redis.defineCommand('parleyRelease', { numberOfKeys: 1, lua: RELEASE_SCRIPT });
     this.#redis = redis as RedisClient & LeaseCommands;
-    // One hash slot for both, so that the script runs on Redis Cluster too.
+    // Both keys share a hash slot, so that the script runs on Redis Cluster too.
     this.#keys = [`{${prefix}writer}`, `{${prefix}writer}:database`];
     this.#holder = holder;
   }
@@ -110,7 +115,7 @@ export class RedisLeaser implements Leaser {
         this.#refused = undefined;
         return kind === 'held' ? { kind } : { kind, holder: detail ?? '?' };
       case 'older':
-        // The file may have grown since it was read: one that is shared has what is known by now, since that was committed before.
+        // The file may have grown since it was read. A shared file holds the reported state by now, since that was committed before.
         if (identity)
           this.#newest = { epoch: identity.epoch, generation: Number(detail), transactions: Number(more) };
         return { kind: 'undecided' };

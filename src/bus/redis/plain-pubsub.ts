@@ -5,23 +5,23 @@ import type { RedisClient, RedisConnections } from './connection.ts';
 import { PUBLISH_MAX, type PubSubListener, type RedisPubSub, type Waiter } from './pubsub.ts';
 
 const SUBSCRIBE_MAX = 1_000;
-/** Subscriptions that were refused are asked for again after this, in milliseconds: somebody may mend what this user may do. */
+/** Refused subscriptions are retried after this, in milliseconds: somebody may fix the user's permissions. */
 const RETRY_AFTER_MS = 500;
 /**
- * One call publishes a whole batch: 3–5 µs each, against 8 for a PUBLISH of its own. A server that was the master refuses a script
- * of this kind, as it refuses what writes (READONLY): who only publishes would stay with it.
+ * One call publishes a whole batch: 3–5 µs each, against 8 for a PUBLISH of its own. A server that is no longer the master
+ * refuses this script as a write (READONLY). That makes a client that only publishes leave it.
  */
 const PUBLISH_SCRIPT = `#!lua flags=allow-oom
 for i = 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[i], ARGV[i + 1]) end`;
 
 type PublishCommand = { parleyPublish(...args: string[]): Promise<unknown> };
 
-/** Pub/sub of one server: one connection that subscribes. */
+/** Pub/sub of a single server, with one connection for subscriptions. */
 export class PlainPubSub implements RedisPubSub {
   readonly #publisher: Redis & PublishCommand;
   readonly #subscriber: RedisClient;
   readonly #listener: PubSubListener;
-  /** What is wanted, and who waits for it. */
+  /** The wanted channels, and who waits for each. */
   readonly #channels = new Map<string, Waiter[]>();
   #lost = false;
   #retry: NodeJS.Timeout | undefined;
@@ -30,7 +30,7 @@ export class PlainPubSub implements RedisPubSub {
     commands.defineCommand('parleyPublish', { numberOfKeys: 0, lua: PUBLISH_SCRIPT });
     this.#publisher = commands as Redis & PublishCommand;
     this.#listener = listener;
-    // What is wanted is all asked for when it is back: what comes and goes meanwhile must not pile up.
+    // After a reconnect, all wanted channels are subscribed anyway. Resending would pile up what came and went meanwhile.
     this.#subscriber = connections.open('subscriber', { autoResendUnfulfilledCommands: false });
     this.#subscriber.on('message', (channel: string, payload: string) => listener.message(channel, payload));
     this.#subscriber.on('ready', () => this.#subscribeAll());
@@ -55,7 +55,7 @@ export class PlainPubSub implements RedisPubSub {
       this.#channels.set(channel, waiters);
       return promise;
     });
-    if (this.#subscriber.status === 'ready') this.#ask(channels).catch(() => {}); // Those who wait are told.
+    if (this.#subscriber.status === 'ready') this.#ask(channels).catch(() => {}); // #askForSome tells the waiters.
     return inForce;
   }
 
@@ -80,13 +80,13 @@ export class PlainPubSub implements RedisPubSub {
     );
   }
 
-  /** Answers those who wait. Never settles if the connection is lost before the answer. */
+  /** Settles the waiters. Never settles itself if the connection is lost before the answer. */
   async #ask(channels: readonly string[]): Promise<void> {
     await Promise.all(chunks(channels, SUBSCRIBE_MAX).map((some) => this.#askForSome(some)));
   }
 
   async #askForSome(channels: readonly string[]): Promise<void> {
-    // Looked up now: for a channel that is left and wanted again meanwhile, it is not the answer.
+    // Looked up now: if a channel is left and wanted again meanwhile, the answer does not apply to it.
     const waiting = channels.map((channel) => this.#channels.get(channel) ?? []);
     try {
       await this.#subscriber.subscribe(...channels);

@@ -4,11 +4,11 @@ import type { RedisAddress, RedisTarget } from '../../config/redis-url.ts';
 import { CLUSTER_OPTIONS, keyPrefix, optionsOf } from './connection.ts';
 import { SILENCE_MS } from './watch.ts';
 
-/** How long to wait for what a server that lets nobody in says by itself, in milliseconds. */
+/** How long to wait for the message of a server that refuses all connections, in milliseconds. */
 const REFUSAL_MS = 1_000;
 
 /**
- * Whether Redis answers, for the one check at start.
+ * Checks that Redis answers, once at start.
  * @throws Error with the reason in a few words, without a full stop
  */
 export async function probeRedis(target: RedisTarget): Promise<void> {
@@ -17,7 +17,7 @@ export async function probeRedis(target: RedisTarget): Promise<void> {
     reason ??= error.message;
   };
   const redis = target.kind === 'cluster' ? clusterFor(target, because) : clientFor(target, because);
-  // One that takes the connection and says nothing must not hold up the start for ever.
+  // A server that accepts the connection but stays silent must not hold up the start for ever.
   const { promise: silence, reject } = Promise.withResolvers<never>();
   const patience = setTimeout(() => {
     reason ??= `no answer within ${SILENCE_MS / 1000} s`;
@@ -26,7 +26,7 @@ export async function probeRedis(target: RedisTarget): Promise<void> {
   try {
     await Promise.race([ask(redis, target), silence]);
   } catch (error) {
-    // A cluster client says of a node that can't be reached only that its connection is closed; one of its own says why.
+    // For an unreachable node, a cluster client only says that its connection is closed. A plain client says why.
     if (target.kind === 'cluster' && reason?.startsWith('Connection is closed'))
       await probeRedis({ ...target, kind: 'single', address: target.nodes[0], database: 0 });
     if (target.kind === 'single' && !target.tls && /EPIPE|ECONNRESET|closed/.test(reason ?? ''))
@@ -39,8 +39,8 @@ export async function probeRedis(target: RedisTarget): Promise<void> {
 }
 
 /**
- * What a Redis in protected mode, or with all the clients it takes, says before it closes the connection: its first sentence.
- * The client has sent something by then, and reports only that it could not.
+ * The first sentence that a Redis sends before it closes the connection, in protected mode or at its limit of clients. The client
+ * has already sent something by then, and only reports that it could not.
  */
 function refusalOf(address: RedisAddress): Promise<string | undefined> {
   return new Promise((resolve) => {
@@ -75,7 +75,7 @@ async function ask(redis: Redis | Cluster, target: RedisTarget): Promise<void> {
   }
 }
 
-/** What the bus, the lease and the limits of logins ask for. */
+/** The commands that the bus, the lease and the login limits use. */
 const COMMANDS: readonly (readonly [string, ...string[]])[] = [
   ['XADD', 'KEY', '*', 'b', ''],
   ['XREAD', 'STREAMS', 'KEY', '0'],
@@ -102,14 +102,14 @@ const COMMANDS: readonly (readonly [string, ...string[]])[] = [
 ];
 
 /**
- * Asks Redis whether it knows all commands that are needed, and allows them to this user: it says so of each command of a
- * transaction when that is queued, and this transaction is then discarded.
+ * Asks Redis whether it knows all needed commands, and permits them to this user. It checks each command of a transaction when
+ * that is queued, and the transaction is then discarded.
  */
 async function tryCommands(redis: Redis, name: string): Promise<void> {
   try {
     await redis.call('MULTI');
   } catch {
-    return; // A user who may not do this may still be allowed all the rest.
+    return; // A user who may not use MULTI may still be permitted all the rest.
   }
   const answers = await Promise.allSettled(
     COMMANDS.map(([command, ...args]) =>
@@ -118,7 +118,7 @@ async function tryCommands(redis: Redis, name: string): Promise<void> {
   );
   await redis.call('DISCARD');
   for (const answer of answers) {
-    // Others pass: no memory left, a slot that is elsewhere, a server that is a replica just now.
+    // Other errors are ignored: no memory left, a slot that is elsewhere, a server that is a replica just now.
     if (answer.status === 'rejected' && /NOPERM|unknown command/i.test(answer.reason.message))
       throw answer.reason;
   }
@@ -134,7 +134,7 @@ function clientFor(target: RedisTarget, because: (error: Error) => void): Redis 
   });
   redis.on('error', because);
   redis.on('sentinelError', ({ message }: Error) => {
-    // What a Sentinel answers that does not know the name.
+    // The answer of a Sentinel that does not know the name.
     const unknown = target.kind === 'sentinel' && /invalid reply: null|no such master/i.test(message);
     because(new Error(unknown ? `the Sentinels know no master named '${target.master}'` : message));
   });
@@ -152,7 +152,7 @@ function clusterFor(
     maxRedirections: 3,
     redisOptions: optionsOf(target, 'parley:probe'),
   });
-  cluster.on('error', () => {}); // Says only that no node could be used.
+  cluster.on('error', () => {}); // It only says that no node could be used.
   cluster.on('node error', because);
   return cluster;
 }

@@ -12,25 +12,25 @@ import type { PubSubListener, RedisPubSub } from './pubsub.ts';
 import { ShardedPubSub } from './sharded-pubsub.ts';
 
 /**
- * Publications under way at once, in calls and in UTF-16 units of text, before more are rejected: while Redis is away they would
- * fill the memory. A writer's biggest batch is half of it.
+ * Limits on concurrent publications, in calls and in UTF-16 units of text. Without them, publications would fill the memory while
+ * Redis is away. A writer's biggest batch is half of the second.
  */
 const PUBLISHING_MAX = 2_000;
 const PUBLISHING_UNITS_MAX = 64 * 1024 * 1024;
-/** Entries the log keeps if nobody reads it, and requests if nobody serves them. Gateways ask again for what was cut off. */
+/** Entries that the log keeps if nobody reads it, and requests if nobody serves them. Gateways repeat what was cut off. */
 const LOG_MAX = 1_000_000;
 const REQUESTS_MAX = 20_000;
 const REQUESTS_AT_ONCE = 32;
-/** How long Redis holds back its answer while there are no requests, in seconds; and the pause after a failure, in milliseconds. */
+/** How long Redis delays its answer while there are no requests, in seconds; and the pause after a failure, in milliseconds. */
 const POP_WAIT_S = 1;
 const POP_AGAIN_MS = 100;
-/** A request is worth an answer for so long after its deadline: Redis's clock is known that well, in milliseconds. */
+/** A request is still answered this long after its deadline, in milliseconds, since Redis's clock is known no better. */
 const REQUEST_GRACE_MS = 1_000;
-/** Whoever serves sends the answers that are ready, and yields to other work, at least this often, in milliseconds. */
+/** A server publishes the answers that are ready, and yields to other work, at least this often, in milliseconds. */
 const SERVE_SLICE_MS = 20;
-/** In place of a deadline, where the time is not known yet. */
+/** Stands for a deadline while the time is unknown. */
 const NO_DEADLINE = 0;
-/** A Redis that does not answer a QUIT is left without, in milliseconds. */
+/** How long to wait for the answer to QUIT, in milliseconds. */
 const QUIT_MS = 500;
 
 type Pending = { resolve(payload: string): void; reject(error: Error): void };
@@ -47,7 +47,7 @@ export class RedisBus implements Bus {
   readonly #pending = new Map<string, Pending>();
   readonly #answers: string;
   #wanted: { channel: string; resolve(): void; reject(error: Error): void }[] = [];
-  /** By id. One that was given up meanwhile is not sent. */
+  /** By request id. A request that is given up meanwhile is not sent. */
   readonly #unsent = new Map<string, string>();
   #sending = false;
   #answering: Promise<void> = Promise.resolve();
@@ -72,14 +72,14 @@ export class RedisBus implements Bus {
         for (const listener of this.#gapListeners) listener();
       },
     };
-    // In a cluster, plain pub/sub would carry everything to every node.
+    // In a cluster, plain pub/sub would send everything to every node.
     this.#pubSub =
       this.#commands instanceof Cluster
         ? new ShardedPubSub(this.#connections, this.#commands, listener)
         : new PlainPubSub(this.#connections, this.#commands, listener);
   }
 
-  /** The connection for commands, for those who keep other state in the same Redis. */
+  /** The connection for commands. Others use it for more state in the same Redis. */
   get redis(): RedisClient {
     return this.#commands;
   }
@@ -89,10 +89,10 @@ export class RedisBus implements Bus {
     return this.#connections.trouble;
   }
 
-  /** How far this process's clock is ahead of Redis's, in milliseconds; 0 as long as Redis has not told its own. */
+  /** How far this process's clock is ahead of Redis's, in milliseconds; 0 until Redis's is known. */
   get clockAheadMs(): number {
     const ahead = Date.now() - (this.#clock.now() ?? Date.now());
-    // This machine may just have been asleep.
+    // This machine may just have slept.
     if (Math.abs(ahead) > REQUEST_GRACE_MS) void this.#clock.doubt();
     return ahead;
   }
@@ -121,10 +121,10 @@ export class RedisBus implements Bus {
     });
   }
 
-  /** Those who subscribe in the same turn share one call. */
+  /** Subscriptions made in the same turn of the event loop share one call. */
   #flushSubscribes(): void {
     const wanted = this.#wanted.splice(0);
-    // One that left again in the same turn leaves no subscription behind.
+    // A channel that was left again in the same turn gets no subscription.
     const kept = wanted.filter(({ channel }) => this.#listeners.has(channel));
     const inForce = this.#pubSub.subscribe(kept.map(({ channel }) => this.#key(channel)));
     for (const [i, { resolve, reject }] of kept.entries()) inForce[i]?.then(resolve, reject);
@@ -145,7 +145,7 @@ export class RedisBus implements Bus {
   }
 
   async read(after: Position | undefined, limit: number, waitMs: number): Promise<readonly LogEntry[]> {
-    // Of the log of a node that had no Redis yet: this one is all new.
+    // The position is from the log of a node that had no Redis yet. This log is all new.
     if (after !== undefined && !STREAM_ID.test(after)) return this.read(undefined, limit, waitMs);
     this.#reader ??= this.#connections.open('log');
     const from = after === undefined || after === this.#lostPosition ? '0' : after;
@@ -158,7 +158,7 @@ export class RedisBus implements Bus {
       this.#key('log'),
       from,
     )) as [key: string, entries: [id: string, fields: [string, string]][]][] | null;
-    // Taken out of the answer, which lives longer than it is of use (connection.ts).
+    // Removed from the answer, which outlives its use (connection.ts).
     const entries = answer?.[0]?.[1].splice(0);
     if (entries !== undefined) return entries.map(([position, [, payload]]) => ({ position, payload }));
     if (after !== undefined && (await this.#newestPosition()) < streamOrder(after))
@@ -167,8 +167,8 @@ export class RedisBus implements Bus {
   }
 
   /**
-   * The log's newest position, -1 if there is no log. Below what was read already: Redis lost its data, and perhaps the
-   * clock went back, so that new entries would stand below the old position.
+   * The log's newest position; -1 if there is no log. If it is below what was already read, Redis has lost its data. New entries
+   * may then stand below the old position, should the clock have gone back.
    */
   async #newestPosition(): Promise<bigint> {
     try {
@@ -197,11 +197,11 @@ export class RedisBus implements Bus {
     this.#pending.set(id, { resolve, reject });
     const timer = setTimeout(() => {
       reject(new RequestTimeout(timeoutMs));
-      // Whoever serves may have passed it over, by another time.
+      // The server may have skipped the request because its clock differs.
       void this.#clock.doubt();
     }, timeoutMs);
     try {
-      // Not an await alone: the time-out counts while Redis is away, too.
+      // Raced, because the time-out must also count while Redis is away.
       await Promise.race([this.#answersReady, promise]);
       if (this.#unsent.size === 0) setImmediate(() => this.#flushRequests());
       const now = this.#clock.now();
@@ -215,7 +215,7 @@ export class RedisBus implements Bus {
     }
   }
 
-  /** One call at a time: what comes meanwhile makes up the next. */
+  /** One call at a time. Requests that come meanwhile go with the next one. */
   #flushRequests(): void {
     if (this.#sending || this.#unsent.size === 0) return;
     this.#sending = true;
@@ -226,7 +226,7 @@ export class RedisBus implements Bus {
       .then((length) => {
         if (length > REQUESTS_MAX) return this.#commands.ltrim(this.#key('requests'), -REQUESTS_MAX, -1);
       })
-      .catch(() => {}) // They time out and are asked again.
+      .catch(() => {}) // They time out and are repeated.
       .finally(() => {
         this.#sending = false;
         this.#flushRequests();
@@ -279,14 +279,14 @@ export class RedisBus implements Bus {
     }
   }
 
-  /** Resolves when the answers before these are out. */
+  /** Resolves when the previous answers are out. */
   async #answer(answers: readonly Publication[]): Promise<void> {
     if (answers.length === 0) return;
     await this.#answering;
     this.#answering = this.publish(answers).catch(() => {});
   }
 
-  /** Whoever asked has given up. */
+  /** Whether the asker has given up. */
   #isOver(deadline: number): boolean {
     const now = this.#clock.now();
     return deadline !== NO_DEADLINE && now !== undefined && deadline + REQUEST_GRACE_MS < now;

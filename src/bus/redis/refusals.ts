@@ -1,14 +1,14 @@
 import { ReplyError } from 'ioredis';
 import { type Clock, systemClock } from '../../base/clock.ts';
 
-/** A refusal counts for this long, unless the command is taken sooner: gateways try again within 12 s. In milliseconds. */
+/** A refusal counts for this long, unless the command succeeds sooner: gateways retry within 12 s. In milliseconds. */
 const COUNTS_MS = 15_000;
-/** What the client itself sends on a new connection: an older Redis does not know all of it. */
+/** The client itself sends these on a new connection. An older Redis does not know all of them. */
 const GREETINGS = new Set(['hello', 'client', 'info']);
-/** What is no refusal: a script or a stream that Redis does not have yet, a slot that has moved. */
+/** Not refusals: a script or a stream that Redis does not have yet, a slot that has moved. */
 const ORDINARY = /^(NOSCRIPT|MOVED|ASK|TRYAGAIN)\b|no such key/i;
 
-/** Commands that Redis refuses (no memory, no permission, read-only), which does not break a connection. */
+/** Commands that Redis refuses (no memory, no permission, read-only). The connection stays intact. */
 export class RedisRefusals {
   readonly #clock: Clock;
   readonly #byCommand = new Map<string, { readonly message: string; readonly at: number }>();
@@ -18,7 +18,7 @@ export class RedisRefusals {
   }
 
   refused(command: string, error: Error): void {
-    // Other errors are the connection's.
+    // Other errors concern the connection.
     if (!(error instanceof ReplyError) || GREETINGS.has(command) || ORDINARY.test(error.message)) return;
     this.#byCommand.set(command, { message: error.message, at: this.#clock.steady() });
   }
@@ -27,7 +27,7 @@ export class RedisRefusals {
     if (this.#byCommand.size > 0) this.#byCommand.delete(command);
   }
 
-  /** What Redis said; undefined if it takes what it is asked. */
+  /** What Redis said; undefined if it accepts what it is asked. */
   get trouble(): string | undefined {
     for (const [command, { message, at }] of this.#byCommand) {
       if (this.#clock.steady() - at <= COUNTS_MS) return message;

@@ -6,9 +6,9 @@ import type { RedisRefusals } from './refusals.ts';
 import { type NodeKey, ownerOf, slotOf } from './slots.ts';
 
 /**
- * Publishes to channels of one node in one call, until one of them is not the node's any more: answers how many it did,
- * and the error. Measured for 100 channels a node: 2.4 µs each, against 5 in a pipeline of SPUBLISHes and 10 without.
- * No channel is named as a key: the script would be refused (ASK) while a key's slot moves, which SPUBLISH is not.
+ * Publishes to channels of one node in one call, until it meets one that is no longer the node's. Returns how many it published,
+ * and the error. Measured for 100 channels a node: 2.4 µs each, against 5 in a pipeline of SPUBLISHes and 10 without. No channel
+ * is declared as a key: while a key's slot moves, the script would be refused (ASK), which SPUBLISH is not.
  */
 const PUBLISH_SCRIPT = `
 for i = 1, #ARGV, 2 do
@@ -18,8 +18,8 @@ end
 return {#ARGV / 2}
 `;
 /**
- * Publications wait this long for a slot to have a master again, in milliseconds; then they are given up, and those that follow
- * at their first failure, so that the other masters' don't wait each time.
+ * How long publications wait for their slot to have a master again, in milliseconds. Then they are given up. Later ones are given
+ * up at their first failure, so that those for the other masters don't wait each time.
  */
 const PATIENCE_MS = 3_000;
 const RETRY_AFTER_MS = 100;
@@ -30,8 +30,8 @@ type Node = Redis & {
 type Call = { readonly publications: readonly Publication[]; resolve(): void; reject(error: Error): void };
 
 /**
- * Publishes to the masters of a cluster, in rounds: what comes while a round is under way makes up the next one, so that
- * order is kept while a slot moves or its master is replaced, and a round is one call to each node.
+ * Publishes to the masters of a cluster, in rounds. Publications that arrive during a round make up the next one. This keeps
+ * order while a slot moves or its master is replaced, and a round is one call to each node.
  */
 export class ShardedPublisher {
   readonly #cluster: Cluster;
@@ -39,7 +39,7 @@ export class ShardedPublisher {
   #calls: Call[] = [];
   #running = false;
   #closed = false;
-  /** When publications to a node first failed, since it last took one. */
+  /** When publications to a node first failed since its last success. */
   readonly #failingSince = new Map<NodeKey | undefined, number>();
 
   constructor(cluster: Cluster, refusals: RedisRefusals) {
@@ -73,7 +73,7 @@ export class ShardedPublisher {
     this.#running = false;
   }
 
-  /** What could not be published in good time, and why. */
+  /** Returns what could not be published in time, and why. */
   async #round(
     publications: readonly Publication[],
   ): Promise<{ left: readonly Publication[]; error?: Error }> {
@@ -90,7 +90,7 @@ export class ShardedPublisher {
       const failing = parts.filter(({ error }) => error !== undefined);
       const [first] = failing;
       if (first?.error === undefined) {
-        // What failed at one node was taken by another.
+        // Another node took what these refused.
         for (const key of failed) this.#taken(key);
         return { left: [] };
       }
@@ -115,7 +115,7 @@ export class ShardedPublisher {
     return Map.groupBy(publications, ({ channel }) => ownerOf(this.#cluster, slotOf(channel)));
   }
 
-  /** In order, up to the first that fails. */
+  /** In order, up to the first failure. */
   async #publishTo(
     key: NodeKey | undefined,
     publications: readonly Publication[],
@@ -124,7 +124,7 @@ export class ShardedPublisher {
       .nodes('master')
       .find(({ options: { host, port } }) => `${host}:${port}` === key);
     if (node === undefined) return { left: publications, error: new Error('the slot has no master') };
-    // One that takes connections and says nothing would hold up what is for the others, each time.
+    // A node that accepts connections but stays silent would hold up publications for the others each time.
     if (node.status !== 'ready' && this.#failingSince.has(key)) {
       if (node.status === 'wait') node.connect().catch(() => {});
       return { left: publications, error: new Error('the master does not answer') };

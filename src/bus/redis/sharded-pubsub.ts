@@ -6,13 +6,13 @@ import type { PubSubListener, RedisPubSub, Waiter } from './pubsub.ts';
 import { ShardedPublisher } from './sharded-publisher.ts';
 import { addressOf, type NodeKey, ownerOf, slotOf } from './slots.ts';
 
-/** Channels in one command; all of them must be of one slot. */
+/** Channels per command. All of them must be in one slot. */
 const SUBSCRIBE_MAX = 1_000;
-/** Between two looks at the slots that something has asked for, in milliseconds. */
+/** The delay before a requested look at the slots, in milliseconds. */
 const REFRESH_AFTER_MS = 100;
-/** Gaps are told this often at most, in milliseconds: each is a look into the store, and thousands of slots may move. */
+/** The minimum time between reported gaps, in milliseconds. Each gap makes gateways read the store, and thousands of slots may move. */
 const GAP_EVERY_MS = 1_000;
-/** What passes when the slots are looked up again. Other answers, such as NOPERM, are for whoever subscribes. */
+/** Errors that pass once the slots are looked up again. Others, such as NOPERM, are reported to the subscriber. */
 const PASSING = /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN)\b|connection|timed out/i;
 
 type Subscription = {
@@ -22,21 +22,21 @@ type Subscription = {
   state: 'wanted' | 'asked' | 'in force';
   readonly waiters: Waiter[];
 };
-/** What is subscribed at one master. */
+/** The subscriptions at one master. */
 type Shard = {
   readonly redis: Redis;
   readonly subscriptions: Set<Subscription>;
-  /** Those that were in force, here or at another master, and are to be again. */
+  /** Subscriptions that were in force, here or at another master, and are to be again. */
   readonly lost: Set<Subscription>;
-  /** Answers to what was asked in an earlier round count no more. */
+  /** Answers to requests of an earlier round are ignored. */
   round: number;
-  /** Something was lost, and the listener does not know. */
+  /** Something was lost, and the listener has not been told. */
   gap: boolean;
 };
 
 /**
- * Sharded pub/sub: each channel is at the master that has its slot. Subscriptions follow their slots, by a connection to
- * each master. (ioredis has a subscriber of that kind, which does not say when lost subscriptions are in force again.)
+ * Sharded pub/sub: each channel lives at the master of its slot. Subscriptions follow their slots, with a connection to each
+ * master. (ioredis has such a subscriber, but it does not say when lost subscriptions are in force again.)
  *
  * wanted → (its master's connection is ready) asked → (confirmed) in force → (connection lost, slot moved) wanted
  */
@@ -107,7 +107,7 @@ export class ShardedPubSub implements RedisPubSub {
     this.#subscriptions.clear();
   }
 
-  /** Moves every subscription to the master that has its slot now. */
+  /** Moves every subscription to the current master of its slot. */
   #follow(): void {
     if (this.#closed) return;
     for (const subscription of this.#subscriptions.values()) this.#assign(subscription);
@@ -132,7 +132,7 @@ export class ShardedPubSub implements RedisPubSub {
     if (wasLost) this.#lose(shard, subscription);
   }
 
-  /** @returns whether it was in force, or had been */
+  /** @returns whether it was in force, or lost */
   #takeAway(subscription: Subscription): boolean {
     const { shard, state, channel } = subscription;
     if (shard === undefined) return false;
@@ -153,7 +153,7 @@ export class ShardedPubSub implements RedisPubSub {
     redis.on('smessage', (channel: string, payload: string) => this.#listener.message(channel, payload));
     redis.on('ready', () => this.#ask(shard));
     redis.on('close', () => this.#loseAll(shard));
-    // The node says so when it lost a slot: unasked, and when asked for a channel of it.
+    // The node sends this when it loses a slot, and when it is asked for a channel of a slot that it lost.
     redis.on('moved', () => this.#loseAll(shard));
     return shard;
   }
@@ -173,7 +173,7 @@ export class ShardedPubSub implements RedisPubSub {
     shard.gap = true;
   }
 
-  /** Asks for what is wanted of a master, and not asked yet. */
+  /** Subscribes to a master's channels that are wanted and not asked for yet. */
   #ask(shard: Shard): void {
     if (shard.redis.status !== 'ready') return;
     const bySlot = new Map<number, Subscription[]>();
@@ -231,7 +231,7 @@ export class ShardedPubSub implements RedisPubSub {
   #refreshSoon(): void {
     this.#refresh ??= setTimeout(() => {
       this.#refresh = undefined;
-      // What could not be looked up is asked for again, too: by those who come back, or lose their connection once more.
+      // Follows even after a failed look-up. What that leaves is asked for when a connection comes back, or fails once more.
       this.#cluster.refreshSlotsCache(() => this.#follow());
     }, REFRESH_AFTER_MS).unref();
   }

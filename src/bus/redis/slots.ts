@@ -2,22 +2,22 @@ import slotOfKey from 'cluster-key-slot';
 import type { Cluster } from 'ioredis';
 import type { RedisAddress } from '../../config/redis-url.ts';
 
-/** A node of a cluster as its slot map names it: `host:port`. */
+/** A cluster node, as the slot map names it: `host:port`. */
 export type NodeKey = string;
 
-/** Slots of a cluster. */
+/** Number of slots in a cluster. */
 const SLOTS = 16_384;
 
 /**
- * The slot of a key or a channel. What is between the first `{` and the next `}` decides, unless it is nothing: then the whole
- * name does, where cluster-key-slot 1.1 looks on for a later `}`. A user id may hold all of that.
+ * The slot of a key or a channel. The text between the first `{` and the next `}` decides, unless it is empty: then the whole
+ * name does. In that case cluster-key-slot 1.1 wrongly looks for a later `}`. A user id may contain all of that.
  */
 export function slotOf(name: string): number {
   const open = name.indexOf('{');
   return open !== -1 && name[open + 1] === '}' ? crc16(Buffer.from(name)) % SLOTS : slotOfKey(name);
 }
 
-/** CRC16/XMODEM, as Redis Cluster's specification names it. */
+/** CRC16/XMODEM, as Redis Cluster's specification demands. */
 function crc16(bytes: Uint8Array): number {
   let crc = 0;
   for (const byte of bytes) {
@@ -27,7 +27,7 @@ function crc16(bytes: Uint8Array): number {
   return crc;
 }
 
-/** The master that has a slot, as far as is known. */
+/** The master of a slot, as far as is known. */
 export const ownerOf = (cluster: Cluster, slot: number): NodeKey | undefined => cluster.slots[slot]?.[0];
 
 export function addressOf(key: NodeKey): RedisAddress {

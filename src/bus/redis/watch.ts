@@ -1,16 +1,16 @@
 import { type Cluster, Redis, type RedisOptions } from 'ioredis';
 
-/** A connection that has not answered for this long is dead, whatever TCP says, in milliseconds. */
+/** A connection that does not answer for this long is dead, whatever TCP says, in milliseconds. */
 export const SILENCE_MS = 3_000;
 const CHECK_EVERY_MS = 1_000;
-/** Before another Sentinel is asked, in milliseconds. */
+/** The wait before the next Sentinel is asked, in milliseconds. */
 const NEXT_SENTINEL_MS = 500;
 
 type Handle = { readonly writeQueueSize?: number; readonly _parent?: Handle };
 
 /**
- * Bytes that the connection was given and the system has not taken yet. The streams count a long command as one, as does TLS, and
- * only when all of it is taken; so this is what Node's own time-out of a socket looks at.
+ * Bytes that were written to the connection and not yet taken by the system. Streams count a long command as one write, as does
+ * TLS, and only when all of it is taken. Node's own socket time-out uses this figure for the same reason.
  */
 function unsentOf({ stream }: Redis): number {
   const { _handle: handle } = stream as { _handle?: Handle | null };
@@ -18,8 +18,8 @@ function unsentOf({ stream }: Redis): number {
 }
 
 /**
- * Watches a connection: a half-open one is silent for some 15 minutes before TCP gives up on it, and one whose peer
- * accepts but never greets would wait for ever.
+ * Watches a connection. TCP takes some 15 minutes to give up on a half-open one, and a peer that accepts but never greets would
+ * keep the client waiting for ever.
  * @returns a function that ends the watch
  */
 export function watchConnection(redis: Redis): () => void {
@@ -32,17 +32,17 @@ export function watchConnection(redis: Redis): () => void {
       silentSince = undefined;
     } else if (silentSince === undefined) {
       silentSince = performance.now();
-      // Before it is ready, its own greeting is what must be answered.
+      // Until it is ready, the client's own greeting is what must be answered.
       if (redis.status === 'ready')
         redis.ping().then(
           () => (silentSince = undefined),
           () => {},
         );
     } else if (redis.stream.bytesRead !== bytesRead || (unsent > 0 && unsentOf(redis) !== unsent)) {
-      // A long answer, which the ping's is behind, or a long command before it: again on another connection, it would take as long.
+      // The ping waits behind a long answer or a long command that makes progress. On another connection, it would take as long.
       silentSince = performance.now();
     } else if (performance.now() - silentSince > SILENCE_MS - CHECK_EVERY_MS / 2) {
-      // At the third check after the question, 4 s after the silence began at most: not at the fourth, by a timer's hair.
+      // Half an interval of slack makes this the third check after the ping, and never the fourth: at most 4 s after the silence began.
       silentSince = undefined;
       redis.emit('error', new Error(`no answer for ${SILENCE_MS / 1000} s`));
       redis.disconnect(true);
@@ -63,16 +63,16 @@ export function watchConnection(redis: Redis): () => void {
   };
 }
 
-/** Watches the connection to every node of a cluster, those to come too. Ends with the nodes' own connections. */
+/** Watches the connection to every node of a cluster, including later nodes. Each watch ends with its node's connection. */
 export function watchCluster(cluster: Cluster): void {
   cluster.on('+node', (node: Redis) => node.once('end', watchConnection(node)));
 }
 
 /**
- * Hears from one of the Sentinels when another server becomes the master. The old one may live, and take commands for ten
- * seconds more before Sentinel makes it a replica: nobody must stay with it.
+ * Listens to one of the Sentinels for a new master. The old one may still live, and take commands for ten more seconds before
+ * Sentinel makes it a replica: no client must stay with it.
  * @param sentinels options to connect to each
- * @returns a function that ends it
+ * @returns a function that ends the watch
  */
 export function watchMaster(
   sentinels: readonly RedisOptions[],
@@ -104,7 +104,7 @@ export function watchMaster(
         await redis.subscribe('+switch-master');
         const address = await redis.call('SENTINEL', 'get-master-addr-by-name', master);
         if (Array.isArray(address)) learn(address.join(':'));
-      } catch {} // Its connection was lost: the next one is asked.
+      } catch {} // The connection was lost: the next Sentinel is asked.
     });
     redis.once('end', () => {
       unwatch();
