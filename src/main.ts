@@ -2,18 +2,19 @@ import cluster from 'node:cluster';
 import { enableCompileCache, flushCompileCache } from 'node:module';
 import { COMPILE_CACHE, checkRuntime } from './config/runtime.ts';
 
-// Whatever this process and its workers make, the database first, holds secrets: it is for their own user alone.
+// Everything that this process and its workers create, first of all the database, holds secrets: only their own user may read it.
 process.umask(0o077);
-// Node would open its debugger, in which every user of this machine may read them: elsewhere, the signal has a log opened anew.
+// By default, SIGUSR1 opens Node's debugger, where every user of this machine could read those secrets. Operators may send it,
+// since it makes other servers reopen their log.
 process.on('SIGUSR1', () => {});
 checkRuntime();
 enableCompileCache(COMPILE_CACHE);
-// Imported late: the rest needs the Node version that was just checked.
+// Imported late, because the rest needs the Node version that was just checked.
 const [command, file, ...more] = process.argv.slice(2);
 if (cluster.isWorker) {
   const { startWorker } = await import('./app/worker.ts');
   await startWorker(process.env);
-  // Now, and not at the end of the process: whoever takes the place of one that was killed starts as quickly.
+  // Flushed now, not at exit, so that the successor of a killed process starts as quickly.
   flushCompileCache();
 } else if (command === undefined) {
   const { startNode } = await import('./app/node.ts');
