@@ -3,9 +3,8 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 /*
- * Run by `npm run build`, and before `npm start`: builds the web app and the cluster page where they have not been built of
- * the sources that are there. It is their content that tells: what an upgrade brings by tar or rsync may be older than the
- * pages before it.
+ * Run by `npm run build`, and before `npm start`. Builds the web app and the cluster page unless they were built from the present
+ * sources. It compares contents, not times: files from an upgrade by tar or rsync may be older than the pages built before it.
  */
 
 const ROOT = path.join(import.meta.dirname, '../..');
@@ -22,7 +21,7 @@ const PAGES = [
   },
 ] as const;
 
-/** A digest of files, and of all that is in folders. */
+/** A digest of files and folders, with all their contents. */
 function digestOf(sources: readonly string[]): string {
   const files = sources.flatMap((source) =>
     statSync(path.join(ROOT, source)).isFile()
@@ -41,7 +40,7 @@ function digestOf(sources: readonly string[]): string {
   return digest.digest('hex');
 }
 
-/** Of what the pages were built; undefined if they have not been. */
+/** The digest of the sources that the pages were built from; undefined if they were not built. */
 function builtOf(result: string): string | undefined {
   try {
     statSync(path.join(ROOT, result, 'index.html'));
@@ -51,7 +50,7 @@ function builtOf(result: string): string | undefined {
   }
 }
 
-/** Beside the pages: what is among them is served. */
+/** Beside the pages, since everything among them is served. */
 const stampOf = (result: string): string => path.join(ROOT, `${result}.sources`);
 
 for (const { result, sources, config } of PAGES) {

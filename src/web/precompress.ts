@@ -5,10 +5,10 @@ import { brotliCompress, constants, gzip } from 'node:zlib';
 import type { Plugin } from 'vite';
 
 const WORTH_IT = /\.(?:js|css|html|svg|json|webmanifest)$/;
-/** Below this, the headers weigh more than what is saved. */
+/** Below this size, the headers cost more than compression saves. */
 const MIN_BYTES = 512;
 
-/** Puts a `.br` and a `.gz` next to each asset, so that the server only picks one and never compresses. */
+/** Puts a `.br` and a `.gz` next to each asset, so that the server only selects one and never compresses. */
 export function precompress(): Plugin {
   let directory = '';
   return {

@@ -13,13 +13,13 @@ const config: UserConfig = {
     target: 'es2024',
     outDir: here('../../dist/web'),
     emptyOutDir: true,
-    // The content security policy allows no `data:` but for images, and a small file is cached by its hash as well.
+    // The content security policy allows `data:` for images only. And a small file can be cached by its hash, too.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     rolldownOptions: {
       onwarn(warning, warn) {
-        // "use client" in virtua: it speaks to servers that render React, and there is none.
+        // virtua's "use client" is for servers that render React. There is none here.
         if (warning.code !== 'MODULE_LEVEL_DIRECTIVE') warn(warning);
       },
     },

@@ -7,15 +7,15 @@ import { holdsUnkept, onChange, ownTab, read, shared, write } from './storage.ts
 
 const KEY = nameHere('session');
 const LOGGED_OUT_ELSEWHERE = 'You logged out in another tab.';
-/** In words of this app: the contract's are about a token. */
+/** In this app's words: the contract's speak of a token. */
 const ENDINGS: { readonly [code in ClientErrorCode]?: string } = {
   token_expired: 'Your session has expired. Log in again.',
   token_revoked: 'Your session has been ended. Log in again.',
   unauthorized: 'Log in again.',
 };
-/** The token that this tab knows to be dead. */
+/** The token that this tab knows to be invalid. */
 const ENDED = nameHere('ended');
-/** Whose conversation this tab's address names. */
+/** The user whose conversation this tab's address names. */
 const LAST_USER = nameHere('last-user');
 
 export type View =
@@ -23,15 +23,15 @@ export type View =
   | { readonly name: 'chat'; readonly store: ChatStore };
 
 /**
- * Who is logged in, in all tabs of this browser: the session lies in their shared storage, and each tab follows what
- * the others do with it.
+ * Who is logged in, in all tabs of this browser. The session is in their shared storage, and each tab follows what the others do
+ * with it.
  */
 export class AppModel {
   readonly view: Listenable<View>;
-  /** That of the chat on the screen; the client forgets its own when it ends. */
+  /** The session of the chat on the screen. The client forgets its own when that ends. */
   #session: Session | null = null;
   #lastUser = read(ownTab, LAST_USER);
-  /** Registered here, but the login that goes with it failed. */
+  /** The name was registered here, but the login after it failed. */
   #registered: string | null = null;
 
   constructor() {
@@ -40,7 +40,7 @@ export class AppModel {
       session === null ? { name: 'welcome', notice: null } : this.#chat(session),
     );
     onChange(KEY, () => this.#follow(load()));
-    // The browser asks whether to leave a page that holds what is nowhere else, be it for a session that has ended.
+    // The browser asks before it leaves a page with messages that are stored nowhere else, even those of an ended session.
     window.addEventListener('beforeunload', (event) => {
       if (holdsUnkept()) event.preventDefault();
     });
@@ -49,16 +49,16 @@ export class AppModel {
   /** @throws ClientError */
   async logIn(typed: string, password: string, options: { readonly register: boolean }): Promise<void> {
     const client = createClient({ url: SITE.href });
-    // Some keyboards write an accent as a character of its own, which nobody can see: no new name may have one.
+    // Some keyboards type an accent as a separate, invisible character, which a new name must not contain.
     const userId = options.register ? typed.normalize() : typed;
     try {
-      // Who tries again after that goes on where it failed: the name is taken now, by themselves.
+      // After a failed login, a retry skips the registration: the name is taken now, by this very user.
       if (options.register && userId !== this.#registered) {
         await client.register(userId, password);
         this.#registered = userId;
       }
       const session = await client.login(userId, password).catch((error: unknown) => {
-        // A name of an old database may be just as it was typed. Most are without the space that a phone puts behind a word.
+        // A name in an old database may be exactly as typed. Most lack the space that a phone adds after a word.
         const usual = typed.normalize().trim();
         const unknown = error instanceof ClientError && error.code === 'invalid_credentials';
         if (options.register || usual === typed || !unknown) throw error;
@@ -76,7 +76,7 @@ export class AppModel {
     const view = this.view.value;
     if (view.name !== 'chat') return;
     const { client } = view.store;
-    // Who logs in next may be somebody else.
+    // The next login may be somebody else's.
     go(null);
     try {
       await client.logout(options);
@@ -90,7 +90,7 @@ export class AppModel {
   #chat(session: Session): View {
     this.#session = session;
     const { user_id } = session;
-    // What is open is the former user's. An address that was opened before anybody had logged in is meant.
+    // The open conversation is the former user's. But an address that was opened before anybody logged in is intended.
     if (this.#lastUser !== null && this.#lastUser !== user_id) go(null);
     this.#lastUser = user_id;
     write(ownTab, LAST_USER, user_id);
@@ -114,12 +114,12 @@ export class AppModel {
       return;
     }
     const stored = load();
-    // Another tab has renewed it meanwhile (a new password ends all sessions but that one). Or it is just about to:
-    // so what lies in the shared storage is left alone, and this tab remembers for itself what it is worth.
+    // Another tab has renewed the session meanwhile (a new password ends all sessions but its own), or is about to. So the shared
+    // storage is left alone, and this tab remembers for itself that the token is invalid.
     if (stored !== null && !same(stored, this.#session)) this.#show(this.#chat(stored));
     else {
       write(ownTab, ENDED, this.#session?.token ?? null);
-      // A logout in another tab is told by what happens to the shared storage, if there is one.
+      // After a logout in another tab, the change of the shared storage tells it, if there is such a storage.
       this.#show({ name: 'welcome', notice: ENDINGS[because.code] ?? because.message });
     }
   }
@@ -127,7 +127,7 @@ export class AppModel {
   #follow(stored: Session | null): void {
     if (stored === null) {
       const view = this.view.value;
-      // The server's word about the dead token may have been quicker than the other tab's.
+      // The server may have reported the invalid token before the other tab's change arrived.
       if (view.name === 'chat' || view.notice !== null) {
         this.#show({ name: 'welcome', notice: LOGGED_OUT_ELSEWHERE });
       }

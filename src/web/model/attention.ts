@@ -1,6 +1,6 @@
 import { nameHere } from './site.ts';
 
-/** Whether the user is looking at this tab: it is in front, and has the focus. */
+/** Whether the user is looking at this tab: it is visible and has the focus. */
 export type Attention = {
   readonly present: boolean;
   subscribe(listener: () => void): () => void;
@@ -25,8 +25,8 @@ export const browserAttention: Attention = {
 const LOCK = nameHere('present');
 
 /**
- * Says to the other tabs, for as long as this one is looked at, that one is. A lock cannot be left behind by a tab
- * that crashes. Without locks (an insecure origin) no tab knows of another; such an origin has no notifications either.
+ * Tells the other tabs while this one has the user's attention. It holds a lock, which a crashing tab can't leave behind. Without
+ * locks (an insecure origin), tabs don't know of each other; such an origin has no notifications either.
  */
 export function announcePresence(attention: Attention): () => void {
   let release: (() => void) | null = null;
@@ -50,7 +50,7 @@ export function announcePresence(attention: Attention): () => void {
 
 export async function presentInAnyTab(): Promise<boolean> {
   if (!('locks' in navigator)) return false;
-  // A browser that keeps nothing for the page has no locks for it either: that must not cost the notification.
+  // A browser that stores nothing for the page has no locks for it either. Notify all the same.
   const { held = [] }: LockManagerSnapshot = await navigator.locks.query().catch(() => ({}));
   return held.some(({ name }) => name === LOCK);
 }

@@ -4,25 +4,25 @@ import { timeOf } from './format.ts';
 /**
  * What the app knows, as immutable values, and how each event changes it. No I/O: chat-store.ts feeds it.
  *
- * `messages` has no holes: it begins at some message of the conversation and has every one after it. That holds
- * because history is loaded only after the live stream has begun, and pages are put in front of what is there.
+ * `messages` has no holes: it begins at some message of the conversation and includes every later one. This holds because history
+ * is loaded only after the live stream has begun, and pages are put in front of what is there.
  */
 export type Conversation = {
   readonly peer: string;
   /** Ascending `id`. */
   readonly messages: readonly Message[];
-  /** Not known to be stored, in the order of sending. */
+  /** Not known to be stored. In the order of sending. */
   readonly pending: readonly OutboxEntry[];
-  /** The newest message that the stream or the conversation list has told of. */
+  /** The newest message, from the stream or the conversation list. */
   readonly last: Message | null;
   readonly unread: number;
-  /** One's own read marker, and the other's. */
+  /** The user's own read marker, and the other's. */
   readonly read: number;
   readonly peerRead: number;
-  /** The "new messages" line stands before the first message of the other after this id. */
+  /** The "new messages" line is above the other's first message after this id. */
   readonly newAfter: number | null;
   readonly history: 'none' | 'loading' | 'ready' | 'failed';
-  /** Where older messages begin; null at the start of the conversation. Means nothing before `history` is ready. */
+  /** Older messages are before this id; null at the start of the conversation. Meaningless until `history` is ready. */
   readonly nextBefore: number | null;
   readonly older: 'idle' | 'loading' | 'failed';
 };
@@ -32,18 +32,18 @@ export type ChatState = {
   readonly connection: ConnectionState;
   readonly conversations: ReadonlyMap<string, Conversation>;
   readonly list: 'loading' | 'ready' | 'failed';
-  /** Where the next page of the conversation list begins; null at its end. */
+  /** The next page of the conversation list is before this id; null at its end. */
   readonly listBefore: number | null;
   readonly open: string | null;
   readonly online: ReadonlySet<string>;
   readonly typing: ReadonlySet<string>;
-  /** The browser's storage did not take what is not sent yet: it is in this page only. */
+  /** The browser's storage did not take unsent messages, so they are only in this page. */
   readonly unkept: boolean;
-  /** Grows when everything was forgotten and is loaded again. */
+  /** Grows each time everything is discarded and loaded again. */
   readonly era: number;
 };
 
-/** Messages that are kept of a conversation that is not open. */
+/** Messages kept of a conversation that is not open. */
 const KEPT = 100;
 
 export const initialState = (me: string, connection: ConnectionState): ChatState => ({
@@ -87,7 +87,7 @@ export function update(
   return { ...state, conversations: new Map(state.conversations).set(peer, after) };
 }
 
-/** Both ascend in `id`; the union does, too, each once. */
+/** Merges two lists in ascending `id`. The result is ascending, too, and has each message once. */
 export function merge(a: readonly Message[], b: readonly Message[]): readonly Message[] {
   if (a.length === 0) return b;
   if (b.length === 0) return a;
@@ -97,12 +97,12 @@ export function merge(a: readonly Message[], b: readonly Message[]): readonly Me
   return [...byId.values()].sort((x, y) => x.id - y.id);
 }
 
-/** Puts messages where they belong, those beside which there would be no hole. */
+/** Adds the messages that leave no hole. */
 function place(conversation: Conversation, arrived: readonly Message[]): readonly Message[] {
   const { messages } = conversation;
   const first = messages[0];
   const complete = conversation.history === 'ready' && conversation.nextBefore === null;
-  // The stream's is followed by all that come after it; what was stored long ago is not, unless those are here.
+  // The stream delivers everything after its messages. One that was stored long ago only joins if what follows it is here.
   const joins = (message: Message) =>
     complete || (first === undefined ? message.repeat !== true : message.id > first.id);
   const placed = arrived.filter(joins);
@@ -110,8 +110,8 @@ function place(conversation: Conversation, arrived: readonly Message[]): readonl
 }
 
 /**
- * Messages of the stream in its order, or one that the server says it had stored before.
- * @param attended the user is looking at the end of this conversation: they do not count as new
+ * Adds messages of the stream, in its order, or one that the server says it had already stored.
+ * @param attended the user is looking at the end of this conversation, so they do not count as new
  */
 export function withMessages(
   state: ChatState,
@@ -125,7 +125,7 @@ export function withMessages(
       if (message.id <= (last?.id ?? 0)) continue;
       const incoming = message.from !== state.me && message.id > conversation.read;
       if (incoming && unread === 0 && !attended) newAfter = message.id - 1;
-      // A line that still stands from an earlier absence has been read past.
+      // A line left from an earlier absence is above messages that have been read.
       else if (message.from === state.me && unread === 0) newAfter = null;
       if (incoming) unread += 1;
       last = message;
@@ -138,7 +138,7 @@ export function withMessages(
   });
 }
 
-/** A page of the conversation list: what the server counted, plus what has arrived since it did. */
+/** Adds a page of the conversation list: the server's counts, plus what has arrived since. */
 export function withSummaries(state: ChatState, summaries: readonly ConversationSummary[]): ChatState {
   const conversations = new Map(state.conversations);
   for (const summary of summaries) {
@@ -162,13 +162,13 @@ export function withSummaries(state: ChatState, summaries: readonly Conversation
 const countUnread = ({ messages }: Conversation, read: number, me: string): number =>
   messages.filter(({ from, id }) => from !== me && id > read).length;
 
-/** Whether all messages after `id` are at hand. */
+/** Whether all messages after `id` are here. */
 const reachesBack = ({ messages, history, nextBefore }: Conversation, id: number): boolean =>
   (history === 'ready' && nextBefore === null) || (messages[0] !== undefined && messages[0].id <= id);
 
 /**
- * A read marker moved.
- * @returns null if what is at hand does not tell how much is left to read: the list must be asked
+ * Moves a read marker.
+ * @returns null if the messages here don't tell how many are left to read: the list must be asked
  */
 export function withRead(
   state: ChatState,
@@ -189,7 +189,7 @@ export function withRead(
   return known ? next : null;
 }
 
-/** The outbox as it stands now, split by receiver. */
+/** Sets the present outbox, split by receiver. */
 export function withOutbox(state: ChatState, outbox: readonly OutboxEntry[]): ChatState {
   const byPeer = Map.groupBy(outbox, ({ to }) => to);
   let next = outbox.length === 0 && state.unkept ? { ...state, unkept: false } : state;
@@ -208,7 +208,7 @@ export function withOutbox(state: ChatState, outbox: readonly OutboxEntry[]): Ch
 const sameEntries = (a: readonly OutboxEntry[], b: readonly OutboxEntry[]): boolean =>
   a.length === b.length && a.every((entry, i) => entry === b[i]);
 
-/** The user turned to another conversation, or to none. */
+/** The user opened another conversation, or none. */
 export function withOpen(state: ChatState, open: string | null): ChatState {
   if (open === state.open) return state;
   let next: ChatState = { ...state, open };
@@ -218,19 +218,19 @@ export function withOpen(state: ChatState, open: string | null): ChatState {
   return next;
 }
 
-/** Memory stays flat over many long conversations: of those not shown, only the end is kept. */
+/** Trims a conversation that was left, so that memory stays flat over many long conversations. */
 function put(conversation: Conversation): Conversation {
   const newAfter = conversation.unread === 0 ? null : conversation.newAfter;
   return { ...trimmed(conversation, KEPT), newAfter };
 }
 
-/** The conversation with its last KEPT messages, if it has more than `above`. */
+/** Trims a conversation to its last KEPT messages, if it has more than `above`. */
 function trimmed(conversation: Conversation, above: number): Conversation {
-  // A page that is on its way belongs in front of what is there now.
+  // A page that is on its way belongs in front of the present messages.
   if (conversation.messages.length <= above || conversation.history === 'loading') return conversation;
   const messages = conversation.messages.slice(-KEPT);
   const first = messages[0]!.id;
-  // Where new ones are left out, they are loaded again when it is opened: it begins at the first of them.
+  // If new messages are dropped, they are loaded again on opening, which begins at the first of them.
   const dropsNew = conversation.unread > 0 && conversation.messages.at(-KEPT - 1)!.id > conversation.read;
   const history = dropsNew ? 'none' : conversation.history;
   return {
@@ -259,7 +259,7 @@ export function withTyping(state: ChatState, from: string, typing: boolean): Cha
   return { ...state, typing: next };
 }
 
-/** Conversations that have something to show, the latest first. */
+/** Conversations with something to show, latest first. */
 export function inOrder(state: ChatState): readonly Conversation[] {
   return [...state.conversations.values()]
     .filter(({ last, pending }) => last !== null || pending.length > 0)

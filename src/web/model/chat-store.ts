@@ -27,15 +27,15 @@ import { Listenable } from './listenable.ts';
 import { SITE } from './site.ts';
 import { browserStorage, holdsUnkept, shared } from './storage.ts';
 
-/** Messages of one request: the first fills a screen, the later ones run ahead of a fast scroll. */
+/** Messages per request. The first fills a screen; later ones keep ahead of a fast scroll. */
 const FIRST_PAGE = 50;
 const OLDER_PAGE = 100;
-/** Pages of the largest size that are loaded at once to get to the first new message. */
+/** Limit on the pages of maximum size that are loaded at once to reach the first new message. */
 const PAGES_TO_NEW_MAX = 10;
-/** In a burst, and while catching up, messages are taken in together: this often (milliseconds), or this many at once. */
+/** In a burst, and while catching up, messages are taken in together: at this interval in milliseconds, or at this many. */
 const BURST_MS = 100;
 const BURST_MAX = 1_000;
-/** The list is asked again, at most this often, when events do not tell all. */
+/** Minimum time between reloads of the list, in milliseconds, when events don't tell everything. */
 const REFRESH_MS = 500;
 
 export type ChatStoreOptions = {
@@ -50,10 +50,10 @@ export class ChatStore {
   readonly client: Client;
   readonly state: Listenable<ChatState>;
   readonly attention: Attention;
-  /** The user looks at the newest message of the open conversation; the message list knows. */
+  /** The user looks at the newest message of the open conversation. Set by the message list. */
   atEnd = false;
   readonly #arrivals = new Set<(message: Message, peer: string) => void>();
-  /** What has come of the stream and is not in the state yet. */
+  /** Messages of the stream that are not in the state yet. */
   #arrived: Message[] = [];
   #takenInAt = Number.NEGATIVE_INFINITY;
   #burst: ReturnType<typeof setTimeout> | undefined;
@@ -72,7 +72,7 @@ export class ChatStore {
       if (connection.name === 'online') this.#wentOnline();
       else if (this.#live) {
         this.#live = false;
-        // Who is there is not known without a connection.
+        // Without a connection, nobody's presence is known.
         this.#set({ ...this.#now, online: new Set() });
       }
     });
@@ -96,13 +96,13 @@ export class ChatStore {
     });
     client.on('resync', () => this.#startOver());
     client.on('session', (change) => sessionChanged(change.session, change.because));
-    // An earlier session may have left what this browser had no room for.
+    // An earlier session may have left messages that this browser had no room for.
     const unkept = shared !== null && holdsUnkept();
     this.#set(withOutbox({ ...this.#now, unkept }, client.outbox));
     client.connect();
   }
 
-  /** Whatever changes the state comes after the messages that came before it. */
+  /** Takes in waiting messages first, so that changes to the state keep the order of events. */
   get #now(): ChatState {
     this.#takeIn();
     return this.state.value;
@@ -155,11 +155,11 @@ export class ChatStore {
   }
 
   retry(clientId: string): void {
-    // A refusal comes back as the entry's state.
+    // A refusal becomes the entry's state.
     this.client.retry(clientId).catch(() => {});
   }
 
-  /** Everything up to `id` was on the screen before the eyes of the user. */
+  /** The user has seen everything up to `id` on the screen. */
   seen(peer: string, id: number): void {
     const conversation = this.#conversation(peer);
     if (conversation.unread === 0 || id <= conversation.read) return;
@@ -174,7 +174,7 @@ export class ChatStore {
     this.#change(peer, { history: 'loading' });
     const { era } = this.#now;
     try {
-      // The line above the first new message is worth longer pages, and more of them: what is above the screen counts as read.
+      // Reaching the line above the first new message is worth longer pages, and more of them: everything above the screen counts as read.
       const limit = Math.min(Math.max(FIRST_PAGE, unread + 20), LIMITS.historyPageMax);
       let page = await this.client.history(peer, { limit });
       let loaded: readonly Message[] = page.messages;
@@ -212,7 +212,7 @@ export class ChatStore {
       if (era !== this.#now.era) return;
       this.#set(
         update(this.#now, peer, (conversation) => {
-          // Put away while the page was on its way: it is not what stands before the first message any more.
+          // Trimmed while the page was on its way: the page does not end at the first message any more.
           if (conversation.nextBefore !== nextBefore) return { ...conversation, older: 'idle' };
           const messages = merge(page.messages, conversation.messages);
           return { ...conversation, messages, older: 'idle', nextBefore: page.next_before };
@@ -229,7 +229,7 @@ export class ChatStore {
     else if (list === 'ready' && listBefore !== null) await this.#loadList(listBefore);
   }
 
-  /** Ids that begin with what was typed, whatever case their first letter has, and however its accents were written. */
+  /** Ids that begin with the typed text, regardless of the case of its first letter and the encoding of its accents. */
   async searchUsers(prefix: string): Promise<string[]> {
     const [first = '', ...rest] = prefix.normalize();
     const tail = rest.join('');
@@ -259,7 +259,7 @@ export class ChatStore {
     this.#set(update(this.#now, peer, (conversation) => ({ ...conversation, ...part })));
   }
 
-  /** One at once. But with each, all that is at hand of its conversation is copied, and laid out: in a burst, some at a time. */
+  /** A lone message is taken in at once. Each change copies and lays out the conversation's messages, so a burst is taken in together. */
   #received(message: Message): void {
     this.#arrived.push(message);
     const rare = this.#live && performance.now() - this.#takenInAt >= BURST_MS;
@@ -277,7 +277,7 @@ export class ChatStore {
     let state = this.state.value;
     const { me, open } = state;
     for (const [peer, messages] of Map.groupBy(arrived, (message) => peerOf(message, me))) {
-      // It may be the return of a conversation that is beyond the loaded part of the list, with unread ones of its own.
+      // The conversation may be from beyond the loaded part of the list, and have unread messages of its own.
       if (state.conversations.get(peer)?.last == null) this.#refreshSoon();
       state = withMessages(state, peer, messages, peer === open && this.atEnd && this.attention.present);
     }
@@ -290,7 +290,7 @@ export class ChatStore {
 
   #wentOnline(): void {
     this.#live = true;
-    // Messages have been caught up with; read markers that moved meanwhile have not.
+    // The client has caught up with messages, but not with read markers that moved meanwhile.
     this.#listed = this.#loadList();
     const { open } = this.#now;
     if (open === null) return;
@@ -298,7 +298,7 @@ export class ChatStore {
     void this.#loadOpened(open);
   }
 
-  /** The list tells where the first new message is, and so how much there is to load. */
+  /** The list tells where the first new message is, and so how much to load. */
   async #loadOpened(peer: string): Promise<void> {
     await this.#listed;
     if (this.#now.open === peer) await this.loadHistory(peer);
@@ -331,7 +331,7 @@ export class ChatStore {
     }
   }
 
-  /** What counts as unread here and is beyond the first page may have been read elsewhere, too. */
+  /** Conversations beyond the first page that count as unread here may have been read elsewhere, too. */
   async #recountBeyond(first: number | null): Promise<void> {
     const { era } = this.#now;
     const unreadBefore = (id: number) =>
@@ -344,13 +344,13 @@ export class ChatStore {
     }
   }
 
-  /** The presence of those in the list is followed, the latest first, and of whom the user is looking at. */
+  /** Follows the presence of the open conversation's user, then of those in the list, latest first. */
   #watch(): void {
     const { open, me } = this.#now;
     const users = inOrder(this.#now).map(({ peer }) => peer);
     if (open !== null) users.unshift(open);
     const wanted = [...new Set(users)].filter((user) => user !== me).slice(0, LIMITS.watchedUsers);
-    // Compared without order, which changes with every message.
+    // Sorted, because the list's order changes with every message.
     const key = JSON.stringify(wanted.toSorted());
     if (key === this.#watched) return;
     this.#watched = key;

@@ -1,7 +1,7 @@
 import { nameHere } from './site.ts';
 import { ownTab, read, write } from './storage.ts';
 
-/** What has been written and not sent, per conversation: it outlives a look elsewhere, and a reload. */
+/** Unsent text, per conversation. It survives a look elsewhere, and a reload. */
 const keyOf = (me: string, peer: string): string => nameHere(`draft:${JSON.stringify([me, peer])}`);
 
 export const draftOf = (me: string, peer: string): string => read(ownTab, keyOf(me, peer)) ?? '';

@@ -1,4 +1,4 @@
-/** Words are English, as the app is; the order of day and month and the clock follow the reader's own settings. */
+/** Words are English, like the app. The order of day and month, and the clock, follow the reader's settings. */
 const reader = navigator.language;
 const english = /^en\b/.test(reader) ? reader : 'en-GB';
 
@@ -11,22 +11,22 @@ const fullTime = new Intl.DateTimeFormat(english, { dateStyle: 'full', timeStyle
 
 const parsed = new WeakMap<object, number>();
 
-/** Milliseconds since 1970 of a message's `timestamp`, which is UTC without saying so. */
+/** Milliseconds since 1970 of a message's `timestamp`, which is in UTC without a time zone. */
 export function timeOf(message: { readonly timestamp: string }): number {
   let ms = parsed.get(message);
   if (ms === undefined) {
     ms = Date.parse(`${message.timestamp.replace(' ', 'T')}Z`);
-    // One that is no time must not take the whole screen with it.
+    // An invalid one must not break the whole screen.
     if (Number.isNaN(ms)) ms = 0;
     parsed.set(message, ms);
   }
   return ms;
 }
 
-/** The day that was last asked for: rows are asked for in order, thousands of one day. */
+/** The last day asked for. Rows are formatted in order, with thousands of one day. */
 let lastDay = { number: 0, from: 0, upto: 0 };
 
-/** A number that is the same for two times of one local day, and one more for the day after. */
+/** A day number: the same for two times of one local day, and one more for the next day. */
 export function dayOf(ms: number): number {
   if (ms >= lastDay.from && ms < lastDay.upto) return lastDay.number;
   const date = new Date(ms);
@@ -42,7 +42,7 @@ export function dayOf(ms: number): number {
 export const clockTime = (ms: number): string => clock.format(ms);
 export const spokenTime = (ms: number): string => fullTime.format(ms);
 
-/** For the line between two days. */
+/** The label of the line between two days. */
 export function dayLabel(ms: number, now: number): string {
   const age = dayOf(now) - dayOf(ms);
   if (age === 0) return 'Today';
@@ -52,7 +52,7 @@ export function dayLabel(ms: number, now: number): string {
   return (sameYear ? dayAndMonth : fullDate).format(ms);
 }
 
-/** For the conversation list: as short as it can be. */
+/** The time in the conversation list, as short as possible. */
 export function listTime(ms: number, now: number): string {
   const age = dayOf(now) - dayOf(ms);
   if (age <= 0) return clock.format(ms);
@@ -60,10 +60,7 @@ export function listTime(ms: number, now: number): string {
   return age < 7 ? weekday.format(ms) : shortDate.format(ms);
 }
 
-/**
- * The beginning of a text that is longer than `units` of UTF-16. The old chat app's may be pictures: to lay out megabytes holds the page
- * up for seconds.
- */
+/** A text, cut off after `units` UTF-16 units. The old chat app's may be pictures, and laying out megabytes blocks the page for seconds. */
 export const beginningOf = (text: string, units: number): string =>
   text.length > units ? `${text.slice(0, units - 1).replace(/[\ud800-\udbff]$/, '')}…` : text;
 

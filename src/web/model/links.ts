@@ -3,7 +3,7 @@ export type Segment =
   | { readonly kind: 'link'; readonly text: string; readonly href: string };
 
 const CANDIDATE = /\b(?:https?:\/\/|www\.)[^\s<>"'`\u200b-\u200f\u202a-\u202e\u2066-\u2069]+/giu;
-/** An address up to the end of its host, which is of letters and digits: a sign or a blank in it may look like its end. */
+/** An address up to the end of its host, which consists of letters and digits: a symbol or a blank in it may look like its end. */
 const HOST = /^(?:https?:\/\/|www\.)[[\p{L}\p{M}\p{N}.:_%\[\]\-]--\p{DI}]*(?:[\/?#\\]|$)/iv;
 /** Punctuation that ends the sentence, not the address. */
 const TRAILING = '.,:;!?…*_~';
@@ -27,14 +27,14 @@ export function segments(text: string): readonly Segment[] {
 
 function trim(candidate: string): string {
   let end = candidate.length;
-  /** By closing bracket: how many more of them there are than of the opening ones. */
+  /** How many more closing than opening brackets there are, by closing bracket. */
   const surplus = new Map(
     BRACKETS.map(([opening, closing]) => [closing, count(candidate, closing!) - count(candidate, opening!)]),
   );
   for (; end > 0; end--) {
     const last = candidate[end - 1]!;
     if (TRAILING.includes(last)) continue;
-    // A bracket that was opened before the address closes after it.
+    // A surplus bracket closes one that was opened before the address.
     const left = surplus.get(last) ?? 0;
     if (left <= 0) break;
     surplus.set(last, left - 1);
@@ -46,11 +46,11 @@ const count = (text: string, char: string): number => text.split(char).length - 
 
 function toHref(shown: string): string | null {
   const address = /^www\./i.test(shown) ? `https://${shown}` : shown;
-  // Safari 17 has no URL.parse, and what throws here takes the whole screen with it.
+  // Safari 17 has no URL.parse, and an exception here would break the whole screen.
   if (!URL.canParse(address)) return null;
   const url = new URL(address);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') return null;
-  // An address that names a user before the host is a disguise more often than not.
+  // An address with a user before the host is usually a disguise.
   if (url.username !== '' || url.password !== '' || url.hostname === '') return null;
   if (!HOST.test(shown)) return null;
   return url.href;

@@ -1,4 +1,4 @@
-/** A value that changes, for `useSyncExternalStore`. Listeners hear of a burst of changes once. */
+/** A value that changes, for `useSyncExternalStore`. Listeners are called once per burst of changes. */
 export class Listenable<T> {
   #value: T;
   #told = true;

@@ -5,11 +5,11 @@ import type { ChatStore } from './chat-store.ts';
 import { preferences } from './preferences.ts';
 import { nameHere } from './site.ts';
 
-/** Time for another tab to say that the message has been read there. */
+/** Time for another tab to report that the message was read there, in milliseconds. */
 const WAIT_MS = 400;
 const BODY_CHARS = 140;
 
-/** Tells of new messages outside the page: in the title, in the icon, and on the desktop. */
+/** Announces new messages outside the page: in the title, in the icon, and on the desktop. */
 export function startNotifier(store: ChatStore, openConversation: (peer: string) => void): () => void {
   let shown = 0;
   const updateTitle = () => {
@@ -19,7 +19,7 @@ export function startNotifier(store: ChatStore, openConversation: (peer: string)
     document.title = unread === 0 ? 'Parley' : `(${unread > 999 ? '999+' : unread}) Parley`;
     document.querySelector('#icon')?.setAttribute('href', unread === 0 ? './icon.svg' : './icon-unread.svg');
   };
-  // What arrives before the user's eyes is read within a frame or two: no flicker for that.
+  // A message that arrives in view is read within a frame or two. The delay avoids a flicker.
   let timer: ReturnType<typeof setTimeout> | undefined;
   const later = () => {
     timer ??= setTimeout(() => {
@@ -28,7 +28,7 @@ export function startNotifier(store: ChatStore, openConversation: (peer: string)
     }, 60);
   };
 
-  /** Of each person, what is told next: what comes in one go, as after a night, is told once. */
+  /** The message to announce next, by sender. Messages that arrive together, as after a night, are announced once. */
   const newest = new Map<string, Message>();
   const stops = [
     announcePresence(store.attention),
@@ -62,7 +62,7 @@ const canNotify = (): boolean =>
 function notify(peer: string, text: string, clicked: () => void): void {
   const body = text.length > BODY_CHARS ? `${text.slice(0, BODY_CHARS).toWellFormed()}…` : text;
   try {
-    // The tag makes one of the notifications of several tabs, and of several messages of one person.
+    // The tag merges the notifications of several tabs, and of several messages of one person.
     const notification = new Notification(peer, { body, tag: nameHere(peer), icon: './icon.svg' });
     notification.onclick = () => {
       window.focus();
@@ -70,6 +70,6 @@ function notify(peer: string, text: string, clicked: () => void): void {
       notification.close();
     };
   } catch {
-    // Some phones want a service worker for it; the title's count has to do there.
+    // Some phones require a service worker for it. There, the count in the title has to do.
   }
 }

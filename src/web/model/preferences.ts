@@ -6,7 +6,7 @@ export type Theme = 'system' | 'light' | 'dark';
 export type Preferences = {
   readonly theme: Theme;
   readonly notifications: boolean;
-  /** The offer to turn notifications on has been declined. */
+  /** The user declined the offer to turn on notifications. */
   readonly notificationsDeclined: boolean;
 };
 
@@ -41,7 +41,7 @@ export function setPreferences(part: Partial<Preferences>): void {
   write(shared, KEY, JSON.stringify(next));
 }
 
-/** Applies them now, and whenever another tab changes them. */
+/** Applies the preferences now, and whenever another tab changes them. */
 export function startPreferences(): void {
   apply(preferences.value);
   onChange(KEY, () => {

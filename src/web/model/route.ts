@@ -1,6 +1,9 @@
 import { Listenable } from './listenable.ts';
 
-/** `#/alice` is the conversation with alice, `#/` that with nobody, as an old database may have one; the browser's back button leads out of it. */
+/**
+ * `#/alice` is the conversation with alice, and `#/` the one with the empty user id that an old database may have. The back
+ * button leaves it.
+ */
 export const hrefOf = (peer: string): string => `#/${encodeURIComponent(peer)}`;
 
 function current(): string | null {

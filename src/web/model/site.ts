@@ -1,10 +1,10 @@
-/** Where the app was opened, and the server is: `https://chat.example.org/`, or the path there that a proxy has it under. */
+/** The app's address, which is the server's: `https://chat.example.org/`, or the path under which a proxy has it. */
 export const SITE = new URL('.', location.href);
 
-/** As people pass it on: an origin has no slash at its end. */
+/** The address as people share it: an origin has no slash at its end. */
 export const ADDRESS = SITE.pathname === '/' ? SITE.origin : SITE.href;
 
 const PREFIX = SITE.pathname === '/' ? 'parley:' : `parley:${SITE.pathname}:`;
 
-/** A name for what browsers keep for all of an origin, where each path may have an app of its own. */
+/** A name for what a browser stores per origin, where each path may have its own app. */
 export const nameHere = (name: string): string => PREFIX + name;

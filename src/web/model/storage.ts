@@ -1,10 +1,10 @@
 import type { KeyValueStorage } from '../../client/index.ts';
 
-/** Null where the browser keeps nothing for this page (blocked cookies, some private windows). */
+/** Null if the browser stores nothing for this page (blocked cookies, some private windows). */
 function usable(name: 'localStorage' | 'sessionStorage'): Storage | null {
   try {
     const storage = window[name];
-    // One that holds something is usable even when it is full: what is there can be read, and a failed write is told.
+    // A storage with contents is usable even when it is full: they can be read, and failed writes are reported.
     if (storage.length === 0) {
       const probe = 'parley:probe';
       storage.setItem(probe, '');
@@ -21,10 +21,10 @@ export const shared = usable('localStorage');
 /** This tab's own; survives a reload. */
 export const ownTab = usable('sessionStorage');
 
-/** What the browser keeps nowhere, or had no room for: it outlives a session that ends, and not the page. */
+/** What the browser stores nowhere, or had no room for. It outlives a session that ends, but not the page. */
 const onlyHere = new Map<string, string>();
 
-/** Where unsent messages wait. What the browser does not take is told as a failure, and is here all the same. */
+/** The storage for unsent messages. A failed write is reported, and the value is kept here all the same. */
 export const browserStorage: KeyValueStorage = {
   getItem: (key) => onlyHere.get(key) ?? shared?.getItem(key),
   setItem(key, value) {
@@ -47,7 +47,7 @@ export function read(storage: Storage | null, key: string): string | null {
   return storage?.getItem(key) ?? null;
 }
 
-/** Null removes. A full storage is no reason to fail: what is kept here is a convenience. */
+/** Null removes. A full storage is ignored: these values are a convenience. */
 export function write(storage: Storage | null, key: string, value: string | null): void {
   try {
     if (value === null) storage?.removeItem(key);
@@ -56,8 +56,8 @@ export function write(storage: Storage | null, key: string, value: string | null
 }
 
 /**
- * Calls back when another tab has changed what they share under `key`. A page that was put away hears of nothing, and may
- * come back by the browser's back button: it looks for itself.
+ * Calls back when another tab has changed what they share under `key`. A page in the browser's back/forward cache gets no events,
+ * and may come back by the back button, so it compares the value itself.
  */
 export function onChange(key: string, changed: () => void): void {
   let before: string | null = null;

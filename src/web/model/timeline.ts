@@ -11,11 +11,11 @@ export type Delivery =
   | { readonly status: 'failed'; readonly error: string; readonly clientId: string };
 
 /**
- * One message on the screen. Day separators and the "new messages" line belong to the row below them, so that there
- * are exactly as many rows as messages: what is put in front moves every row by the same count.
+ * One message on the screen. Day separators and the "new messages" line belong to the row below them. So there are exactly as
+ * many rows as messages, and putting some in front moves every row by the same count.
  */
 export type Row = {
-  /** An own message keeps its key when it turns from pending to stored. */
+  /** The user's own message keeps its key when it turns from pending to stored. */
   readonly key: string;
   readonly id: number | null;
   readonly own: boolean;
@@ -33,7 +33,7 @@ export type Row = {
 
 type Draft = { -readonly [K in keyof Row]: Row[K] };
 
-/** The parts of a conversation that its rows are made of. */
+/** The parts of a conversation that determine its rows. */
 type Shown = Pick<Conversation, 'peer' | 'messages' | 'pending' | 'peerRead' | 'newAfter'>;
 
 export function timeline({ messages, pending, peerRead, newAfter, peer }: Shown, me: string): readonly Row[] {
@@ -55,7 +55,7 @@ export function timeline({ messages, pending, peerRead, newAfter, peer }: Shown,
         : { status: 'received' },
     });
   }
-  // A page of history may tell of a message before the stream, or the server's answer, takes it out of the outbox.
+  // A page of history may include a message before the stream or the server's answer removes it from the outbox.
   const stored = new Set(pending.length === 0 ? [] : messages.map((message) => keyOf(message, me)));
   for (const entry of pending) {
     if (stored.has(`own:${entry.client_id}`)) continue;

@@ -1,6 +1,6 @@
 /*
- * For a page of one build whose parts are of another: the files were built again under a running server, or two nodes are at
- * different versions during an upgrade. It has a name that stays, and comes before those parts, whose names do not.
+ * Reloads a page whose parts are from another build: the files were rebuilt under a running server, or two nodes have different
+ * versions during an upgrade. This file keeps its name and loads before those parts, whose names change with each build.
  */
 const PAUSE_MS = 5_000;
 
@@ -10,7 +10,7 @@ const again = async () => {
   else setTimeout(again, PAUSE_MS);
 };
 
-/** The page lives without its icon, and without its manifest. */
+/** The page works without its icon and its manifest. */
 const isPart = (it) =>
   it instanceof HTMLScriptElement || (it instanceof HTMLLinkElement && it.rel === 'stylesheet');
 

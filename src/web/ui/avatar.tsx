@@ -3,7 +3,7 @@ const TONES = 6;
 function toneOf(name: string): number {
   let hash = 0;
   for (const char of name) hash = (Math.imul(hash, 31) + char.codePointAt(0)!) >>> 0;
-  // The low bits alone would give short names much the same tone.
+  // The low bits alone would give short names similar tones.
   return ((hash ^ (hash >>> 15)) >>> 2) % TONES;
 }
 
@@ -14,7 +14,7 @@ function initialOf(name: string): string {
 
 type AvatarProps = { readonly name: string; readonly online?: boolean; readonly size?: 'small' | 'medium' };
 
-/** The name stands beside it in words, and so does who is online. */
+/** Decorative: the name, and whether they are online, are beside it in words. */
 export function Avatar({ name, online = false, size = 'medium' }: AvatarProps) {
   return (
     <span className={`avatar avatar-${size} tone-${toneOf(name)}`} aria-hidden="true">

@@ -14,10 +14,10 @@ import { Sidebar } from './sidebar.tsx';
 
 type ChatScreenProps = { readonly model: AppModel; readonly store: ChatStore };
 
-/** Two columns; on a phone, whichever the address says. */
+/** Two columns. On a phone, the one that the address selects. */
 export function ChatScreen({ model, store }: ChatScreenProps) {
   const named = useListenable(route);
-  // The server refuses to watch anybody while one of them has such a name.
+  // If one of the watched users had such a name, the server would refuse the whole set.
   const peer = named !== null && named.length > LIMITS.userIdLookupUnits ? null : named;
   const beginner = usePart(
     store.state,
@@ -35,7 +35,7 @@ export function ChatScreen({ model, store }: ChatScreenProps) {
   useEffect(() => {
     const left = peerBefore.current;
     peerBefore.current = peer;
-    // What had the focus is gone with the conversation: whoever has no mouse would begin again at the top of the page.
+    // The focused element is gone with the conversation. Keyboard users would have to begin again at the top of the page.
     if (left === null || peer !== null || document.activeElement !== document.body) return;
     const entry = document.querySelector<HTMLElement>(`.item[href="${hrefOf(left)}"]`);
     if (entry !== null || !isTouch()) (entry ?? search.current)?.focus();
@@ -47,7 +47,7 @@ export function ChatScreen({ model, store }: ChatScreenProps) {
       event.preventDefault();
       const hidden = peer !== null && search.current?.offsetParent === null;
       if (hidden) go(null);
-      // At once where it can be: the next key may come before the next frame.
+      // At once if possible: the next key may come before the next frame.
       if (hidden) requestAnimationFrame(() => search.current?.focus());
       else search.current?.focus();
     } else if (event.altKey && (event.key === 'ArrowDown' || event.key === 'ArrowUp')) {

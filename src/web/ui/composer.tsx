@@ -5,14 +5,14 @@ import { plural } from '../model/format.ts';
 import { isComposing, isTouch } from './hooks.ts';
 import { SendIcon } from './icons.tsx';
 
-/** From here on the space that is left is shown. */
+/** From this length on, the remaining space is shown. */
 const COUNT_FROM = LIMITS.messageUnits - 500;
 
 type ComposerProps = {
   readonly input: RefObject<HTMLTextAreaElement | null>;
   readonly me: string;
   readonly peer: string;
-  /** @returns whether the message was taken; if not, it stays in the field */
+  /** @returns whether the message was accepted; if not, it stays in the field */
   readonly onSend: (text: string) => Promise<boolean>;
   readonly onTyping: () => void;
 };
@@ -22,7 +22,7 @@ export function Composer({ input, me, peer, onSend, onTyping }: ComposerProps) {
 
   useLayoutEffect(() => {
     const field = input.current;
-    // Where the browser does not fit the field to its text by itself.
+    // For browsers that don't fit the field to its text themselves.
     if (field === null || CSS.supports('field-sizing', 'content')) return;
     field.style.height = 'auto';
     field.style.height = `${field.scrollHeight + field.offsetHeight - field.clientHeight}px`;
@@ -46,7 +46,7 @@ export function Composer({ input, me, peer, onSend, onTyping }: ComposerProps) {
   };
 
   const onKeyDown = (event: KeyboardEvent) => {
-    // An Enter that ends a composition is not meant for the message.
+    // An Enter that ends a composition does not send.
     if (event.key !== 'Enter' || event.shiftKey || isComposing(event) || isTouch()) return;
     event.preventDefault();
     void send();

@@ -3,12 +3,12 @@ import type { ChatStore } from '../model/chat-store.ts';
 import { shared } from '../model/storage.ts';
 import { useLasting, usePart, useSecondsUntil } from './hooks.ts';
 
-/** A reconnection, or a send, that is quicker than this goes without saying. */
+/** A reconnect or a send that takes less than this is not mentioned. */
 export const WORTH_SAYING_MS = 1_200;
 
 const isLive = ({ name }: ConnectionState): boolean => name === 'online' || name === 'catching-up';
 
-/** What to say about the connection, or null while all is well. */
+/** What to say about the connection; null while all is well. */
 export function useConnectionTrouble(store: ChatStore): string | null {
   const connection = usePart(store.state, (state) => state.connection);
   const seconds = useSecondsUntil(connection.name === 'waiting' ? connection.retryAt : null);
@@ -22,11 +22,11 @@ export function useConnectionTrouble(store: ChatStore): string | null {
 
 type OfflineNoticeProps = {
   readonly store: ChatStore;
-  /** The button that has the focus is about to go. */
+  /** The focused button is about to disappear. */
   readonly onLeave: () => void;
 };
 
-/** Above the composer: what being offline means for the message one is about to write. */
+/** Above the composer: what being offline means for the next message. */
 export function OfflineNotice({ store, onLeave }: OfflineNoticeProps) {
   const connection = usePart(store.state, (state) => state.connection);
   const tryNow = () => {

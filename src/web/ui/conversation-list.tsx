@@ -10,7 +10,7 @@ import { AlertIcon, ClockIcon } from './icons.tsx';
 
 type ConversationListProps = { readonly store: ChatStore; readonly open: string | null };
 
-/** Pixels before the end at which the next page is asked for. */
+/** Pixels before the end at which the next page is loaded. */
 const AHEAD = 600;
 
 export function ConversationList({ store, open }: ConversationListProps) {
@@ -23,16 +23,16 @@ export function ConversationList({ store, open }: ConversationListProps) {
   const view = useRef<HTMLElement>(null);
 
   const loadAhead = () => {
-    // First what costs nothing: to look at a box, the browser lays the page out.
+    // First the checks that cost nothing: reading a box's size makes the browser lay out the page.
     if (list !== 'ready' || listBefore === null) return;
     const box = view.current;
-    // Without a height it is not shown: a phone shows the conversation in its place.
+    // Without a height, the list is hidden: a phone shows the conversation in its place.
     if (box === null || box.clientHeight === 0) return;
     if (box.scrollHeight - box.scrollTop - box.clientHeight < AHEAD) void store.loadMoreConversations();
   };
   const loadAheadNow = useEffectEvent(loadAhead);
 
-  // What does not fill the window cannot be scrolled.
+  // A list that does not fill the window can't be scrolled.
   useEffect(loadAhead);
   useEffect(() => {
     const listener = () => loadAheadNow();
@@ -79,14 +79,14 @@ type ItemProps = {
   readonly typing: boolean;
 };
 
-/** More than a line has room for. */
+/** More than fits on a line. */
 const PREVIEW_UNITS = 200;
 
-/** Thousands may be loaded: what happens to one is no work for the others. */
+/** Thousands may be loaded, so a change to one must not render the others. */
 const Item = memo(function Item({ conversation, me, now, current, online, typing }: ItemProps) {
   const { peer, last, pending, unread } = conversation;
   const at = activeAt(conversation);
-  // Under a newer message, one that failed long ago is not the news.
+  // A message that failed long ago is not the preview if there is a newer one.
   const waiting = pending.findLast(({ created_at }) => created_at >= at);
   const failed = pending.some(({ status }) => status === 'failed');
   const preview = beginningOf(waiting?.message ?? last?.message ?? '', PREVIEW_UNITS);

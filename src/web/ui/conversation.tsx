@@ -27,7 +27,7 @@ export function Conversation({ store, peer }: ConversationProps) {
   const composer = useRef<HTMLTextAreaElement>(null);
 
   const toComposer = useCallback(() => {
-    // On a phone the keyboard would come up over what one wants to read.
+    // On a phone, the keyboard would cover what the user wants to read.
     if (!isTouch()) composer.current?.focus();
   }, []);
   useEffect(toComposer, [toComposer]);
@@ -88,7 +88,7 @@ export function Conversation({ store, peer }: ConversationProps) {
         </div>
       )}
       <div className="strip">
-        {/* First what has just been refused: being offline is no news then. */}
+        {/* A fresh refusal comes first: being offline is no news then. */}
         {problem !== null ? (
           <p className="strip-notice is-problem" role="alert">
             {problem}
@@ -123,7 +123,7 @@ export function Conversation({ store, peer }: ConversationProps) {
         onSend={send}
         onTyping={() => {
           setProblem(null);
-          // Who writes to oneself need not be told.
+          // No typing signal to oneself.
           if (peer !== me) store.client.typing(peer);
         }}
       />

@@ -4,7 +4,7 @@ import { ADDRESS } from '../model/site.ts';
 import { CopyIcon } from './icons.tsx';
 import { PersonList } from './person-list.tsx';
 
-/** A list without conversations: who is there to talk to, or how they would get here. */
+/** Shown when there are no conversations: whom one could talk to, or how they would get here. */
 export function FirstSteps({ store }: { readonly store: ChatStore }) {
   const [people, setPeople] = useState<readonly string[] | null>(null);
 
@@ -16,7 +16,7 @@ export function FirstSteps({ store }: { readonly store: ChatStore }) {
         () => current && setPeople((known) => known ?? []),
       );
     void look();
-    // Somebody who registers meanwhile should not need a reload to be found.
+    // New users appear without a reload.
     const timer = setInterval(() => {
       if (store.attention.present && store.state.value.connection.name === 'online') void look();
     }, 5_000);

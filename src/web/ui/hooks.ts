@@ -11,15 +11,15 @@ import type { Listenable } from '../model/listenable.ts';
 export const useListenable = <T>(listenable: Listenable<T>): T =>
   useSyncExternalStore(listenable.subscribe, listenable.get);
 
-/** A part of it; renders again only when that part changes. `select` must not make new objects. */
+/** A part of a listenable. Renders again only when that part changes. `select` must not create new objects. */
 export const usePart = <T, P>(listenable: Listenable<T>, select: (value: T) => P): P =>
   useSyncExternalStore(listenable.subscribe, () => select(listenable.value));
 
-/** Now, in milliseconds since 1970, renewed when the day is another. */
+/** The present time, in milliseconds since 1970, renewed when the day changes. */
 export function useToday(): number {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {
-    // Timers stand still while the machine sleeps, and clocks are set: looking again each minute is simpler than trusting one.
+    // Timers stop while the machine sleeps, and clocks are set. Looking every minute is simpler than trusting one timer.
     const timer = setInterval(() => {
       if (dayOf(Date.now()) !== dayOf(now)) setNow(Date.now());
     }, 60_000);
@@ -28,7 +28,7 @@ export function useToday(): number {
   return now;
 }
 
-/** True once `value` has been true for `ms`; false at once. What lasts less is not worth a word. */
+/** True once `value` has been true for `ms`; false at once. For states that are only worth mentioning if they last. */
 export function useLasting(value: boolean, ms: number): boolean {
   const [lasting, setLasting] = useState(false);
   useEffect(() => {
@@ -63,12 +63,12 @@ export function useKeyDown(handle: (event: KeyboardEvent) => void): void {
   }, []);
 }
 
-/** Fingers: a keyboard on the screen takes half of it, and has no shift to speak of. */
+/** A touch screen: its keyboard covers half of it, and has no real shift key. */
 export const isTouch = (): boolean => matchMedia('(pointer: coarse)').matches;
 
 /**
- * Whether a key is for the input method (Japanese, Chinese, …), not for the page. To Safari the composition is over before the
- * key that ends it: there only the key code tells.
+ * Whether a key is for the input method (Japanese, Chinese, …), not for the page. In Safari, the composition is over before the
+ * key that ends it, so only the key code tells.
  */
 export const isComposing = ({ nativeEvent }: ReactKeyboardEvent): boolean =>
   nativeEvent.isComposing || nativeEvent.keyCode === 229;

@@ -2,7 +2,7 @@ import type { ReactNode } from 'react';
 
 type IconProps = { readonly size?: number | undefined };
 
-/** Decoration: whoever uses one says in words what it stands for. */
+/** Decorative: its user says the meaning in words. */
 function Icon({ size = 20, children }: IconProps & { readonly children: ReactNode }) {
   return (
     <svg
@@ -102,7 +102,7 @@ export const CopyIcon = ({ size }: IconProps) => (
   </Icon>
 );
 
-/** The mark of the product. */
+/** The product's logo. */
 export function Mark({ size = 40 }: IconProps) {
   return (
     <svg className="mark" width={size} height={size} viewBox="0 0 64 64" aria-hidden="true" focusable="false">
@@ -116,7 +116,7 @@ export function Mark({ size = 40 }: IconProps) {
   );
 }
 
-/** Two bubbles, for places that have nothing to show yet. */
+/** Two bubbles, for places with nothing to show yet. */
 export function EmptyPicture() {
   return (
     <svg

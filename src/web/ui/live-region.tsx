@@ -2,14 +2,14 @@ import { useEffect, useState } from 'react';
 import type { ChatStore } from '../model/chat-store.ts';
 import { useConnectionTrouble } from './connection-status.tsx';
 
-/** What came in one go is said one after the other, up to this many. */
+/** Messages that arrive together are read one after the other, up to this many. */
 const KEPT = 5;
 
 type LiveRegionProps = { readonly store: ChatStore; readonly open: string | null };
 
 /**
- * Reads new messages to those who listen, and tells them of their own that were refused. The message list itself is not a live
- * region: scrolling puts messages into it and takes them out.
+ * Announces new messages to screen readers, and refusals of the user's own. The message list itself is not a live region, because
+ * scrolling adds and removes messages.
  */
 export function LiveRegion({ store, open }: LiveRegionProps) {
   const [said, setSaid] = useState<readonly { readonly id: number; readonly text: string }[]>([]);
@@ -33,12 +33,12 @@ export function LiveRegion({ store, open }: LiveRegionProps) {
   return (
     <>
       <div className="unseen" role="log" aria-live="polite" aria-label="New messages">
-        {/* Each is a new node: a text that does not change is not said again. */}
+        {/* Each is a new node, because an unchanged text is not read again. */}
         {said.map(({ id, text }) => (
           <p key={id}>{text}</p>
         ))}
       </div>
-      {/* Without the seconds that count down beside the name: nobody wants to listen to those. */}
+      {/* Without the visible countdown of seconds, which nobody wants to hear. */}
       <div className="unseen" role="status">
         {troubled ? 'You are offline' : ''}
       </div>

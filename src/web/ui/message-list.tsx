@@ -18,15 +18,15 @@ import { useToday } from './hooks.ts';
 import { DownIcon } from './icons.tsx';
 import { MessageRow } from './message-row.tsx';
 
-/** Pixels from the top at which older messages are asked for: some screens ahead of a fast scroll. */
+/** Pixels from the top at which older messages are loaded: a few screens ahead of a fast scroll. */
 const AHEAD = 1_500;
-/** Pixels from the end that still count as its being in view. */
+/** Within this many pixels, the end counts as in view. */
 const NEAR = 24;
-/** Where the "new messages" line is put when it is scrolled to, in pixels from the top. */
+/** Where scrolling puts the "new messages" line, in pixels from the top. */
 const LINE_FROM_TOP = 48;
 
 export type MessageListHandle = {
-  /** The user is about to write: show the end, and stay there. */
+  /** The user is about to write: shows the end, and stays there. */
   follow(): void;
 };
 
@@ -35,11 +35,11 @@ type MessageListProps = {
   readonly store: ChatStore;
   readonly conversation: Conversation;
   readonly me: string;
-  /** The control that has the focus is about to go. */
+  /** The focused control is about to disappear. */
   readonly onLeave: () => void;
 };
 
-/** Whether the end, in view, would leave no room for the line above the first new message. */
+/** Whether showing the end would hide the line above the first new message. */
 function wouldHideLine(list: VirtualizerHandle | null, rows: readonly Row[]): boolean {
   const marked = rows.findIndex(({ newMark }) => newMark);
   if (list === null || marked < 0) return false;
@@ -48,7 +48,7 @@ function wouldHideLine(list: VirtualizerHandle | null, rows: readonly Row[]): bo
 
 export function MessageList({ ref, store, conversation, me, onLeave }: MessageListProps) {
   const { peer, messages, pending, peerRead, newAfter, unread, nextBefore, history, older } = conversation;
-  // Not when what is read or loading has changed: thousands of rows may be at hand.
+  // Independent of read markers and loading states, since there may be thousands of rows.
   const rows = useMemo(
     () => timeline({ peer, messages, pending, peerRead, newAfter }, me),
     [peer, messages, pending, peerRead, newAfter, me],
@@ -57,12 +57,12 @@ export function MessageList({ ref, store, conversation, me, onLeave }: MessageLi
   const view = useRef<HTMLElement>(null);
   const list = useRef<VirtualizerHandle>(null);
   const [atEnd, setAtEnd] = useState(true);
-  /** The list keeps its end in view, whatever grows or shrinks. */
+  /** Whether the list keeps its end in view, whatever grows or shrinks. */
   const following = useRef(true);
   const latest = useRef(rows);
   latest.current = rows;
 
-  // True in the one render in which older messages have been put in front: the view then keeps its distance to the end.
+  // True only in the render in which older messages were put in front. The view then keeps its distance to the end.
   const first = rows[0]?.key;
   const firstBefore = useRef(first);
   const shift = firstBefore.current !== undefined && firstBefore.current !== first;
@@ -110,14 +110,14 @@ export function MessageList({ ref, store, conversation, me, onLeave }: MessageLi
     },
   }));
 
-  // Where to begin: at the first new message, or at the end.
+  // Begins at the first new message, or at the end.
   useLayoutEffect(() => {
     const marked = latest.current.findIndex(({ newMark }) => newMark);
     if (marked >= 0) {
       following.current = false;
       list.current?.scrollToIndex(marked, { align: 'start', offset: -LINE_FROM_TOP });
     } else showEnd();
-    // Virtua has measured and scrolled by then.
+    // By then, Virtua has measured and scrolled.
     let frame = requestAnimationFrame(() => {
       frame = requestAnimationFrame(() => settleNow());
     });
@@ -128,7 +128,7 @@ export function MessageList({ ref, store, conversation, me, onLeave }: MessageLi
   useLayoutEffect(() => {
     if (last === undefined || !following.current) return;
     if (!store.attention.present && wouldHideLine(list.current, latest.current)) {
-      // Nobody is looking: who comes back finds the first new message, not the last.
+      // Nobody is looking. On return, the user finds the first new message, not the last.
       following.current = false;
       store.atEnd = false;
       setAtEnd(false);

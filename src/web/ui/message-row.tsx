@@ -64,7 +64,7 @@ export const MessageRow = memo(
   (a, b) => a.beginning === b.beginning && a.now === b.now && a.peer === b.peer && sameRow(a.row, b.row),
 );
 
-/** Rows are made anew with each message; what is shown rarely changes. */
+/** Rows are recreated with each message, but what they show rarely changes. */
 function sameRow(a: Row, b: Row): boolean {
   return (
     a === b ||
@@ -87,7 +87,7 @@ function bubbleClass({ own, groupStart, groupEnd, delivery }: Row): string {
   return classes.join(' ');
 }
 
-/** Longer than any that is written today. */
+/** A text that is longer than today's limit. */
 function LongText({ text }: { readonly text: string }) {
   const [whole, setWhole] = useState(false);
   if (whole) return <Text text={text} />;

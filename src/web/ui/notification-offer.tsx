@@ -3,10 +3,10 @@ import { preferences, setPreferences } from '../model/preferences.ts';
 import { isTouch, useListenable } from './hooks.ts';
 import { BellIcon, CloseIcon } from './icons.tsx';
 
-/** Browsers of phones have the interface, and throw when it is used from a page. */
+/** Phone browsers have the interface, but throw when a page uses it. */
 export const notificationsWork = (): boolean => 'Notification' in window && !isTouch();
 
-/** Asked once, quietly; the browser's own question comes only after a yes. */
+/** Offered once, quietly. The browser's own question comes only after a yes. */
 export function NotificationOffer() {
   const { notificationsDeclined } = useListenable(preferences);
   const [asked, setAsked] = useState(false);

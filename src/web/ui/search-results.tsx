@@ -6,9 +6,9 @@ import { go } from '../model/route.ts';
 import { usePart } from './hooks.ts';
 import { PersonList } from './person-list.tsx';
 
-/** Long enough for the next key stroke, short enough to seem at once. */
+/** Long enough for the next key stroke, short enough to seem immediate. */
 const PAUSE_MS = 120;
-/** Conversations that are shown: thousands may be loaded, and one letter fits most. */
+/** Limit on the conversations shown: thousands may be loaded, and a single letter matches most. */
 const SHOWN_MAX = 100;
 
 type Found =
@@ -16,19 +16,19 @@ type Found =
   | { readonly status: 'failed' }
   | { readonly status: 'found'; readonly query: string; readonly users: readonly string[] };
 
-/** Names that read alike. */
+/** A form in which names that read alike are equal. */
 const folded = (name: string): string => name.normalize().toLowerCase();
 
 type SearchResultsProps = {
   readonly store: ChatStore;
   readonly query: string;
   readonly open: string | null;
-  /** Enter was pressed before there was anything to choose: the first one that comes is meant. */
+  /** Enter was pressed before there was a result: the first one to appear is chosen. */
   readonly eager: boolean;
   readonly onChosen: () => void;
 };
 
-/** Conversations whose name has the words in it, then everybody whose name begins with them. */
+/** Conversations whose name contains the text, then users whose name begins with it. */
 export function SearchResults({ store, query, open, eager, onChosen }: SearchResultsProps) {
   const [found, setFound] = useState<Found>({ status: 'searching' });
   const settled = found.status === 'found' && found.query === query;
@@ -57,8 +57,8 @@ export function SearchResults({ store, query, open, eager, onChosen }: SearchRes
     .map(({ peer }) => peer)
     .filter((peer) => folded(peer).includes(needle));
   const known = matches.slice(0, SHOWN_MAX);
-  // Until the answer comes, that to the last query stands in for it, but for those who no longer fit: Enter must not
-  // open a conversation with somebody else than was typed.
+  // Until the answer comes, the previous one stands in for it, without the users that no longer match: Enter must not open a
+  // conversation with anybody but the one that was typed.
   const others =
     found.status === 'found'
       ? found.users.filter((user) => folded(user).startsWith(needle) && !matches.includes(user))

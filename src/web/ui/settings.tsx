@@ -12,7 +12,7 @@ type SettingsProps = { readonly model: AppModel; readonly store: ChatStore; read
 
 export function Settings({ model, store, onClose }: SettingsProps) {
   const dialog = useRef<HTMLDialogElement>(null);
-  /** Where a click began: one that selects what is in a field may end anywhere. */
+  /** Where a click began. Selecting text in a field may end anywhere, and must not count as a click there. */
   const pressed = useRef<EventTarget>(null);
   const id = useId();
   useEffect(() => dialog.current?.showModal(), []);

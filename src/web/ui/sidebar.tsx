@@ -102,7 +102,7 @@ export function Sidebar({ store, open, search, onSettings }: SidebarProps) {
 
 const ITEMS = '.item';
 
-/** Arrow keys go from the search field through the entries and back; Tab works as well. */
+/** Arrow keys move from the search field through the entries and back. Tab works, too. */
 function moveByArrows(event: KeyboardEvent<HTMLElement>): void {
   if (event.altKey || (event.key !== 'ArrowDown' && event.key !== 'ArrowUp')) return;
   const stops = [...event.currentTarget.querySelectorAll<HTMLElement>(`.search input, ${ITEMS}`)];

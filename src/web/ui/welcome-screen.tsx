@@ -99,7 +99,7 @@ export function WelcomeScreen({ model, notice }: WelcomeProps) {
           </button>
         </form>
         <p className="welcome-switch">
-          {/* An element, for a browser that translates: it replaces bare text, which would not change any more. */}
+          {/* An element, for the browser's translation: that replaces bare text nodes, which then would not change any more. */}
           <span>{register ? 'You have an account? ' : 'New here? '}</span>
           <button
             type="button"
@@ -145,7 +145,7 @@ function PasswordField({ input, value, onChange, isNew, invalid, describedBy }: 
           name="password"
           type={shown ? 'text' : 'password'}
           autoComplete={isNew ? 'new-password' : 'current-password'}
-          // Those of an old database may be longer than a new one.
+          // Passwords from an old database may be longer than new ones.
           maxLength={isNew ? LIMITS.passwordUnits : undefined}
           value={value}
           onChange={(event) => onChange(event.target.value)}
@@ -173,7 +173,7 @@ const FIELD_OF: { readonly [code in ClientErrorCode]?: Problem['field'] } = {
   invalid_credentials: 'password',
 };
 
-/** In the words of this form, where those of the contract are for programmers. */
+/** In this form's words. The contract's are for programmers. */
 const TEXT_OF: { readonly [code in ClientErrorCode]?: string } = {
   user_exists: 'This name is taken.',
   invalid_user_id: '1 to 64 characters, none of them invisible, and no space at either end.',
