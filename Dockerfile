@@ -1,7 +1,7 @@
-# One image for every role; ROLE, REDIS_URL and the rest of the environment say what a container is.
+# One image for every role. ROLE, REDIS_URL and the rest of the environment decide what a container does.
 
-# The web app, built with the development dependencies. Their install scripts are not needed: the only one would
-# bring a second Node.js.
+# The web app, built with the development dependencies. Their install scripts are not needed: the only one would install a second
+# Node.js.
 FROM node:24-bookworm-slim AS web
 WORKDIR /app
 COPY package.json package-lock.json ./
@@ -10,7 +10,7 @@ COPY tsconfig.json ./
 COPY src ./src
 RUN npm run build
 
-# What runs, less the C sources and the binaries for other systems that better-sqlite3 brings along.
+# The production dependencies, without better-sqlite3's C sources and its binaries for other systems.
 FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
@@ -30,7 +30,7 @@ LABEL org.opencontainers.image.title="Parley" \
   org.opencontainers.image.revision="${REVISION}"
 ENV NODE_ENV=production DATABASE_PATH=/data/chat.db
 WORKDIR /app
-# A volume mounted here for the first time takes over the owner.
+# A new volume mounted here inherits this owner.
 RUN mkdir /data && chown node:node /data
 COPY --from=dependencies /app/node_modules ./node_modules
 RUN mkdir node_modules/.cache && chown node:node node_modules/.cache
@@ -38,12 +38,12 @@ COPY package.json ./
 COPY src ./src
 COPY --from=web /app/dist ./dist
 USER node
-# What Node compiles at a start, done here once. It reads only what its own user wrote.
+# Fills Node's compile cache, to speed up starts. As the same user, since Node only reads its own user's files.
 RUN NODE_COMPILE_CACHE=node_modules/.cache/compile node -e \
   "require('node:fs').globSync('src/{app,bus}/**/*.ts').forEach((file) => import('/app/' + file))"
 EXPOSE 8888 9464
-# Whether the node does all it is meant to, its gateways' /readyz and Redis included. Docker restarts nothing for that; an
-# orchestrator that does should ask /livez, or it replaces every gateway while the store is away.
+# Whether the node does everything it should, including its gateways' /readyz and Redis. Docker restarts nothing because of it. An
+# orchestrator that does should ask /livez, or it would replace every gateway while the store is unavailable.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=2 \
   CMD ["node", "-e", "require('node:http').get({ host: process.env.ADMIN_HOST || 'localhost', port: process.env.ADMIN_PORT || 9464, path: '/readyz', timeout: 2000 }, ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1)).on('timeout', () => process.exit(1))"]
 CMD ["node", "--max-semi-space-size=4", "--single-threaded-gc", "src/main.ts"]
