@@ -2,15 +2,15 @@ import { chmodSync, existsSync, readlinkSync, realpathSync, statSync } from 'nod
 import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 
-/** What SQLite keeps beside a database file. It belongs to that file: beside another one, it is replayed onto that. */
+/** Files that SQLite keeps beside a database. They belong to it: beside another database, they would be replayed onto that one. */
 const COMPANIONS = ['-wal', '-shm', '-journal'] as const;
 
-/** As many links in a row as Linux follows. */
+/** The number of links in a row that Linux follows. */
 const LINKS_MAX = 40;
 
 /**
- * Where a database is, behind all links. What lies beside it lies beside the file itself, as SQLite has it. One that is yet to
- * be made is in the folder where it will be, which is where a link to nothing leads.
+ * The path of a database behind all links. SQLite keeps its companions beside the file itself. A database that does not exist yet
+ * is where it will be created, which is where a dangling link leads.
  */
 export function behindLinks(database: string, linksMax = LINKS_MAX): string {
   if (existsSync(database)) return realpathSync(database);
@@ -22,7 +22,7 @@ export function behindLinks(database: string, linksMax = LINKS_MAX): string {
   return behindLinks(path.resolve(path.dirname(place), next), linksMax - 1);
 }
 
-/** Where a link leads; undefined for what is none, is not there, or can't be looked at. */
+/** The target of a link; undefined if the file is no link, does not exist, or can't be read. */
 function linkOf(file: string): string | undefined {
   try {
     return readlinkSync(file);
@@ -31,29 +31,29 @@ function linkOf(file: string): string | undefined {
   }
 }
 
-/** Whether there is no database at a path, or an empty file, which is none yet. */
+/** Whether a path has no database, or an empty file, which is not one yet. */
 export const isMissing = (database: string): boolean =>
   !existsSync(database) || statSync(database).size === 0;
 
-/** Length of what is kept beside a database, in bytes; 0 if there is none. A write-ahead log keeps the space it once took. */
+/** Size of a file beside a database, in bytes; 0 if there is none. A write-ahead log keeps the space it once took. */
 export function companionBytes(database: string, suffix: (typeof COMPANIONS)[number]): number {
   return statSync(behindLinks(database) + suffix, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** Whether two paths lead to the same file, through links, too; false if one leads to none. */
+/** Whether two paths lead to the same file, links included; false if one leads to none. */
 export function sameFile(one: string, other: string): boolean {
   const [a, b] = [one, other].map((file) => statSync(file, { throwIfNoEntry: false }));
   return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
 }
 
-/** Removes a database with all that belongs to it, as far as it is there. */
+/** Removes a database and its companions, as far as they exist. */
 export async function removeDatabase(file: string): Promise<void> {
   for (const suffix of ['', ...COMPANIONS]) await rm(file + suffix, { force: true });
 }
 
 /**
- * Renames what there is of a database: it is opened under the new name as it would have been under the old one.
- * The file goes first: one that stayed without its log would be opened, and lack commits.
+ * Renames a database and its companions, so that it opens under the new name as it did under the old one. The file goes first:
+ * one left behind without its log could be opened, and would lack commits.
  * @returns the new names
  */
 export async function moveDatabase(from: string, to: string): Promise<string[]> {
@@ -70,19 +70,19 @@ export async function moveDatabase(from: string, to: string): Promise<string[]> 
 }
 
 /**
- * The mode of a file that holds the token secret, password hashes and messages. One that everybody may read was left so by a
- * default, as the old chat app's is: it becomes its owner's alone. One that is closed to others but open to its group, such
- * as 0640, was given to that group on purpose (for a user that copies files, say), and stays so.
+ * The mode for a file that holds the token secret, password hashes and messages. If everybody may read it, that was a default, as
+ * in the old chat app's file: then only its owner may. A file that is closed to others but open to its group, such as 0640, was
+ * given to that group on purpose (for a user that copies files, say), and stays so.
  */
 const privateMode = (mode: number): number => mode & (mode & 0o007 ? 0o700 : 0o770);
 
-/** The permission bits of a file; none if it is not there. */
+/** The permission bits of a file; none if it does not exist. */
 const modeOf = (file: string): number => (statSync(file, { throwIfNoEntry: false })?.mode ?? 0) & 0o777;
 
 /**
- * Closes a database and what lies beside it to other users of the machine; what SQLite makes beside it later has its mode. The
- * lock as well, since who can read it can lock it.
- * @returns the files that stay open to others: this user may not change them, or their file system knows no modes
+ * Closes a database and the files beside it to other users of the machine. Files that SQLite creates later take its mode. The
+ * lock is included, since anybody who can read it can lock it.
+ * @returns the files that stay open to others: this user may not change them, or their file system has no modes
  */
 export function closeToOthers(database: string): string[] {
   const target = behindLinks(database);
@@ -92,16 +92,16 @@ export function closeToOthers(database: string): string[] {
     try {
       chmodSync(file, privateMode(modeOf(file)));
     } catch {
-      // Whether it was done is looked at below.
+      // The result is checked below.
     }
   }
   return files.filter(isOpen);
 }
 
 /**
- * Makes the empty file that SQLite will fill with a copy: nobody else's from its first byte.
- * @param like whose group may read the copy, if it may read this one
- * @throws EEXIST if there is one by now, perhaps of somebody who would read along
+ * Creates the empty file that SQLite will fill with a copy, private from its first byte.
+ * @param like a file whose group may read the copy if it may read that file
+ * @throws EEXIST if the file exists by now, perhaps from somebody who wants to read the copy
  */
 export async function createPrivate(file: string, like?: string): Promise<void> {
   const handle = await open(file, 'wx', 0o600);
@@ -112,7 +112,7 @@ export async function createPrivate(file: string, like?: string): Promise<void> 
   }
 }
 
-/** Gives a file that is whole its name, so that the two outlive a power cut. */
+/** Renames a complete file, and syncs file and name, so that both survive a power cut. */
 export async function putInPlace(file: string, name: string): Promise<void> {
   await sync(file);
   await rename(file, name);
