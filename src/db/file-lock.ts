@@ -4,8 +4,8 @@ import { behindLinks } from './files.ts';
 import { cannotOpen } from './open.ts';
 
 /**
- * A lock on `<database>.lock`, held by an open SQLite transaction: the operating system lets go of it when the process
- * dies, however it dies. Stores that share a database under a coordinator hold it shared; who must be alone, exclusively.
+ * A lock on `<database>.lock`, held by an open SQLite transaction. The operating system releases it when the process dies,
+ * however it dies. Stores that share a database under a coordinator hold it shared; one that must be alone holds it exclusively.
  */
 export class FileLock {
   readonly #databasePath: string;
@@ -15,7 +15,7 @@ export class FileLock {
 
   constructor(databasePath: string, mode: 'shared' | 'exclusive') {
     this.#databasePath = databasePath;
-    // One lock for one file, by whatever name somebody knows it.
+    // One lock per file, by whatever path it is opened.
     this.#path = `${behindLinks(databasePath)}.lock`;
     this.#mode = mode;
   }
@@ -26,7 +26,7 @@ export class FileLock {
     let lock: Database.Database | undefined;
     try {
       lock = new Database(this.#path, { timeout: 0 });
-      // Nothing is ever written: no journal is left behind. OFF is not granted.
+      // Nothing is ever written, so MEMORY leaves no journal behind. SQLite does not grant OFF.
       lock.pragma('journal_mode = MEMORY');
       if (this.#mode === 'exclusive') lock.exec('BEGIN EXCLUSIVE');
       else lock.exec('BEGIN; SELECT count(*) FROM sqlite_schema');
@@ -45,7 +45,7 @@ export class FileLock {
   }
 }
 
-/** The lease where there is no coordinator: whoever has the file to itself is the writer. */
+/** The lease without a coordinator: the process that has the file to itself is the writer. */
 export class FileLeaser implements Leaser {
   readonly #lock: FileLock;
 

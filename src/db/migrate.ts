@@ -12,7 +12,7 @@ import {
 } from './seed-import.ts';
 
 const MIGRATIONS = path.join(import.meta.dirname, 'migrations');
-/** 'Parl' in ASCII, in the file's header: tells our schema from somebody else's that also numbers its versions. */
+/** 'Parl' in ASCII, in the file's header. It distinguishes our schema from that of another program which also numbers its versions. */
 const APPLICATION_ID = 0x5061726c;
 
 type Migration = { readonly version: number; readonly sql: string };
@@ -32,22 +32,22 @@ export const SCHEMA_VERSION = Math.max(...migrations().map(({ version }) => vers
 
 const versionOf = (db: Db): number => db.pragma('user_version', { simple: true }) as number;
 
-/** Whether it has the schema that this program reads and writes. */
+/** Whether the database has the schema that this program reads and writes. */
 export const isCurrent = (db: Db): boolean => versionOf(db) === SCHEMA_VERSION;
 
-/** Whether it is a database of Parley's, of any version. */
+/** Whether this is a Parley database, of any version. */
 export const isOurs = (db: Db): boolean => db.pragma('application_id', { simple: true }) === APPLICATION_ID;
 
 export type MigrationReport = {
   readonly from: number;
   readonly to: number;
-  /** Set where the file held the tables of the chat app Parley grew from. */
+  /** Set if the file held the tables of the chat app Parley grew from. */
   readonly imported?: Imported;
 };
 
 /**
- * Brings a database to this program's schema: an empty one, an older one, or one with the seed's two tables. All in
- * one transaction; several processes may try at once. Hashing the seed's passwords takes about 20 ms each.
+ * Brings a database to this program's schema: an empty one, an older one, or one with the seed's two tables. Everything happens
+ * in one transaction, and several processes may try at once. Hashing the seed's passwords takes about 20 ms each.
  * @throws DatabaseError if the database is newer, or not ours
  */
 export async function migrate(db: Db, hash: (password: string) => Promise<string>): Promise<MigrationReport> {
@@ -55,7 +55,7 @@ export async function migrate(db: Db, hash: (password: string) => Promise<string
   const from = versionOf(db);
   const shape = from === 0 ? seedShape(db) : undefined;
   const seedUsers = shape === undefined ? undefined : await readSeedUsers(db, hash);
-  // Ours has no foreign keys. The old tables may have, and could be dropped in no order, or not at all.
+  // Our schema has no foreign keys. The old tables may have some, which could keep them from being dropped.
   db.pragma('foreign_keys = OFF');
   const report = db.transaction(() => migrateNow(db, seedUsers)).exclusive();
   finishScrub(db);
@@ -63,7 +63,7 @@ export async function migrate(db: Db, hash: (password: string) => Promise<string
 }
 
 function migrateNow(db: Db, seedUsers: SeedUsers | undefined): MigrationReport {
-  // Read again inside the transaction: another process may have been first.
+  // Read again inside the transaction, since another process may have been first.
   refuseForeign(db);
   const from = versionOf(db);
   const shape = from === 0 ? seedShape(db) : undefined;
@@ -84,7 +84,7 @@ function migrateNow(db: Db, seedUsers: SeedUsers | undefined): MigrationReport {
   return { from, to: SCHEMA_VERSION, ...(imported && { imported }) };
 }
 
-/** @throws DatabaseError if the database is newer than this program, or somebody else's; nothing is changed */
+/** Changes nothing. @throws DatabaseError if the database is newer than this program, or another program's */
 export function refuseForeign(db: Db): void {
   const version = versionOf(db);
   const application = db.pragma('application_id', { simple: true }) as number;
@@ -100,12 +100,12 @@ export function refuseForeign(db: Db): void {
   }
 }
 
-/** Tables, but not the seed's. */
+/** Whether it has tables other than the seed's. */
 const hasTablesOfOthers = (db: Db): boolean =>
   seedShape(db) === undefined &&
   db
     .prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'")
     .get() !== undefined;
 
-/** A name for one history of the database. */
+/** A new identifier for one history of the database. */
 export const newEpoch = (): string => randomBytes(9).toString('base64url');

@@ -4,7 +4,7 @@ import { behindLinks, companionBytes } from './files.ts';
 
 export type Db = Database.Database;
 
-/** The database cannot be used. The message is one sentence for the person who reads it at night. */
+/** The database can't be used. The message is one sentence for the person who reads it at night. */
 export class DatabaseError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
@@ -12,16 +12,16 @@ export class DatabaseError extends Error {
   }
 }
 
-/** Measured: a cache of 256 MB and a checkpoint each 20,000 pages halve the writer's time per row against the defaults. */
+/** Measured: a cache of 256 MB and a checkpoint every 20,000 pages halve the writer's time per row against the defaults. */
 const CACHE_KIB = 256 * 1024;
 export const CHECKPOINT_PAGES = 20_000;
 /** How long to wait for another process's lock, in milliseconds. */
 const BUSY_MS = 1_000;
 
 /**
- * Opens a database for its writer: WAL, `synchronous=FULL`, both read back, since a promise of durability that SQLite
- * did not accept would be an empty one.
- * @param refuse throws if the file is not ours: asked first, since WAL changes the file
+ * Opens a database for its writer, with WAL and `synchronous=FULL`. Both are read back: without them, the promise of durability
+ * would be empty.
+ * @param refuse throws if the file is not ours. It is called first, since WAL changes the file.
  * @throws DatabaseError
  */
 export function openForWriting(path: string, refuse: (db: Db) => void = () => {}): Db {
@@ -50,24 +50,24 @@ export function openForWriting(path: string, refuse: (db: Db) => void = () => {}
 }
 
 /**
- * Rolls back the commit in which the old chat app was killed. Its journal is still there ("hot", SQLite says), and a read-only
- * handle can't do it. A database of ours has a write-ahead log instead.
+ * Rolls back the commit during which the old chat app was killed. Its journal is still there ("hot" in SQLite's terms), and a
+ * read-only handle can't roll it back. A database of ours has a write-ahead log instead.
  * @throws DatabaseError
  */
 export function rollBackHotJournal(path: string): void {
   if (companionBytes(path, '-journal') === 0) return;
   opening(path, () => {
     const db = new Database(path, { timeout: BUSY_MS });
-    // The first look does it.
+    // The first read does the rollback.
     db.pragma('user_version');
     return db;
   }).close();
 }
 
 /**
- * Opens a database for reading beside its writer. Not mapped into memory (`mmap_size`): SQLite drops the mapping whenever something
- * was committed, and every page is faulted in anew. Measured with 10,000,000 messages and one commit a second: a history page
- * took three times the CPU, and seven times as long at the 99th percentile.
+ * Opens a database for reading beside its writer. It is not memory-mapped (`mmap_size`): SQLite drops the mapping after every
+ * commit, and each page faults in anew. Measured with 10,000,000 messages and one commit a second: a history page took three
+ * times the CPU, and seven times as long at the 99th percentile.
  * @throws DatabaseError
  */
 export function openForReading(path: string): Db {
@@ -79,8 +79,8 @@ export function openForReading(path: string): Db {
 }
 
 /**
- * @returns a check that throws DatabaseError once a file that was opened, its log's included, is no longer at its path: SQLite would
- *   go on writing to it, and the next start would not find what was committed
+ * @returns a check that throws DatabaseError once an open file, or its log, is no longer at its path. SQLite would continue to
+ *   write to it, and the next start would not find what was committed.
  */
 export function placeCheck(db: Db): () => void {
   if (db.memory) return () => {};
@@ -107,7 +107,7 @@ function opening(path: string, open: () => Db): Db {
   }
 }
 
-/** Any error as one that names the database, and says what is wrong with it. */
+/** Turns any error into one that names the database, and says what is wrong with it. */
 export function cannotOpen(path: string, error: unknown): DatabaseError {
   if (error instanceof DatabaseError) return error;
   if (isFolder(path))
@@ -122,7 +122,7 @@ export function cannotOpen(path: string, error: unknown): DatabaseError {
   return new DatabaseError(`The database ${path} can't be opened: ${why}.`, { cause: error });
 }
 
-/** What lies beside a database that this user may not use, though the database itself it perhaps may. */
+/** A file beside a database that this user may not use, even if the database itself is permitted. */
 function closedCompanion(path: string): string | undefined {
   const target = behindLinks(path);
   return ['-wal', '-shm', '-journal', '.lock']
@@ -130,7 +130,7 @@ function closedCompanion(path: string): string | undefined {
     .find((file) => existsSync(file) && (isFolder(file) || isClosed(file)));
 }
 
-/** Whether its modes keep this user out: a file system that is read-only is no question of whose file it is. */
+/** Whether its mode excludes this user. A read-only file system is another matter. */
 function isClosed(file: string): boolean {
   try {
     accessSync(file, constants.R_OK | constants.W_OK);
@@ -147,15 +147,15 @@ function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch {
-    return false; // As far as can be seen.
+    return false; // As far as can be told.
   }
 }
 
-/** SQLite's error as words, with what to do where that is known. */
+/** SQLite's error in words, with what to do if that is known. */
 export function reason(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const code = codeOf(error);
-  // A file that cannot grow says so in this way, too.
+  // A file that can't grow reports it this way, too.
   if (code.startsWith('SQLITE_FULL') || code === 'SQLITE_IOERR_SHMSIZE')
     return 'the disk is full (free some space; nothing that was acknowledged is lost)';
   if (code.startsWith('SQLITE_IOERR')) return `the disk answers with an I/O error (${code})`;

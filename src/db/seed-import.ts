@@ -1,17 +1,17 @@
 import { DatabaseError, type Db } from './open.ts';
 
 /*
- * Takes over the two tables of the chat app Parley grew from: users(user_id, password) with passwords in clear, and
- * messages(sender, receiver, message, timestamp), with or without an id. Nothing is lost, order is kept, and no
- * clear-text password stays in the file.
+ * Imports the two tables of the chat app Parley grew from: users(user_id, password) with clear-text passwords, and
+ * messages(sender, receiver, message, timestamp), with or without an id. Nothing is lost, order is kept, and no clear-text
+ * password stays in the file.
  */
 
-/** Hash by user id. */
+/** Password hashes by user id. */
 export type SeedUsers = ReadonlyMap<string, string>;
 
 export type Imported = {
   readonly users: number;
-  /** Rows with no user id, or with bytes that read as another's, which nobody could log in with: left out. */
+  /** Rows that nobody could log in with, so they are left out: without a user id, or with bytes that read as another's id. */
   readonly usersWithoutId: number;
   readonly messages: number;
 };
@@ -21,24 +21,24 @@ type MovedTables = { readonly users: boolean; readonly messages: boolean; readon
 const USER_COLUMNS = ['user_id', 'password'];
 const MESSAGE_COLUMNS = ['sender', 'receiver', 'message', 'timestamp'];
 
-/** What stands for a timestamp that is absent, or no time: rule M2 promises one. */
+/** Replaces a timestamp that is absent or not a time: rule M2 promises one. */
 const NO_TIME = '1970-01-01 00:00:00';
 
-/** Where two rows read as one user: who could log in comes first. */
+/** If two rows read as the same user, the one that could log in comes first. */
 const TEXT_FIRST = "typeof(user_id) = 'blob', rowid";
 
-/** Ids from here on leave no room for new ones among the integers that JavaScript knows; those below 1 are before every `since`. */
+/** Ids from here on leave no room for new ones among JavaScript's exact integers. Ids below 1 come before every `since`. */
 const IDS_END = 2 ** 52;
 
-/** Passwords hashed at once: as many as the thread pool takes. */
+/** Passwords hashed at once: the size of the thread pool. */
 const HASHES_AT_ONCE = 4;
 
 const columnsOf = (db: Db, table: string): string[] =>
   (db.pragma(`table_info(${table})`) as { name: string }[]).map(({ name }) => name);
 
 /**
- * The seed's tables in a database without a schema version; undefined where there are none.
- * @throws DatabaseError if the tables are there, but not of a known shape
+ * Finds the seed's tables in a database without a schema version; undefined if there are none.
+ * @throws DatabaseError if the tables exist, but not in a known shape
  */
 export function seedShape(db: Db): { moveAside(): MovedTables } | undefined {
   const users = columnsOf(db, 'users');
@@ -66,7 +66,7 @@ function expectColumns(db: Db, table: string, found: readonly string[], expected
   );
 }
 
-/** Reads the users and hashes their passwords, before the transaction: hashing is slow, locks should be short. */
+/** Reads the users and hashes their passwords. Done before the transaction: hashing is slow, and locks should be short. */
 export async function readSeedUsers(db: Db, hash: (password: string) => Promise<string>): Promise<SeedUsers> {
   const hashes = new Map<string, string>();
   if (columnsOf(db, 'users').length === 0) return hashes;
@@ -80,7 +80,7 @@ export async function readSeedUsers(db: Db, hash: (password: string) => Promise<
   const worker = async () => {
     for (const { user, password } of queue) {
       if (hashes.has(user)) continue;
-      // An absent password never let anybody in; an empty hash keeps it so.
+      // An absent password never let anybody in. An empty hash keeps it so.
       hashes.set(user, '');
       if (password) hashes.set(user, await hash(password));
     }
@@ -89,7 +89,7 @@ export async function readSeedUsers(db: Db, hash: (password: string) => Promise<
   return hashes;
 }
 
-/** Copies the moved tables into the schema's own and drops them. Runs inside the migration's transaction. */
+/** Copies the moved tables into the schema's own, and drops them. Runs inside the migration's transaction. */
 export function importSeedTables(db: Db, moved: MovedTables, hashes: SeedUsers): Imported {
   const counts = { users: 0, usersWithoutId: 0, messages: 0 };
   if (moved.users) {
@@ -144,7 +144,7 @@ export function importSeedTables(db: Db, moved: MovedTables, hashes: SeedUsers):
   return counts;
 }
 
-/** Where `id` is not the key (a table that was copied with CREATE TABLE … AS, say), the old app has added rows without one. */
+/** If `id` is not the key (say, the table was copied with CREATE TABLE … AS), the old app has added rows without one. */
 function everyRowHasAnId(db: Db): boolean {
   const whole = db.prepare(
     "SELECT count(DISTINCT id) = count(*) AND total(typeof(id) <> 'integer') = 0 FROM seed_messages",
@@ -153,13 +153,13 @@ function everyRowHasAnId(db: Db): boolean {
 }
 
 /**
- * Rewrites the file so that no freed page and no WAL frame still holds a password in clear. Done after the import, or
- * at the next start if the process died in between.
+ * Rewrites the file so that no freed page and no WAL frame still holds a clear-text password. Runs after the import, or at the
+ * next start if the process died in between.
  */
 export function finishScrub(db: Db): void {
   if (db.prepare('SELECT scrub_pending FROM store').pluck().get() !== 1) return;
   db.exec('VACUUM');
-  // Until the checkpoint the old pages are in the file, and the new ones in the WAL.
+  // Until the checkpoint, the file still holds the old pages, and the WAL the new ones.
   const [checkpoint] = db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
   if (checkpoint?.busy === 1) {
     throw new DatabaseError(

@@ -1,7 +1,7 @@
 import type { DatabaseIdentity } from '../core/lease.ts';
 import type { Db } from './open.ts';
 
-/** Another writer has taken this database over: this one must not commit again. */
+/** Another writer has taken over this database: this one must not commit again. */
 export class Fenced extends Error {
   constructor(mine: number, current: number) {
     super(`Generation ${mine} was replaced by ${current}: another writer has this database now.`);
@@ -9,24 +9,24 @@ export class Fenced extends Error {
   }
 }
 
-/** Every schema has these. */
+/** Columns that every schema version has. */
 const IDENTITY = 'database_id AS databaseId, epoch, generation, canary AS transactions';
 
-/** The newest id that a message was given; 0 if there was none. What was written before there was such a column counts, too. */
+/** The newest message id ever given; 0 if there was none. It includes messages from before the `head` column existed. */
 export const HEAD = 'SELECT max(head, coalesce((SELECT max(id) FROM messages), 0)) FROM store';
 
 export function readIdentity(db: Db): DatabaseIdentity {
   return db.prepare(`SELECT ${IDENTITY} FROM store`).get() as DatabaseIdentity;
 }
 
-/** Makes the caller the writer: from the commit on, writers of earlier generations are fenced. */
+/** Makes the caller the writer: from this commit on, writers of earlier generations are fenced. */
 export function claimGeneration(db: Db): DatabaseIdentity {
   return db
     .prepare(`UPDATE store SET generation = generation + 1, canary = canary + 1 RETURNING ${IDENTITY}`)
     .get() as DatabaseIdentity;
 }
 
-/** The fence (G7), to be called first in every write transaction. */
+/** The fence (G7). Call it first in every write transaction. */
 export function generationCheck(db: Db, mine: number): () => void {
   const current = db.prepare('SELECT generation FROM store').pluck();
   return () => {
