@@ -34,12 +34,12 @@ const { version } = JSON.parse(
   readFileSync(path.join(import.meta.dirname, '../../package.json'), 'utf8'),
 ) as { version: string };
 
-/** A node that another process keeps out of its database gives up after this, in milliseconds. */
+/** How long a node waits for another process to leave its database, in milliseconds. */
 const LOCKED_PATIENCE_MS = 4_000;
 const TELL_TROUBLE_EVERY_MS = 500;
 const LOOK_AT_REDIS_EVERY_MS = 1_000;
 const PARENT_CHECK_MS = 250;
-/** A clock that differs by less from Redis's is minded by nobody, in seconds. */
+/** A smaller difference from Redis's clock is not reported, in seconds. */
 const CLOCKS_APART_S = 5;
 
 /** Runs a node: the primary and, through it, its workers. */
@@ -61,7 +61,7 @@ export async function startNode(environment: NodeJS.ProcessEnv): Promise<void> {
       ? { port, release: () => {} }
       : await reservePort(host, port).catch((error) => fail(startFailure(error, config.http)));
   const running = new Node(
-    // PORT=0 is chosen once: all workers listen on the same.
+    // With PORT=0, the port is chosen once, so that all workers listen on the same.
     { ...config, http: { ...config.http, port: reserved.port } },
     node,
     createLogger(config.logLevel, { node, worker: 'primary' }),
@@ -71,7 +71,7 @@ export async function startNode(environment: NodeJS.ProcessEnv): Promise<void> {
   if (environment['npm_lifecycle_event'] === 'start') running.stopWith(parent);
 }
 
-/** Where a person finds what listens there. */
+/** The address under which a person reaches it. */
 function urlOf({ host, port }: ListenAddress): string {
   const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
   return `http://${isIPv6(name) ? `[${name}]` : name}:${port}`;
@@ -87,20 +87,20 @@ class Node {
   readonly #sum = new MetricsSum<{ readonly name: string }>();
   readonly #metrics: PrimaryMetrics;
   readonly #health: NodeHealth;
-  /** The primary's own place on the bus. */
+  /** The primary's own connection to the bus. */
   #bus: ConnectedBus | undefined;
   #reports: ClusterReports | undefined;
-  /** What the node's gateways count together, unless Redis counts for the cluster. */
+  /** Counts for all of the node's gateways, unless Redis counts for the cluster. */
   readonly #attempts = new MemoryAttempts(systemClock);
   readonly #backups: Backups;
   #address: ListenAddress | undefined;
   #writer: WriterStatus | undefined;
-  /** Readers may answer from the database: as the writer said last, or one before it. */
+  /** Whether readers may answer from the database, by the last word of this writer or the one before it. */
   #mayServe = false;
   #started = false;
   #draining = false;
 
-  /** @param releasePort is called when a gateway listens */
+  /** @param releasePort called when a gateway listens */
   constructor(config: Config, node: string, log: Logger, releasePort: () => void) {
     this.#name = node;
     this.#releasePort = releasePort;
@@ -154,7 +154,7 @@ class Node {
         ended: (role) => {
           this.#metrics.restarts.inc({ role });
           if (role !== 'writer') return;
-          // Until the next one says what it is.
+          // Unknown until the next writer reports.
           this.#writer = undefined;
           this.#backups.writerEnded();
         },
@@ -165,15 +165,15 @@ class Node {
   }
 
   start(): void {
-    // Measured on batches of events: a third cheaper than JSON on both ends.
+    // Measured on batches of events: a third cheaper than JSON at both ends.
     cluster.setupPrimary({ serialization: 'advanced' });
     process.on('SIGTERM', () => void this.#stop('SIGTERM'));
     process.on('SIGINT', () => void this.#stop('SIGINT'));
-    // A terminal that closes: the kernel and the shell may both say so, which is no wish for haste.
+    // When a terminal closes, both the kernel and the shell may send this. So a second one does not force the end.
     process.on('SIGHUP', () => {
       if (!this.#draining) void this.#stop('SIGHUP');
     });
-    // Readers and gateways load while the writer opens the database; they are not ready before it is.
+    // Readers and gateways load while the writer opens the database. They are not ready before it is.
     if (this.#config.role !== 'gateway') {
       this.#supervisor.run('writer', 'writer');
       this.#runReaders();
@@ -181,13 +181,13 @@ class Node {
     for (let i = 1; i <= this.#config.gateways; i++) this.#supervisor.run('gateway', `gateway ${i}`);
     setInterval(() => this.#tellTrouble(), TELL_TROUBLE_EVERY_MS);
     setInterval(() => {
-      // Workers that have left Redis do not miss it.
+      // While draining, workers leave Redis on purpose.
       if (!this.#draining) this.#health.look();
     }, LOOK_AT_REDIS_EVERY_MS);
     void this.#listenForOperators();
   }
 
-  /** npm runs a script in a shell that passes no signal on, but ends of it: its end is all that a node sees of a signal to npm. */
+  /** npm runs scripts in a shell that ends at a signal without passing it on. That end is all that a node notices of a signal to npm. */
   stopWith(parent: number): void {
     const watch = setInterval(() => {
       if (process.ppid === parent) return;
@@ -204,12 +204,12 @@ class Node {
     };
   }
 
-  /** Why the node does not do all it is meant to, whether that is its own fault or not; undefined if it does. */
+  /** Why the node does not do everything it should, whether or not that is its own fault; undefined if it does. */
   get #problem(): string | undefined {
     return this.#trouble ?? this.#health.failing[0];
   }
 
-  /** Why the node's processes do not do all they are meant to; undefined if they do. */
+  /** Why the node's processes do not do everything they should; undefined if they do. */
   get #trouble(): string | undefined {
     if (this.#draining) return 'this node is shutting down';
     const { trouble } = this.#supervisor;
@@ -221,7 +221,7 @@ class Node {
       : undefined;
   }
 
-  /** That its clock is not that of the others, in words: a reason to look, but not one to serve nobody. */
+  /** Whether its clock differs from the others', in words: a reason to look, but not to stop serving. */
   get #clockWrong(): string[] {
     const seconds = Math.round((this.#bus?.clockAheadMs ?? 0) / 1000);
     if (Math.abs(seconds) < CLOCKS_APART_S) return [];
@@ -230,7 +230,7 @@ class Node {
     ];
   }
 
-  /** What this node's writer is; there is none in a node without a store, or while one is being replaced. */
+  /** What this node's writer is: there is none without a store, or while one is being replaced. */
   get #writerIs(): NodeSummary['writer'] {
     return this.#writer?.kind ?? 'elsewhere';
   }
@@ -256,7 +256,7 @@ class Node {
     };
   }
 
-  /** What nodes tell each other about themselves. */
+  /** Connects to the bus on which nodes report their state to each other. */
   async #connectReports(): Promise<ClusterReports> {
     const [mine, brokers] = localLink<BusItem, BrokerItem>();
     this.#broker?.attach(brokers);
@@ -290,7 +290,7 @@ class Node {
     } catch (error) {
       const why = startFailure(error, { host, port }, 'ADMIN_');
       if (chosen) this.#giveUp(why);
-      // Several nodes on one machine are common; only the first can have the default.
+      // With several nodes on one machine, only the first can have the default port.
       this.#log.warn({ event: 'no_admin' }, `this node serves no metrics and takes no back-ups: ${why}`);
     }
   }
@@ -301,7 +301,7 @@ class Node {
       throw new Error(
         'this node is not the writer: set ADMIN_PORT (and ADMIN_HOST) to those of the node that is; the cluster page names it',
       );
-    // An order that nobody hears is never answered.
+    // A back-up that nobody hears of would never be answered.
     if (this.#draining) throw new Error('this server is shutting down');
     if (writer === undefined || this.#supervisor.ready('writer') === 0)
       throw new Error('the writer is just starting: ask again in a few seconds');
@@ -311,7 +311,7 @@ class Node {
   #heardWriter(status: WriterStatus): void {
     this.#writer = status;
     if (status.kind === 'standby' && this.#config.bus.kind === 'ipc') {
-      // The lock of a process that was just killed is free in a moment.
+      // If its process was just killed, the lock is free in a moment.
       const patience = setTimeout(() => {
         if (this.#writer?.kind === 'standby')
           this.#giveUp(`the database ${this.#config.database.path} is in use by ${status.holder}.`);
@@ -319,8 +319,8 @@ class Node {
       patience.unref();
       return;
     }
-    // A database that is not the cluster's must not answer the cluster's queries, or not any more: a copy was as good as the
-    // original until that grew. One that an older version still writes is read once this one has migrated it.
+    // A database that is not, or no longer, the cluster's must not answer its queries: a copy is as good as the original only
+    // until that grows. One that an older version still writes is read once this version has migrated it.
     this.#mayServe = status.kind === 'leader' || (status.kind === 'standby' && status.readable);
     if (this.#mayServe) {
       this.#runReaders();
@@ -341,7 +341,7 @@ class Node {
     this.#sayStarted();
   }
 
-  /** The start line, once all that the node is meant to have is there. */
+  /** Logs the start once everything the node should have is there. */
   #sayStarted(): void {
     const { role, bus, database, auth, gateways } = this.#config;
     if (this.#started || this.#draining || this.#supervisor.ready('gateway') < gateways) return;
@@ -371,7 +371,7 @@ class Node {
 
   #failed(name: string, reason: string): void {
     this.#log.error({ event: 'worker_failed', name }, reason);
-    // What fails at the first start is for a person to mend; later, it is tried again.
+    // A failure at the first start is for a person to fix. Later, the worker is restarted.
     if (!this.#started) this.#giveUp(reason);
   }
 
@@ -385,7 +385,7 @@ class Node {
     this.#supervisor.tell('gateway', { kind: 'trouble', trouble: this.#supervisor.trouble });
   }
 
-  /** Gateways before the store: what they have taken in must still be committed (G8). */
+  /** Gateways stop before the store, because what they have accepted must still be committed (G8). */
   async #stop(signal: string): Promise<void> {
     if (this.#draining) {
       this.#log.warn({ event: 'forced' }, 'second signal: ended at once');
@@ -397,7 +397,7 @@ class Node {
     const { gateways, all } = drainDeadlines(this.#config.shutdownTimeoutMs);
     this.#log.info({ event: 'draining', signal }, 'shutting down');
     this.#supervisor.beginDrain();
-    // A store may be through before the next second: the others would miss it as if it had died.
+    // The store may be gone before the next report. Without this one, the other nodes would report it as lost.
     void this.#reports?.tell();
     let killed = await this.#supervisor.drain('gateway', gateways);
     const left = all - (performance.now() - begun);

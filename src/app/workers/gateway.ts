@@ -10,7 +10,7 @@ import type { Setup } from './setup.ts';
 /** Serves clients: HTTP and sockets. */
 export function gatewayService({ order, log, bus, process: self }: Setup): Service {
   const { config, node, name } = order;
-  // Without Redis, and while it is away, the node counts for itself.
+  // The node's own counter serves without Redis, and while that is unavailable.
   const attempts = [...(bus.attempts ? [bus.attempts] : []), self.attempts];
   const gateway = new Gateway({
     settings: {

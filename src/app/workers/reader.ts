@@ -5,7 +5,7 @@ import { ReaderMetrics } from '../../ops/metrics.ts';
 import { Reader } from '../../reader/reader.ts';
 import type { Setup } from './setup.ts';
 
-/** Answers the cluster's queries from the database, once it may: until then it has loaded, and waits. */
+/** Answers the cluster's queries from the database, once that is permitted. Until then it has loaded, and waits. */
 export function readerService({ order, log, bus, process: self }: Setup): Service {
   let db: Db | undefined;
   const metrics = new ReaderMetrics();
@@ -16,7 +16,7 @@ export function readerService({ order, log, bus, process: self }: Setup): Servic
       db = openForReading(order.config.database.path);
       const handlers = new Reader(db);
       const assertThere = placeCheck(db);
-      // The file may have been restored while no writer could start: its new writer has opened what is there now.
+      // The file may have been restored while no writer could start. The new writer has opened the file that is there now.
       self.onServe(() => {
         try {
           assertThere();
@@ -37,7 +37,7 @@ export function readerService({ order, log, bus, process: self }: Setup): Servic
       self.ready();
     },
     async stop() {
-      // No query must find the database closed.
+      // The bus first, so that no query finds the database closed.
       await bus.close();
       db?.close();
     },

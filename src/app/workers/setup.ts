@@ -3,7 +3,7 @@ import type { WorkerOrder } from '../../config/worker.ts';
 import type { Logger } from '../../ops/logger.ts';
 import type { ConnectedBus } from '../adapters.ts';
 
-/** What every role's service is made from. */
+/** What every role's service is created from. */
 export type Setup = {
   readonly order: WorkerOrder;
   readonly log: Logger;

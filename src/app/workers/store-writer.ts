@@ -31,26 +31,26 @@ import { Checkpointer } from '../../writer/checkpointer.ts';
 import { Ledger } from '../../writer/ledger.ts';
 import { Writer } from '../../writer/writer.ts';
 
-/** The lease is renewed this often, and asked for this often while somebody else has it, in milliseconds. */
+/** How often the lease is renewed, and how often it is requested while another store has it, in milliseconds. */
 const RENEW_EVERY_MS = 500;
 const ASK_EVERY_MS = 250;
-/** A lease that was not renewed for this long has ended: another store may have it. In milliseconds. */
+/** A lease that was not renewed for this long has ended, and another store may have it. In milliseconds. */
 const LAPSED_MS = 3_000;
-/** A lease that can't be given up is left to end by itself, in milliseconds. */
+/** How long to try to release the lease before it is left to expire, in milliseconds. */
 const RELEASE_MS = 500;
 
 type Denial = Extract<LeaseAnswer, { kind: 'taken' | 'refused' }>;
 
 export interface StoreWriterEvents {
   status(status: WriterStatus): void;
-  /** This process is the writer, and writes. */
+  /** This process is the writer now. */
   leading(): void;
-  /** It was the writer, and must not write any more: the process should end, and begin anew. */
+  /** It was the writer, and must not write any more. The process should end and start anew. */
   lost(why: string): void;
 }
 
 /**
- * A writer worker's life: waits for the lease, takes the database over, writes until it is stopped or replaced.
+ * A writer worker's life: waits for the lease, takes over the database, writes until it is stopped or replaced.
  *
  * standing by → (lease held) → open, migrate, claim the generation → leading → (lease lost, fenced) → end of process
  */
@@ -63,7 +63,7 @@ export class StoreWriter implements Service {
   readonly #log: Logger;
   readonly #events: StoreWriterEvents;
   readonly metrics = new WriterMetrics({
-    // Of a store that stands by, the file is another's.
+    // While this store stands by, the file is another writer's.
     walBytes: () => (this.#ledger ? companionBytes(this.#path, '-wal') : 0),
   });
   #ledger: Ledger | undefined;
@@ -71,9 +71,9 @@ export class StoreWriter implements Service {
   readonly #stopping = new AbortController();
   #writer: Writer | undefined;
   #identity: DatabaseIdentity | undefined;
-  /** The file has the schema of this version. */
+  /** Whether the file has this version's schema. */
   #readable = false;
-  /** What the file said when somebody else was first heard to write. */
+  /** The file's identity when another writer was first heard of. */
   #first: DatabaseIdentity | undefined;
   #renewal: NodeJS.Timeout | undefined;
   #renewedAt = 0;
@@ -81,7 +81,7 @@ export class StoreWriter implements Service {
   #renewing: Promise<void> | undefined;
   #said = '';
 
-  /** @param hadDatabase since its node started, there was one: where none is now, none is made */
+  /** @param hadDatabase a writer of this node has had a database: if there is none now, no new one is created */
   constructor(
     path: string,
     bus: Bus,
@@ -100,7 +100,7 @@ export class StoreWriter implements Service {
     this.#events = events;
   }
 
-  /** Resolves when this process leads; stands by for as long as another does. Rejects if the database can't be used. */
+  /** Resolves when this process leads. Stands by while another does. Rejects if the database can't be used. */
   async start(): Promise<void> {
     if (this.#lock?.acquire() === false) {
       throw new DatabaseError(
@@ -118,7 +118,7 @@ export class StoreWriter implements Service {
     }
   }
 
-  /** Looks at the file. Whoever stands by may have been left behind by a newer version: that is no reason to end. */
+  /** Reads the file's identity. A newer version may have migrated the file while this store stood by: that is no reason to end. */
   #overtaken(): Denial | undefined {
     try {
       this.#identity = this.#peek();
@@ -130,8 +130,8 @@ export class StoreWriter implements Service {
   }
 
   /**
-   * Whether the file is the one that somebody else writes: it grows, each 2 s at least. A copy is as good for a moment, and would
-   * be read meanwhile. Without a coordinator there is but the one file.
+   * Whether the file is the one that the other writer writes: that one grows at least every 2 s. A copy looks the same for a
+   * moment, and would be served meanwhile. Without a coordinator there is only one file.
    */
   #isWritten(): boolean {
     if (this.#lock === undefined) return true;
@@ -139,22 +139,22 @@ export class StoreWriter implements Service {
     return (this.#identity?.transactions ?? 0) > (this.#first?.transactions ?? 0);
   }
 
-  /** Why nothing can be committed, in words; undefined if it can, or somebody else writes. */
+  /** Why nothing can be committed, in words; undefined if it can, or another store writes. */
   get commitTrouble(): string | undefined {
     return this.#writer?.commitTrouble;
   }
 
-  /** Backs the database up to a file that does not exist yet; the number of its pages. */
+  /** Backs the database up to a file that does not exist yet. Resolves with the number of its pages. */
   async backUp(file: string): Promise<number> {
     if (this.#ledger === undefined) throw new Error('this node is not the writer');
     if (existsSync(file)) throw new Error(`${file} exists already`);
     for (const log of [`${file}-wal`, `${file}-journal`]) {
-      // It is another database's, and would be replayed onto this one. A reader leaves one that is empty.
+      // It belongs to another database, and would be replayed onto this one. A reader may leave an empty one.
       if (statSync(log, { throwIfNoEntry: false })?.size) throw new Error(`${log} exists already`);
     }
     const partial = `${file}.partial`;
     try {
-      // What a writer that ended in the middle has left.
+      // Left by a writer that ended during a back-up.
       await removeDatabase(partial);
       await createPrivate(partial);
       const pages = await this.#ledger.backUp(partial);
@@ -176,17 +176,17 @@ export class StoreWriter implements Service {
   }
 
   async #giveUp(): Promise<void> {
-    // Tells how far the database has got: a copy that lacks the last commits must not lead next.
+    // Records how far the database has got: a copy without the last commits must not lead next.
     if (this.#ledger) await this.#leaser.renew(this.#ledger.identity);
     await this.#leaser.release();
   }
 
-  /** Redis may be full, or not let this user in: that is for a person to mend, and not a reason to end. */
+  /** Redis may be full, or refuse this user. A person has to fix that, and the store keeps trying. */
   async #ask(identity: DatabaseIdentity | undefined): Promise<LeaseAnswer> {
     try {
       return await this.#leaser.acquire(identity);
     } catch (error) {
-      // A lock beside the file that can't be had.
+      // The lock file beside the database can't be opened.
       if (error instanceof DatabaseError) throw error;
       const why = (error as Error).message;
       if (why !== this.#said)
@@ -197,7 +197,7 @@ export class StoreWriter implements Service {
   }
 
   async #lead(): Promise<void> {
-    // Renewed from now on: a migration may take longer than the lease.
+    // Renewed from now on, since a migration may take longer than the lease.
     this.#renewal = setInterval(() => {
       void this.#renew();
       this.#tellLapse();
@@ -238,7 +238,7 @@ export class StoreWriter implements Service {
     this.#events.leading();
   }
 
-  /** One at a time: they would pile up while Redis is away. */
+  /** One at a time, since renewals would pile up while Redis is unavailable. */
   #renew(): Promise<void> {
     this.#renewing ??= this.#renewOnce().finally(() => {
       this.#renewing = undefined;
@@ -254,7 +254,7 @@ export class StoreWriter implements Service {
       if (answer.kind === 'held') this.#renewedAt = performance.now();
       else if (answer.kind !== 'undecided') this.#events.lost(describe(answer));
     } catch {
-      // Redis is away. Nobody else can take the lease either, and the generation guards the database.
+      // Redis is unavailable. Nobody else can take the lease either, and the generation guards the database.
     }
   }
 
@@ -265,7 +265,7 @@ export class StoreWriter implements Service {
     this.#events.status({ kind: 'leader', generation: this.#ledger.identity.generation, lapsed });
   }
 
-  /** What the file says it is, also where it is yet to be migrated; undefined while there is none of ours. */
+  /** The file's identity, even if it has yet to be migrated; undefined while there is no file of ours. */
   #peek(): DatabaseIdentity | undefined {
     if (isMissing(this.#path)) {
       this.#assertMayBegin();
@@ -282,7 +282,7 @@ export class StoreWriter implements Service {
     }
   }
 
-  /** @throws DatabaseError where there was a database, and a new one would be taken for it, or wipe what is left of it */
+  /** @throws DatabaseError if there was a database: a new one would be mistaken for it, or destroy what is left of it */
   #assertMayBegin(): void {
     const target = behindLinks(this.#path);
     const [restoring, log] = [`${target}.restoring`, `${target}-wal`];
@@ -290,7 +290,7 @@ export class StoreWriter implements Service {
       throw new DatabaseError(
         `The database ${this.#path} is not there, and a restore of it was broken off: restore again. For a new one, remove ${restoring}.`,
       );
-    // SQLite removes a log that it finds beside an empty file.
+    // SQLite deletes a log that it finds beside an empty file.
     if (existsSync(log) && companionBytes(this.#path, '-wal') > 0)
       throw new DatabaseError(
         `The database ${this.#path} is not there, or empty, but its log ${log} is there and may hold its newest messages: put the file back beside it. For a new database, move the log away.`,
