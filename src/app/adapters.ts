@@ -9,22 +9,22 @@ import type { Logger } from '../ops/logger.ts';
 
 export type ConnectedBus = {
   readonly bus: Bus;
-  /** Why Redis does not do what it is asked; undefined if it does, or there is none. */
+  /** Why Redis does not do what it is asked; undefined if it does, or if there is no Redis. */
   readonly trouble: string | undefined;
-  /** How far this process's clock is ahead of Redis's, in milliseconds; 0 if there is none. */
+  /** How far this process's clock is ahead of Redis's, in milliseconds; 0 without Redis. */
   readonly clockAheadMs: number;
-  /** Counts attempts at logins for the whole cluster; undefined where a node is alone. */
+  /** Counts login attempts for the whole cluster; undefined without Redis. */
   readonly attempts: AttemptCounter | undefined;
   leaser(databasePath: string, holder: string): Promise<Leaser>;
-  /** Keeps a database from being restored, or used without Redis, while stores share it; undefined where the lease does. */
+  /** Keeps a database from being restored, or used without Redis, while stores share it; undefined if the lease does that. */
   lock(databasePath: string): Promise<FileLock | undefined>;
   close(): Promise<void>;
 };
 
 /**
- * The one place that knows which adapters serve the bus and the lease. Each is loaded where it is needed.
+ * The one place that knows the adapters of the bus and the lease. Each is loaded only where it is needed.
  * @param name what Redis lists the connections as
- * @param link to the node's broker, without Redis
+ * @param link to the node's broker, used without Redis
  */
 export async function connectBus(
   config: Config,

@@ -7,30 +7,30 @@ import type { NodeSummary } from '../ops/node-summary.ts';
 import type { BackupMade } from './backups.ts';
 
 export type NodeState = {
-  /** Why the node does not do all it is meant to; undefined if it does. */
+  /** Why the node does not do everything it should; undefined if it does. */
   readonly trouble: string | undefined;
   readonly writer: NodeSummary['writer'];
-  /** Those that do their work now. */
+  /** Number of workers that do their work. */
   readonly workers: Readonly<Record<WorkerRole, number>>;
 };
 
 export type AdminParts = {
-  /** Whether requests are answered only if they call this machine `localhost` or by an address. */
+  /** Whether to answer only requests whose Host is `localhost` or an address. */
   readonly localNamesOnly: boolean;
   state(): NodeState;
-  /** Of the whole node, as Prometheus reads them. */
+  /** The whole node's metrics, in Prometheus's format. */
   metrics(): Promise<string>;
-  /** What the cluster page shows; of its samples, those after `after`. */
+  /** The data of the cluster page, with the samples after `after`. */
   cluster(after: number): ClusterAnswer;
   /**
    * Backs the database up. Rejects if this node is not the writer, or the file can't be written.
-   * @param meant the database that the caller takes to be this node's; rejects if it is not
+   * @param meant the database that the caller believes is this node's; rejects if it is not
    */
   backUp(file: string, meant: string | undefined): Promise<BackupMade>;
   onError(error: unknown): void;
 };
 
-/** The operator's server of a node. */
+/** A node's server for operators. */
 export function createAdminServer({
   localNamesOnly,
   state,

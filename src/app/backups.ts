@@ -4,14 +4,14 @@ import { sameFile } from '../db/files.ts';
 
 export type BackupMade = { readonly pages: number; readonly database: string };
 
-/** The back-ups that the node's writer has been asked for, and has not made yet. */
+/** The back-ups that were requested from the node's writer, and are not finished. */
 export class Backups {
   readonly #database: string;
   readonly #order: (file: string) => void;
   readonly #underWay = new Map<string, (result: BackupResult) => void>();
 
   /**
-   * @param database path of the file that the writer writes
+   * @param database path of the writer's file
    * @param order tells the writer
    */
   constructor(database: string, order: (file: string) => void) {
@@ -20,9 +20,9 @@ export class Backups {
   }
 
   /**
-   * @param file path of the copy to be
-   * @param meant the database that the caller takes to be this node's; undefined: whichever it is
-   * @throws Error with words for the one who asked
+   * @param file path for the copy
+   * @param meant the database that the caller believes is this node's; undefined: whichever it is
+   * @throws Error with words for the caller
    */
   async make(file: string, meant: string | undefined): Promise<BackupMade> {
     const database = this.#database;
@@ -42,7 +42,7 @@ export class Backups {
     this.#underWay.get(result.file)?.(result);
   }
 
-  /** The next writer knows nothing of what this one was asked for. */
+  /** The next writer does not know what this one was asked for. */
   writerEnded(): void {
     for (const [file, answer] of this.#underWay)
       answer({ file, error: `the writer ended before ${file} was whole: ask again in a few seconds` });

@@ -9,10 +9,10 @@ import { disagreements, type GatewaySettings } from './gateway-settings.ts';
 
 const TELL_EVERY_MS = 1_000;
 
-/** `settings`: of a node with gateways; absent from nodes of an older version. */
+/** `settings`: from nodes with gateways; absent from older versions. */
 type WithSettings = { readonly settings?: GatewaySettings | undefined };
 
-/** A node's part in the cluster page: tells the others how it is, and keeps what they tell. */
+/** A node's part in the cluster page: publishes its own state, and collects the others'. */
 export class ClusterReports {
   readonly #node: string;
   readonly #bus: Bus;
@@ -21,17 +21,17 @@ export class ClusterReports {
   readonly #beats = new BeatMonitor(systemClock);
   #publishing = false;
 
-  /** @param self what the node of this name says of itself now */
+  /** @param self this node's present state */
   constructor(node: string, bus: Bus, self: () => Promise<NodeSummary & WithSettings>) {
     this.#node = node;
     this.#bus = bus;
     this.#self = self;
   }
 
-  /** Does not wait for the bus: the page has most to tell when that is away. */
+  /** Does not wait for the bus: the page matters most when that is unavailable. */
   async start(): Promise<void> {
     const listen = (channel: string, listener: (payload: string) => void): void => {
-      this.#bus.subscribe(channel, listener).catch(() => {}); // It is made again when the bus is back.
+      this.#bus.subscribe(channel, listener).catch(() => {}); // It is retried when the bus is back.
     };
     listen(CHANNELS.nodes, (payload) => {
       const summary = JSON.parse(payload) as NodeSummary;
@@ -51,7 +51,7 @@ export class ClusterReports {
     const answer = this.#view.answer(trouble === undefined ? [] : [trouble], after);
     const heard = answer.nodes.map(({ settings, ...node }: NodeView & WithSettings) => ({ settings, node }));
     const gateways = heard.flatMap(({ settings, node }) =>
-      // A later version may have others.
+      // A later version may have other settings.
       Array.isArray(settings?.secrets) && !node.lost ? [{ ...settings, node: node.node }] : [],
     );
     return {
@@ -61,12 +61,12 @@ export class ClusterReports {
     };
   }
 
-  /** Once a second, and when this node has news that must not wait. */
+  /** Called once a second, and when this node has urgent news. */
   async tell(): Promise<void> {
     const summary = await this.#self();
     this.#view.hear(summary);
     this.#view.tick();
-    // Not awaited: while the bus is away, this node's own page goes on, and one summary waits.
+    // Not awaited: while the bus is unavailable, this node's own page continues, and one summary waits.
     if (this.#publishing) return;
     this.#publishing = true;
     this.#bus

@@ -1,19 +1,19 @@
 import type { GatewaySettings } from '../gateway/gateway.ts';
 
-/** Below this, a drain has no time to tell clients and to commit what was taken in, in milliseconds. */
+/** With less, a drain has no time to tell clients and to commit what was accepted, in milliseconds. */
 const LEAST_MS = 1_000;
-/** Part of the time that is the gateways', if there are any; the store has what they leave. */
+/** The gateways' part of the time, if there are any. The store has the rest. */
 const GATEWAY_SHARE = 0.75;
-/** `/readyz` says no for this long before a drain goes on, where a load balancer may be watching, in milliseconds. */
+/** How long `/readyz` says no before a drain continues, if a load balancer may be watching, in milliseconds. */
 const NOTICE_MS = 1_500;
-/** Connections have this long to close after their last answers, in milliseconds. */
+/** How long connections have to close after their last answers, in milliseconds. */
 const LAST_ANSWERS_MS = 1_000;
-/** A gateway that is through leaves Redis, which may not answer, and tells what it has counted, in milliseconds. */
+/** A finished gateway then leaves Redis, which may not answer, and reports its metrics, in milliseconds. */
 const EXIT_MS = 750;
-/** None of these takes more than this part of the gateways' time: of a short one, too, something is left to answer sends in. */
+/** None of these takes more than this part of the gateways' time, so that even a short drain leaves time to answer sends. */
 const PART_MAX = 0.25;
 
-/** Deadlines of a drain, from its beginning, in milliseconds: who has not finished by then is killed. */
+/** Deadlines of a drain, from its beginning, in milliseconds. Workers that have not finished by then are killed. */
 export function drainDeadlines(shutdownTimeoutMs: number): {
   readonly gateways: number;
   readonly all: number;

@@ -1,6 +1,6 @@
 import type { ListenAddress } from '../cluster/listen-address.ts';
 
-/** Nobody has the name or the address, it wants a network interface (`fe80::1%eth0`), or is of a kind that this machine has not. */
+/** The name or address belongs to nobody, needs a network interface (`fe80::1%eth0`), or is of a kind that this machine lacks. */
 const NO_ADDRESS = ['EADDRNOTAVAIL', 'ENOTFOUND', 'EINVAL', 'EAFNOSUPPORT'];
 
 /** Ends the process with one clear line for each problem, for the person who started it. */
@@ -10,8 +10,9 @@ export function fail(...problems: string[]): never {
 }
 
 /**
- * Why a node or a worker can't start: where it can't listen as it is to, in words that say what to do; else the error's own.
- * @param settings what the names of the address's settings begin with
+ * Why a node or a worker can't start. For an address that can't be listened on, it says what to do; otherwise it is the error's
+ * own message.
+ * @param settings prefix of the names of the address's settings
  */
 export function startFailure(
   error: unknown,

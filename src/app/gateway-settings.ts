@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Config } from '../config/config.ts';
 
-/** What the gateways of a cluster must have in common. Of a secret it tells less than a token does, with which anybody may try some. */
+/** Settings on which a cluster's gateways must agree. They reveal less of a secret than any token, which also lets one test guesses. */
 export type GatewaySettings = {
   readonly auth: Config['auth']['mode'];
-  /** What tells secrets apart: the first signs, all verify. Empty: the one that is kept with the database. */
+  /** Fingerprints of the secrets: the first signs, all verify. Empty: the secret kept with the database. */
   readonly secrets: readonly string[];
 };
 
@@ -17,7 +17,7 @@ export function gatewaySettings({ auth, gateways }: Config): GatewaySettings | u
 const fingerprint = (secret: string): string =>
   createHash('sha256').update(secret).digest('base64url').slice(0, 5);
 
-/** Why clients are not the same to all gateways, in words: of each kind, the first that is found. */
+/** Why gateways treat clients differently, in words: the first reason found of each kind. */
 export function disagreements(gateways: readonly (GatewaySettings & { readonly node: string })[]): string[] {
   const words: string[] = [];
   const open = gateways.find(({ auth }) => auth === 'open');

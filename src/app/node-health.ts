@@ -1,17 +1,17 @@
 import type { WorkerState } from '../cluster/messages.ts';
 import type { Logger } from '../ops/logger.ts';
 
-/** Redis counts as lost when it fails at so many looks in a row: by then, the reason is known. */
+/** Redis counts as lost after this many failed looks in a row. By then, the reason is known. */
 const LOST_AFTER_LOOKS = 2;
 
-/** What a node's workers say of themselves, put together. */
+/** Combines what a node's workers report about themselves. */
 export class NodeHealth {
   readonly #log: Logger;
   readonly #states = new Map<string, WorkerState>();
   readonly #ownRedis: () => string | undefined;
   #failedLooks = 0;
 
-  /** @param ownRedis why Redis does not do what the primary asks of it */
+  /** @param ownRedis why Redis does not do what the primary asks */
   constructor(log: Logger, ownRedis: () => string | undefined) {
     this.#log = log;
     this.#ownRedis = ownRedis;
@@ -25,13 +25,13 @@ export class NodeHealth {
     this.#states.delete(worker);
   }
 
-  /** Why Redis does not do what this node asks of it, as the first process to meet it was told; undefined if it does. */
+  /** Why Redis does not do what this node asks, as the first process found; undefined if it does. */
   get redis(): string | undefined {
     for (const { redis } of this.#states.values()) if (redis !== undefined) return redis;
     return this.#ownRedis();
   }
 
-  /** Gateways that would serve a client now, as of their last reports. */
+  /** Number of gateways that would serve a client now, by their last reports. */
   get readyGateways(): number {
     return this.#gateways.filter((failing) => failing.length === 0).length;
   }
@@ -55,7 +55,7 @@ export class NodeHealth {
     return [...this.#states.values()].flatMap(({ failing }) => (failing === undefined ? [] : [failing]));
   }
 
-  /** Looks at Redis, now and then, and says once for all workers that it is lost, or back. */
+  /** Checks Redis. Logs once for all workers when it is lost, and when it is back. */
   look(): void {
     const { redis: reason } = this;
     if (reason === undefined) {

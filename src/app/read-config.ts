@@ -1,7 +1,7 @@
 import { type Config, ConfigError, readConfig } from '../config/config.ts';
 import { fail } from './fail.ts';
 
-/** The settings; ends the process if they are wrong, with all that is. */
+/** The settings. If they are wrong, ends the process and names every problem. */
 export function readConfigOrFail(environment: NodeJS.ProcessEnv): Config {
   try {
     return readConfig(environment);

@@ -6,7 +6,7 @@ import { type ConnectedBus, connectBus } from './adapters.ts';
 import { startFailure } from './fail.ts';
 import type { Setup } from './workers/setup.ts';
 
-/** A worker loads its own role only: measured, a reader or a writer loads in a third of the time that all of them take. */
+/** A worker loads its own role only. Measured: a reader or a writer loads in a third of the time that all roles take. */
 const SERVICES = {
   gateway: async () => (await import('./workers/gateway.ts')).gatewayService,
   reader: async () => (await import('./workers/reader.ts')).readerService,

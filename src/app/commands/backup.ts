@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { fail } from '../fail.ts';
 import { readConfigOrFail } from '../read-config.ts';
 
-/** `npm run backup -- <file>`: has the running node that writes the database copy it to a new file. */
+/** `npm run backup -- <file>`: asks the running node that writes the database to copy it to a new file. */
 export async function backUp(environment: NodeJS.ProcessEnv, file: string | undefined): Promise<void> {
   if (file === undefined) fail('usage: npm run backup -- <file>');
   const {
@@ -13,12 +13,12 @@ export async function backUp(environment: NodeJS.ProcessEnv, file: string | unde
     database,
   } = readConfigOrFail(environment);
   const query = new URLSearchParams({ file: path.resolve(file) });
-  // Several servers on one machine are common, and only one has the default port: it must not be taken for the one meant.
+  // With several servers on one machine, only one has the default port. It must not be mistaken for the one meant.
   if (environment['DATABASE_PATH']?.trim()) query.set('database', database.path);
   const where = `port ${port} of ${host} (ADMIN_PORT, ADMIN_HOST)`;
   const { status, body } = await post({ host, port, path: `/backup?${query}` }).catch(
     (error: NodeJS.ErrnoException) =>
-      // A name with several addresses fails with an AggregateError.
+      // A host name with several addresses fails with an AggregateError.
       error.syscall === 'connect' || error.syscall === 'getaddrinfo' || error instanceof AggregateError
         ? fail(
             `no Parley answers at ${where}: the back-up is made by the running server (one that is stopped has its file to copy, with the -wal if that is not empty).`,
@@ -27,7 +27,7 @@ export async function backUp(environment: NodeJS.ProcessEnv, file: string | unde
             `the server at ${where} ended before the back-up was whole (${error.message}): ask again when it is back.`,
           ),
   );
-  // The public port answers, too: that it has no such address.
+  // The public port also answers, but with 404.
   const answer =
     (status === 404 ? undefined : parse(body)) ?? fail(`what answers at ${where} is no Parley's admin port.`);
   if (status !== 200) fail(String(answer.error));
@@ -36,7 +36,7 @@ export async function backUp(environment: NodeJS.ProcessEnv, file: string | unde
 
 type Answer = { file?: string; pages?: number; database?: string; error?: string };
 
-/** Not with fetch(): that gives up after five minutes without an answer, and a large database takes longer. */
+/** Not fetch(): it gives up after five minutes without an answer, and a large database takes longer. */
 async function post(where: {
   host: string;
   port: number;

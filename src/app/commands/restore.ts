@@ -17,8 +17,8 @@ import { fail } from '../fail.ts';
 import { readConfigOrFail } from '../read-config.ts';
 
 /**
- * `npm run restore -- <file>`: puts a back-up in the place of DATABASE_PATH, while no node is running. The database that was
- * there is kept beside it. The restored one gets a new epoch, by which clients that are ahead of it see that they are.
+ * `npm run restore -- <file>`: replaces DATABASE_PATH with a back-up, while no node is running. The previous database is kept
+ * beside it. The restored one gets a new epoch, by which clients that are ahead of it notice.
  */
 export async function restore(environment: NodeJS.ProcessEnv, file: string | undefined): Promise<void> {
   if (file === undefined) fail('usage: npm run restore -- <file>');
@@ -61,13 +61,13 @@ function openBackup(file: string): Db {
 }
 
 /**
- * Makes what will be the database, whole and checked, while the one that is there stays as it is. SQLite copies: commits
- * may be in a log beside the back-up only, where it is the file of a server that was killed.
- * @returns the epoch it was given
+ * Makes and checks the future database, while the present one stays untouched. SQLite does the copying: if the back-up is the
+ * file of a server that was killed, some commits may only be in the log beside it.
+ * @returns its new epoch
  */
 async function makeCopy(backup: Db, file: string, copy: string, target: string): Promise<string> {
   try {
-    // What a restore that was broken off has left.
+    // Left by an interrupted restore.
     await removeDatabase(copy);
     await createPrivate(copy, existsSync(target) ? target : file);
     await backup.backup(copy);
@@ -77,7 +77,7 @@ async function makeCopy(backup: Db, file: string, copy: string, target: string):
     try {
       const found = problemIn(db, 'integrity_check');
       if (found !== undefined) throw new Error(`it is damaged (${found})`);
-      // It may be of an older version.
+      // The back-up may be from an older version.
       await migrate(db, hashPassword);
       db.prepare('UPDATE store SET epoch = ?, log_position = NULL').run(epoch);
       endAllTokens(db);
@@ -93,20 +93,20 @@ async function makeCopy(backup: Db, file: string, copy: string, target: string):
 }
 
 /**
- * Raises every user's version above what it can have reached in any other past: a token of one of those, perhaps ended there,
- * would count again as soon as the version is the same here. That one begins at zero, or at the time of an earlier
- * restore, and each step of it costs the hash of a password, some 20 ms: it does not overtake the milliseconds since 1970.
+ * Raises every user's version above what it can have reached in any other history. Otherwise a token from there, perhaps revoked
+ * there, would become valid once the version here is the same. That history began at zero, or at the time of an earlier restore.
+ * Each step costs the hash of a password, some 20 ms, so it does not overtake the milliseconds since 1970.
  */
 function endAllTokens(db: Db): void {
   db.prepare('UPDATE users SET token_version = max(token_version, ?) + 1').run(Date.now());
 }
 
-/** @returns what to say of what was there before */
+/** @returns what to report about the previous database */
 async function replace(target: string, copy: string): Promise<string> {
   const aside = `${target}.before-restore-${new Date().toISOString().replace(/[:.]/g, '-')}`;
   let kept: string[];
   try {
-    // What is put aside holds as much that is secret as what is used.
+    // The database that is put aside holds as many secrets as the new one.
     closeToOthers(target);
     kept = await moveDatabase(target, aside);
     await putInPlace(copy, target);
@@ -122,7 +122,7 @@ async function replace(target: string, copy: string): Promise<string> {
   return `; ${first} is of a database that was moved away without it, and may hold its newest messages`;
 }
 
-/** Reads what a server will open: the restored file, and nothing that was left of another one. */
+/** Reads what a server will open: the restored file, and nothing left over from another one. */
 function check(target: string, epoch: string): void {
   let found: string | undefined;
   try {
@@ -142,7 +142,7 @@ function check(target: string, epoch: string): void {
   );
 }
 
-/** The first that SQLite finds wrong with a file, in one line. */
+/** The first problem that SQLite finds in a file, in one line. */
 function problemIn(db: Db, check: 'integrity_check' | 'quick_check'): string | undefined {
   const found = String(db.pragma(`${check}(1)`, { simple: true }));
   return found === 'ok' ? undefined : found.split('\n').at(-1);
