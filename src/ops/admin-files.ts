@@ -12,7 +12,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-/** Routes of the cluster page's files; they are few and small, and kept in memory. */
+/** Routes of the cluster page's files. They are few and small, so they are kept in memory. */
 export function adminFiles(): [route: string, handler: AdminHandler][] {
   if (!existsSync(FOLDER)) {
     const missing = { error: 'The cluster page is not built: npm run build, then start again.' };
@@ -24,7 +24,7 @@ export function adminFiles(): [route: string, handler: AdminHandler][] {
     if (type === undefined) return [];
     const body = readFileSync(path.join(FOLDER, file));
     const route = file === 'index.html' ? '/admin' : `/admin/${file.split(path.sep).join('/')}`;
-    // The name of an asset has the hash of its content.
+    // The name of an asset includes the hash of its content.
     const headers =
       file === 'index.html' ? undefined : { 'Cache-Control': 'public, max-age=31536000, immutable' };
     return [[`GET ${route}`, () => ({ status: 200, type, body, ...(headers && { headers }) })]];

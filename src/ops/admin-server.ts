@@ -2,14 +2,14 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { isLocalName } from '../base/local-names.ts';
 
-// An `import` of it reads all its names, one of which loads the client behind `fetch`: 3 MB and a tenth of a primary's start.
+// An `import` reads all of its names, one of which loads the client behind `fetch`: 3 MB and a tenth of a primary's start.
 const http = process.getBuiltinModule('node:http');
 
 export type AdminAnswer = {
   readonly status: number;
   readonly type: string;
   readonly body: string | Buffer;
-  /** Beyond those that every answer has. */
+  /** In addition to those that every answer has. */
   readonly headers?: Readonly<Record<string, string>>;
 };
 export type AdminHandler = (url: URL) => AdminAnswer | Promise<AdminAnswer>;
@@ -25,13 +25,13 @@ export const text = (status: number, body: string): AdminAnswer => ({
   body,
 });
 
-/** The page's own files and nothing else: no inline script or style, no frame around it. */
+/** Allows the page's own files and nothing else: no inline script or style, no frame around it. */
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /**
- * The operator's side of a node: metrics, health, back-ups, the cluster page. It knows no users and asks no password, so
- * it listens where only operators are (ADMIN_HOST, ADMIN_PORT).
+ * A node's server for operators: metrics, health, back-ups, the cluster page. It has no users and no password, so it listens only
+ * where operators are (ADMIN_HOST, ADMIN_PORT).
  */
 export class AdminServer {
   readonly #server: Server;
@@ -40,7 +40,7 @@ export class AdminServer {
 
   /**
    * @param routes by method and path, such as `GET /metrics`
-   * @param localNamesOnly whether requests are answered only if they call this machine `localhost` or by an address
+   * @param localNamesOnly whether to answer only requests whose Host is `localhost` or an address
    */
   constructor(
     routes: ReadonlyMap<string, AdminHandler>,
@@ -75,14 +75,14 @@ export class AdminServer {
       });
     }
     const url = URL.parse(request.url ?? '/', 'http://admin');
-    // What monitors ask, to have less to read; Node leaves the body out.
+    // Monitors use HEAD, to read less. Node omits the body.
     const method = request.method === 'HEAD' ? 'GET' : request.method;
     const handler = url && this.#routes.get(`${method} ${url.pathname}`);
     if (!handler) {
       const paths = [...this.#routes.keys()].filter((route) => !route.includes('/assets/'));
       return json(404, { error: `There is: ${paths.join(', ')}.` });
     }
-    // A page of another site may be open in the operator's browser: it must not act here in their place.
+    // A page of another site in the operator's browser must not act on their behalf.
     if (method !== 'GET' && request.headers.origin !== undefined) {
       return json(403, { error: 'Not from a browser.' });
     }

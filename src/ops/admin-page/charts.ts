@@ -11,7 +11,7 @@ type Line = {
 type Plan = {
   readonly title: string;
   format(value: number): string;
-  /** The scale goes at least up to here, so that small wobbles don't look like mountains. */
+  /** The scale's maximum is at least this, so that small variations don't look large. */
   readonly atLeast: number;
   readonly lines: readonly Line[];
 };
@@ -54,7 +54,7 @@ const PLANS: readonly Plan[] = [
 
 const HEIGHT = 190;
 
-/** The charts, one below or beside the other, with one cursor for all. */
+/** The charts, with a shared cursor. */
 export class Charts {
   readonly #place: HTMLElement;
   #plots: { plot: uPlot; plan: Plan; box: HTMLElement; legend: HTMLElement[] }[] = [];
@@ -67,7 +67,7 @@ export class Charts {
     }).observe(place);
   }
 
-  /** Draws anew from nothing: a canvas does not follow a change of colours. */
+  /** Redraws everything, since a canvas does not follow a change of colours. */
   rebuild(): void {
     for (const { plot } of this.#plots) plot.destroy();
     this.#plots = [];
@@ -145,7 +145,7 @@ function draw(plan: Plan, box: HTMLElement): uPlot {
   return new uPlot(options, [[], ...plan.lines.map(() => [])] as uPlot.AlignedData, box);
 }
 
-/** Says the values below the cursor. */
+/** Shows the values at the cursor. */
 function readout(plan: Plan): uPlot.Plugin {
   const tip = document.createElement('div');
   tip.className = 'tip';
@@ -176,7 +176,7 @@ function readout(plan: Plan): uPlot.Plugin {
 
 const time = (seconds: number): string => clock(seconds * 1000);
 
-/** A colour of the style sheet as the canvas wants it: `light-dark()` decided. */
+/** A style sheet's colour for the canvas, with `light-dark()` resolved. */
 function resolve(variable: string): string {
   const probe = document.createElement('i');
   probe.style.color = `var(${variable})`;

@@ -19,7 +19,7 @@ async function ask(): Promise<void> {
     });
     const answer = (await response.json()) as ClusterAnswer;
     now = answer.at;
-    // A clock that was set back begins anew.
+    // After the clock was set back, the history begins anew.
     samples = [...(after > now ? [] : samples), ...answer.samples].slice(-SAMPLES_MAX);
     showState(answer);
     showTiles(samples.at(-1), answer.nodes);
