@@ -10,15 +10,15 @@ import {
   quantile,
 } from './node-summary.ts';
 
-/** A node that has not been heard for this long counts as lost, in milliseconds. */
+/** A node counts as lost after this much silence, in milliseconds. */
 const SILENT_MS = 3_500;
-/** A lost node that did not say it would leave is missed for this long, in milliseconds, and so many of them at most. */
+/** How long a lost node is listed if it did not say that it leaves, in milliseconds; and how many of them. */
 const FORGET_MS = 3_600_000;
 const LOST_MAX = 50;
-/** What the page can look back on: ten minutes, a sample a second. */
+/** History of the page: ten minutes, one sample a second. */
 export const SAMPLES_MAX = 600;
 const EVENTS_MAX = 60;
-/** Rates are taken over this many summaries: workers count into them once a second, each in its own rhythm. */
+/** Rates are taken over this many summaries: workers add to them once a second, each in its own rhythm. */
 const RATE_OVER = 3;
 
 /** One second of the cluster, or of a node. Rates are per second, latencies in milliseconds (null: nothing to measure). */
@@ -49,17 +49,17 @@ export type NodeView = Omit<NodeSummary, 'counts'> & {
 };
 
 export type ClusterEvent = {
-  /** As a sample's; of one that came several times in a row, the last time. */
+  /** As in a sample. For an event that was repeated in a row, the last time. */
   readonly at: number;
   readonly level: 'info' | 'warn';
   readonly text: string;
-  /** In a row: what a worker does every five seconds would leave no room for what it began with. */
+  /** Repetitions in a row. Otherwise, what a worker does every five seconds would displace what led to it. */
   readonly times: number;
 };
 
 export type ClusterAnswer = {
   readonly at: number;
-  /** Why the cluster does not do all it is meant to; empty if it does. */
+  /** Why the cluster does not do everything it should; empty if it does. */
   readonly problems: readonly string[];
   readonly nodes: readonly NodeView[];
   /** Oldest first. */
@@ -77,13 +77,13 @@ type Change = {
 type Known = {
   summary: NodeSummary;
   heardAt: number;
-  /** What it had counted before, oldest first. */
+  /** Its earlier counts, oldest first. */
   past: readonly { readonly at: number; readonly counts: Counts }[];
   change: Change;
   lost: boolean;
 };
 
-/** What the nodes of a cluster say of themselves, put together. Pure but for its clock. */
+/** Combines what the nodes of a cluster report about themselves. Pure but for its clock. */
 export class ClusterView {
   readonly #clock: Clock;
   readonly #known = new Map<string, Known>();
@@ -117,7 +117,7 @@ export class ClusterView {
     }
   }
 
-  /** Ends a second: what was heard becomes a sample of the cluster. */
+  /** Ends a second: turns what was heard into a sample of the cluster. */
   tick(): void {
     const now = this.#clock.steady();
     for (const [node, known] of this.#known) {
@@ -133,7 +133,7 @@ export class ClusterView {
     lost.sort(([, a], [, b]) => b.heardAt - a.heardAt);
     for (const [node] of lost.slice(LOST_MAX)) this.#known.delete(node);
     const at = this.#clock.now();
-    // A clock that was set back: what lies ahead of it has no place among what comes.
+    // If the clock was set back, later samples no longer fit the order.
     while ((this.#samples.at(-1)?.at ?? 0) >= at) this.#samples.pop();
     const living = [...this.#known.values()].filter(({ lost }) => !lost);
     this.#samples.push(
@@ -146,8 +146,8 @@ export class ClusterView {
   }
 
   /**
-   * @param problems what is known to be wrong beyond what the nodes say
-   * @param after leaves out samples up to this `at`; one that lies ahead, as after a clock was set back, leaves none out
+   * @param problems what is known to be wrong beyond the nodes' reports
+   * @param after omits samples up to this `at`. If it is in the future, as after a clock was set back, none is omitted.
    */
   answer(problems: readonly string[], after: number): ClusterAnswer {
     const now = this.#clock.steady();
@@ -156,7 +156,7 @@ export class ClusterView {
       return { ...rest, lost, silentMs: now - heardAt, now: change.sample, restarts: counts.restarts };
     });
     nodes.sort((a, b) => rank(a) - rank(b) || a.node.localeCompare(b.node));
-    // What goes wrong now comes before who has been missing, perhaps for an hour.
+    // What goes wrong now comes before nodes that are missing, perhaps for an hour.
     const known = [
       ...nodes
         .filter(({ lost }) => !lost)
@@ -187,7 +187,7 @@ export class ClusterView {
       this.#say('warn', `${now.node}: ${again.map(({ name }) => name).join(', ')} restarted`);
     }
     const [problem, former] = [problemOf(now), problemOf(before)];
-    // What fails names seconds, which change: it is told once.
+    // The text of a failure includes seconds, which change, so only its beginning and its end are events.
     if (now.trouble !== before.trouble || (problem === undefined) !== (former === undefined))
       this.#say(problem ? 'warn' : 'info', `${now.node}: ${problem ?? 'ready'}`);
     const failures = now.counts.commitFailures - before.counts.commitFailures;

@@ -2,24 +2,24 @@ import { constants, fstatSync, openSync } from 'node:fs';
 import { type LoggerOptions, pino } from 'pino';
 
 /**
- * `event` names what happened, in snake_case: operators search and count by it. `node` and `worker` are who says it, on each
- * line: pino would write a second one beside it, and collectors refuse a line that has a key twice. A worker that is spoken of
- * is `name`.
+ * `event` names what happened, in snake_case: operators search and count by it. `node` and `worker` identify the writer of each
+ * line. Setting them again would give the line a duplicate key, which collectors refuse. A worker that the line is about goes in
+ * `name`.
  */
 type Fields = { readonly event: string; readonly node?: never; readonly worker?: never };
 type Say = (fields: Fields & Readonly<Record<string, unknown>>, sentence: string) => void;
 
 export type Logger = Readonly<Record<'debug' | 'info' | 'warn' | 'error' | 'fatal', Say>>;
 
-/** Lines that can't be written yet wait in memory, up to so many bytes; those beyond are lost. */
+/** Bytes of lines that may wait in memory until they can be written. Further lines are lost. */
 const WAITING_MAX = 1024 * 1024;
 
-/** At the end of the process, lines are waited for so long whose reader takes none, in milliseconds. */
+/** At the end of the process, how long to wait for a reader that takes no lines, in milliseconds. */
 const LAST_LINES_MS = 1_000;
 
 /**
- * Where lines go. A log whose disk is full, whose terminal is gone or whose reader has stopped ends nobody, and holds up nobody's
- * end; it goes on when it can be written again.
+ * The destination of lines. A log with a full disk, a lost terminal or a stopped reader must neither end a process nor delay its
+ * end. Logging continues once lines can be written again.
  */
 function stdout(): ReturnType<typeof pino.destination> {
   let failing = false;
@@ -36,14 +36,14 @@ function stdout(): ReturnType<typeof pino.destination> {
     failing = false;
   });
   const { flushSync } = lines;
-  // At the end of the process, pino's own would try for ever.
+  // At the end of the process, pino's own flushSync would retry for ever.
   lines.flushSync = () => {
     if (failing) return;
     until = performance.now() + LAST_LINES_MS;
     try {
       flushSync.call(lines);
     } catch {
-      // They are lost: there is nowhere left to say so.
+      // The lines are lost: there is nowhere left to say so.
     } finally {
       until = Number.POSITIVE_INFINITY;
     }
@@ -52,22 +52,22 @@ function stdout(): ReturnType<typeof pino.destination> {
 }
 
 /**
- * An end of its own to a pipe, one that never blocks: whether the given one does is up to all processes that share it, and what
- * waits in a write can't be ended.
+ * Opens a pipe anew, in non-blocking mode. The mode of the given descriptor is shared with other processes, and a process that is
+ * blocked in a write can't be ended.
  */
 function endOf(output: number): number {
   try {
     if (fstatSync(output).isFIFO())
       return openSync(`/proc/self/fd/${output}`, constants.O_WRONLY | constants.O_NONBLOCK);
   } catch {
-    // Not on this system, or not for this user.
+    // Not possible on this system, or for this user.
   }
   return output;
 }
 
 /**
- * JSON lines on stdout, one per business event. Fields are named, messages are constant sentences; never a
- * password, a token or a message text.
+ * JSON lines on stdout, one per business event. Data goes in named fields, and messages are constant sentences. Never a password,
+ * a token or a message text.
  */
 export function createLogger(level: string, fields: Readonly<Record<string, unknown>>): Logger {
   const options: LoggerOptions = {
@@ -75,13 +75,13 @@ export function createLogger(level: string, fields: Readonly<Record<string, unkn
     base: fields,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
-    // Stacks only where somebody asked for detail.
+    // Stacks only if somebody asked for detail.
     serializers: { err: (error) => described(error, level === 'debug' || level === 'trace') },
   };
   return pino(options, stdout());
 }
 
-/** Not all fields: an error of Redis carries the arguments of its command, in which there may be texts. */
+/** Selects fields: a Redis error carries the arguments of its command, which may contain message texts. */
 function described(error: unknown, withStack: boolean): unknown {
   if (!(error instanceof Error)) return error;
   const { name, message, stack, code } = error as Error & { code?: unknown };

@@ -8,8 +8,8 @@ import type { WorkerRole } from '../config/worker.ts';
 import { ERRORS } from '../contract/errors.ts';
 
 /*
- * Every metric, by the process that counts it. Each worker has a registry of its own and sends it to its primary, which
- * answers with the sum (MetricsSum). Never a user id in a label.
+ * Every metric, by the process that counts it. Each worker has its own registry and sends it to its primary, which publishes the
+ * sum (MetricsSum). Never a user id in a label.
  */
 
 export type MetricsSnapshot = MetricObjectWithValues<MetricValueWithName<string>>[];
@@ -41,7 +41,7 @@ class ProcessMetrics {
         try {
           memory.set({ role }, process.memoryUsage.rss());
         } catch {
-          // It is read from a file, and sockets may have all descriptors: what was known last stays.
+          // It is read from a file, and sockets may use up all descriptors. The last known value stays.
         }
       },
     });
@@ -63,7 +63,7 @@ class ProcessMetrics {
     return new Histogram({ name, help, buckets, registers: [this.registry] });
   }
 
-  /** A gauge that is read when it is asked for. */
+  /** A gauge that is computed when it is read. */
   protected gauge(name: string, help: string, value: () => number): void {
     const it: Gauge = new Gauge({ name, help, registers: [this.registry], collect: () => it.set(value()) });
   }
@@ -195,40 +195,40 @@ export class PrimaryMetrics extends ProcessMetrics {
 }
 
 /**
- * A sum of fractions depends on the order of its terms in the last digit, and a counter that falls by one such digit counts
- * as restarted. What is counted has nine decimals at most, so the sum has no more.
+ * The last digit of a sum of fractions depends on the order of its terms, and a counter that falls by one such digit counts as
+ * restarted. Counted values have nine decimals at most, so the sum is rounded to that.
  */
 const LONG_FRACTION = / (\d+\.\d{10,}(?:e-?\d+)?)$/gm;
 
-/** The sum over all workers a node has had: what a dead one counted stays in it, so that counters never go down. */
+/** The sum over all workers that a node has had. A dead worker's counts stay in it, so that counters never go down. */
 export class MetricsSum<Worker extends object> {
   readonly #living = new Map<Worker, MetricsSnapshot>();
   #departed: MetricsSnapshot = [];
   #departing: Promise<void> = Promise.resolve();
 
-  /** Takes what a worker counted so far. */
+  /** Sets what a worker has counted so far. */
   update(worker: Worker, snapshot: MetricsSnapshot): void {
     this.#living.set(worker, snapshot);
   }
 
-  /** The worker has ended. Resolves when its counters are in the sum for good; its gauges go with it. */
+  /** The worker has ended. Resolves when its counters are in the sum for good. Its gauges are dropped. */
   departed(worker: Worker): Promise<void> {
     this.#departing = this.#departing.then(async () => {
       const last = this.#living.get(worker);
       if (last === undefined) return;
-      // A gauge says how things are, and with the worker they are no more.
-      // The library's types say a number; it is a word.
+      // A gauge describes the present, and the worker has none any more.
+      // The library's types call `type` a number, but it is a string.
       const lasting = last.filter(({ type }) => String(type) !== 'gauge');
       this.#living.set(worker, lasting);
       const sum = await AggregatorRegistry.aggregate([this.#departed, lasting]).getMetricsAsJSON();
-      // In one step: whoever asks meanwhile gets each count once.
+      // In one step, so that concurrent readers see each count once.
       this.#departed = sum;
       this.#living.delete(worker);
     });
     return this.#departing;
   }
 
-  /** What each living worker counted so far. */
+  /** What each living worker has counted so far. */
   get living(): ReadonlyMap<Worker, MetricsSnapshot> {
     return this.#living;
   }
@@ -237,7 +237,7 @@ export class MetricsSum<Worker extends object> {
     return [this.#departed, ...this.#living.values()];
   }
 
-  /** Everything as Prometheus reads it. */
+  /** Everything in Prometheus's format. */
   async text(own: MetricsSnapshot): Promise<string> {
     const sum = await AggregatorRegistry.aggregate([...this.snapshots(), own]).metrics();
     return sum.replace(LONG_FRACTION, (_, value: string) => ` ${Number(Number(value).toFixed(9))}`);

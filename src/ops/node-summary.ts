@@ -1,14 +1,12 @@
 import type { Role } from '../config/config.ts';
 import type { MetricsSnapshot } from './metrics.ts';
 
-/*
- * What a node says about itself to the other nodes, once a second, for the cluster page. Pure.
- */
+/* What a node reports to the other nodes once a second, for the cluster page. Pure. */
 
-/** Upper bounds of the histograms' buckets, in seconds; the last bucket has no bound. */
+/** A histogram. `bounds` are the buckets' upper bounds, in seconds; the last bucket has none. */
 export type Buckets = { readonly bounds: readonly number[]; readonly counts: readonly number[] };
 
-/** Counted since the node started, or (the first three) as things are. */
+/** Counts since the node started, except for the first three, which are present values. */
 export type Counts = {
   readonly sockets: number;
   readonly pending: number;
@@ -39,11 +37,11 @@ export type NodeSummary = {
   readonly version: string;
   readonly role: Role;
   readonly upMs: number;
-  /** Why it does not do all it is meant to. */
+  /** Why it does not do everything it should. */
   readonly trouble?: string;
-  /** What fails beyond that, in words. Absent, as the next, from nodes of an older version. */
+  /** What else fails, in words. This and the next are absent from nodes of an older version. */
   readonly failing?: readonly string[];
-  /** Gateways that would serve a client now. */
+  /** Number of gateways that would serve a client now. */
   readonly readyGateways?: number;
   readonly writer: 'leader' | 'standby' | 'refused' | 'elsewhere';
   readonly workers: readonly WorkerSummary[];
@@ -52,13 +50,13 @@ export type NodeSummary = {
 
 export const NO_BUCKETS: Buckets = { bounds: [], counts: [] };
 
-/** The first that is wrong with a node; undefined if nothing is. */
+/** The first problem of a node; undefined if there is none. */
 export const problemOf = ({
   trouble,
   failing,
 }: Pick<NodeSummary, 'trouble' | 'failing'>): string | undefined => trouble ?? failing?.[0];
 
-/** Sums up what the workers of a node have counted. */
+/** Sums up what a node's workers have counted. */
 export function countsOf(snapshots: readonly MetricsSnapshot[]): Counts {
   const total = (name: string): number => sumOf(snapshots, name);
   return {
@@ -78,7 +76,7 @@ export function countsOf(snapshots: readonly MetricsSnapshot[]): Counts {
   };
 }
 
-/** One metric, summed over processes and labels; 0 where nobody has it. */
+/** One metric, summed over processes and labels; 0 if nobody has it. */
 export function sumOf(snapshots: readonly MetricsSnapshot[], name: string): number {
   let sum = 0;
   for (const snapshot of snapshots) {
@@ -101,7 +99,7 @@ function bucketsOf(snapshots: readonly MetricsSnapshot[], name: string): Buckets
         if (metricName !== `${name}_bucket`) continue;
         const bound = Number(labels['le']);
         if (Number.isFinite(bound)) bounds.push(bound);
-        // As they come, each holds all that is below its bound.
+        // Prometheus's buckets are cumulative.
         counts.push(value - below);
         below = value;
       }
@@ -116,19 +114,19 @@ export function addBuckets(a: Buckets, b: Buckets): Buckets {
   return { bounds: a.bounds, counts: a.counts.map((count, i) => count + (b.counts[i] ?? 0)) };
 }
 
-/** What came in since `before`. */
+/** What was added since `before`. */
 export function bucketsSince(now: Buckets, before: Buckets): Buckets {
   return { bounds: now.bounds, counts: now.counts.map((count, i) => count - (before.counts[i] ?? 0)) };
 }
 
-/** The value below which `share` of the observations are, in the unit of the bounds; null without any. */
+/** The value below which `share` of the observations are, in the unit of the bounds; null if there are none. */
 export function quantile({ bounds, counts }: Buckets, share: number): number | null {
   const total = counts.reduce((sum, count) => sum + count, 0);
   if (total === 0) return null;
   let rank = share * total;
   for (const [i, count] of counts.entries()) {
     const low = i === 0 ? 0 : (bounds[i - 1] as number);
-    // Above the last bound nothing is known but that it is above.
+    // Above the last bound, nothing more is known about the values.
     if (i === bounds.length) return low;
     if (rank <= count && count > 0) return low + ((bounds[i] as number) - low) * (rank / count);
     rank -= count;
