@@ -11,17 +11,17 @@ import type { Checkpointed } from './checkpointer.ts';
 import type { Group } from './group-commit.ts';
 import { prepareStatements, type Statements } from './statements.ts';
 
-/** Conversations whose id is remembered before all are forgotten at once. */
+/** Conversations whose id is cached. When the cache is full, it is cleared. */
 const CONVERSATIONS_MAX = 200_000;
-/** The same for batches with sends to nobody, of 500 at most; one that comes again does so within half a minute. */
+/** The same for batches with sends to unknown users, of 500 at most. A batch that is repeated comes within half a minute. */
 const BATCHES_TO_NOBODY_MAX = 5_000;
 
 /**
- * Ended tokens are kept for so long after they expired, in seconds: a clock that was wrong for a while, and is put right, must
- * not bring one back to life.
+ * How long revoked tokens are kept after their expiry, in seconds. If a clock is wrong for a while and then corrected, none must
+ * become valid again.
  */
 const ENDED_TOKENS_KEPT_S = 30 * 24 * 3600;
-/** They are looked through this often, in milliseconds: all of them, since an index would cost more. */
+/** How often they are cleaned up, in milliseconds. It scans all of them, since an index would cost more. */
 const FORGET_TOKENS_EVERY_MS = 3_600_000;
 
 export type StoredMessage = {
@@ -29,7 +29,7 @@ export type StoredMessage = {
   readonly from: string;
   readonly to: string;
   readonly frame: string;
-  /** When a gateway took it in, Unix ms; of its batch, the oldest. */
+  /** When a gateway accepted it, Unix ms: the oldest of its batch. */
   readonly at: number;
 };
 export type EndedTokens = {
@@ -38,7 +38,7 @@ export type EndedTokens = {
   readonly tokenId: string | undefined;
 };
 
-/** What one committed transaction has to tell. */
+/** What one committed transaction has to announce. */
 export type Committed = {
   readonly messages: StoredMessage[];
   readonly signals: { readonly user: string; readonly frame: string }[];
@@ -58,7 +58,7 @@ const refused = (code: ErrorCode): Outcome => ({
 const DONE: Outcome = { kind: 'done' };
 const TO_NOBODY = refused('unknown_user');
 
-/** The database as the writer sees it: applies groups of commands, one transaction each, behind the fence. */
+/** The writer's view of the database: applies groups of commands, one transaction each, behind the fence. */
 export class Ledger implements Checkpointed {
   readonly #db: Db;
   readonly #sql: Statements;
@@ -66,8 +66,8 @@ export class Ledger implements Checkpointed {
   readonly #apply: (group: Group) => Committed;
   readonly #conversations = new Map<string, number>();
   /**
-   * By batch, which sends were to nobody. They stay so when the batch comes again: its sender may have been told, and the receiver
-   * have registered meanwhile.
+   * By batch, which of its sends were to unknown users. They stay so if the batch is repeated: the sender may have been told, and
+   * the receiver may have registered meanwhile.
    */
   readonly #sendsToNobody = new Map<string, readonly number[]>();
   #identity: DatabaseIdentity;
@@ -77,7 +77,7 @@ export class Ledger implements Checkpointed {
   #onDefect: (error: unknown) => void;
 
   /**
-   * Takes the database over: writers of earlier generations can't commit any more.
+   * Takes over the database: from now on, writers of earlier generations can't commit.
    * @param onDefect gets errors of ours (not SQLite's) in a command; the command is refused with `internal`
    */
   constructor(db: Db, onDefect: (error: unknown) => void) {
@@ -94,12 +94,12 @@ export class Ledger implements Checkpointed {
     this.#apply = db.transaction((group: Group) => this.#applyGroup(group)).immediate;
   }
 
-  /** What the file says, as this writer has left it. */
+  /** The file's identity, as this writer has left it. */
   get identity(): DatabaseIdentity {
     return this.#identity;
   }
 
-  /** Newest message id, though it may have been deleted. */
+  /** Newest message id, even if that message was deleted. */
   get head(): number {
     return this.#head;
   }
@@ -110,7 +110,7 @@ export class Ledger implements Checkpointed {
   }
 
   /**
-   * Applies a group and commits it, its log position included. After this returns it is on disk.
+   * Applies a group and commits it, including its log position. When this returns, it is on disk.
    * @throws Fenced, SqliteError, DatabaseError; then nothing of it was applied
    */
   commit(group: Group): Committed {
@@ -157,12 +157,12 @@ export class Ledger implements Checkpointed {
     try {
       this.#db.pragma('wal_checkpoint(PASSIVE)');
     } catch {
-      // As within a commit, a checkpoint that fails costs nothing but a longer log.
+      // A failed checkpoint only means a longer log, as within a commit.
     }
   }
 
   /**
-   * Copies the database to a new file while it is in use; commits go on meanwhile, and are in the copy.
+   * Copies the database to a new file while it is in use. Commits made meanwhile are in the copy.
    * @returns the number of pages
    */
   async backUp(file: string): Promise<number> {
@@ -171,19 +171,19 @@ export class Ledger implements Checkpointed {
   }
 
   /**
-   * Closes the file with all that was committed in it, so that it can be copied alone. SQLite sees to that only where nobody else has it
-   * open, and readers end when they like; a reader's end does nothing, since it may not write.
+   * Closes the file with everything that was committed in it, so that it can be copied by itself. SQLite ensures that only if
+   * nobody else has the file open. Readers end at any time, and their end does not do it, since they may not write.
    */
   close(): void {
     try {
       this.#db.pragma('wal_checkpoint(TRUNCATE)');
     } catch {
-      // A full or failing disk: what was committed is in the log, as before.
+      // The disk is full or failing. What was committed is still in the log.
     }
     this.#db.close();
   }
 
-  /** What is remembered may not be so any more, once another has written: an operator, by hand. */
+  /** Cached facts may be wrong once somebody else has written, such as an operator by hand. */
   #lookAgain(): void {
     const version = this.#sql.dataVersion.get() as number;
     if (version === this.#dataVersion) return;
@@ -242,13 +242,13 @@ export class Ledger implements Checkpointed {
         case 'mark-read':
           return this.#markRead(command.user, command.peer, command.id, committed);
         default:
-          // Of a gateway that is newer, as in an upgrade.
+          // From a newer gateway, as during an upgrade.
           throw new TypeError(
             `this store knows no command '${(command as { kind: unknown }).kind}': of another version, perhaps`,
           );
       }
     } catch (error) {
-      // The disk's errors are the whole transaction's; a defect of ours must not stop everybody's commands for ever.
+      // A disk error fails the whole transaction. A bug of ours in one command must not stop everybody's commands for ever.
       if (error instanceof Database.SqliteError && !error.code.startsWith('SQLITE_CONSTRAINT')) throw error;
       this.#onDefect(error);
       return refused('internal');
@@ -292,9 +292,9 @@ export class Ledger implements Checkpointed {
     };
   }
 
-  /** The id of a conversation, made when its first message comes; undefined if the two may not talk. */
+  /** The id of a conversation, which is created for its first message; undefined if the two may not talk. */
   #conversationOf(from: string, to: string): number | undefined {
-    // Ids of older databases may hold any character: a separator alone would not keep two pairs apart.
+    // Ids in older databases may contain any character, so a separator alone would not distinguish all pairs.
     const key = `${from.length} ${from}${to}`;
     const cached = this.#conversations.get(key);
     if (cached !== undefined) return cached;
@@ -318,11 +318,11 @@ export class Ledger implements Checkpointed {
   #register(user: string, passwordHash: string, committed: Committed): Outcome {
     const version = this.#sql.insertUser.get(user, passwordHash) as number | undefined;
     if (version !== undefined) {
-      // Whoever had the name before, and was deleted by hand, may still have a socket open: it is not the new one's.
+      // A former user of this name, deleted by hand, may still have a socket open. It must not get the new user's messages.
       committed.ended.push({ user, version, tokenId: undefined });
       return DONE;
     }
-    // A hash has a random salt: the same one means that this is the same command, come twice.
+    // Each hash has a random salt. An equal one means that this is the same command, repeated.
     const { password } = this.#sql.user.get(user) as { password: string };
     return password === passwordHash ? DONE : refused('user_exists');
   }
@@ -334,7 +334,7 @@ export class Ledger implements Checkpointed {
     const before = this.#sql.user.get(user) as { password: string; version: number } | undefined;
     if (before === undefined) return refused('unknown_user');
     if (before.password === passwordHash) return { kind: 'version', version: before.version };
-    // Changed since the current password was checked, perhaps by a later command than this repeat.
+    // Changed since the current password was checked. If this is a repeat, perhaps by a later command.
     if (before.version !== checked) return refused('invalid_credentials');
     this.#sql.setPassword.run(passwordHash, user);
     const version = before.version + 1;
@@ -350,7 +350,7 @@ export class Ledger implements Checkpointed {
     const marker =
       moved || conversation === undefined ? upTo : (this.#sql.readMarker.get(user, conversation) as number);
     const frame = JSON.stringify({ type: 'read', user, with: peer, id: marker });
-    // Whoever asked is answered, too, where nothing moves.
+    // The asker is answered even if nothing moved.
     for (const reader of new Set(moved ? [user, peer] : [user]))
       committed.signals.push({ user: reader, frame });
     return DONE;
