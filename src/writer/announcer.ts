@@ -6,10 +6,10 @@ import { type Beat, encodeMessages, encodeRevoked, encodeSignal } from '../core/
 import type { Committed } from './ledger.ts';
 import { UserHeads } from './user-heads.ts';
 
-/** Users in one beat at most: a busier writer beats more often. */
+/** Limit on users per beat. A busier writer beats more often. */
 const BEAT_USERS_MAX = 1_000;
 
-/** Tells gateways what was committed, in commit order, and keeps the beat. */
+/** Tells gateways what was committed, in commit order, and publishes the beat. */
 export class Announcer {
   readonly #bus: Bus;
   readonly #epoch: string;
@@ -27,20 +27,20 @@ export class Announcer {
   }
 
   /**
-   * Publishes what a transaction did. Resolves when the publication before this one is out: one is under way at a time,
-   * so that a slow bus slows the writer and does not fill its memory.
+   * Publishes what a transaction did. Resolves when the previous publication is out. Only one is under way at a time, so that a
+   * slow bus slows the writer and does not fill its memory.
    */
   async announce(committed: Committed): Promise<void> {
     const publications = this.#publicationsOf(committed);
     await this.#publishing;
-    // Perhaps lost, perhaps in part: the next beat names whose it was, and their gateways look into the store.
+    // If it is lost, or partly lost, the next beat names its users, and their gateways ask the store.
     this.#publishing = this.#bus.publish(publications).catch(() => {});
     if (this.#heads.changedCount >= BEAT_USERS_MAX) this.beat({ ok: true });
   }
 
-  /** Says that the writer lives, whether it can commit, and what each user's newest message is. */
+  /** Reports that the writer lives, whether it can commit, and the newest message of each user who got one. */
   beat(writer: Beat['writer']): void {
-    // While the bus is away, one beat waits; gateways see its silence.
+    // While the bus is unavailable, one beat waits, and gateways notice the silence.
     if (this.#beating) return;
     this.#beating = true;
     const beat: Beat = {
@@ -65,7 +65,7 @@ export class Announcer {
     try {
       await this.#bus.publish([{ channel: CHANNELS.beat, payload: JSON.stringify(beat) }]);
     } catch {
-      // Perhaps lost, and no other beat names these users: in a new term, gateways look into the store for all.
+      // The beat may be lost, and no other one names these users. A new term makes gateways ask the store about everybody.
       this.#term = randomUUID();
       this.#seq = 0;
     }

@@ -3,32 +3,32 @@ import { Worker } from 'node:worker_threads';
 import { companionBytes } from '../db/files.ts';
 import { CHECKPOINT_PAGES } from '../db/open.ts';
 
-/** How often the length of the log is looked at, in milliseconds. */
+/** How often the length of the log is checked, in milliseconds. */
 const LOOK_EVERY_MS = 50;
 const PAGE_BYTES = 4_096;
 
 export type CheckpointJob = {
   readonly path: string;
-  /** A descriptor of the database file, to sync it by. */
+  /** A descriptor of the database file, for syncing it. */
   readonly file: number;
   readonly pages: number;
   readonly everyMs: number;
 };
 
-/** The database as its checkpoints see it: the writer's own handle. */
+/** What the checkpointer needs of the database: the writer's own handle. */
 export interface Checkpointed {
-  /** Checkpoints by themselves, within a commit, once the log has grown by so many pages; 0: none. */
+  /** Makes commits checkpoint by themselves once the log has grown by this many pages; 0: never. */
   autoCheckpoint(pages: number): void;
-  /** Copies what the thread has left, so that the next commit begins the log anew. */
+  /** Copies what the thread has left, so that the next commit restarts the log. */
   finishCheckpoint(): void;
 }
 
 /**
- * Keeps the write-ahead log short without holding up commits. A checkpoint within a commit takes as long as the pages of
- * the whole log take to be written and synced, and every message waits behind it: 12–16 ms at 23,000 messages/s on a
- * small database, more on a large one. So a thread copies the bulk while commits go on, and the writer only
- * what came in meanwhile, since the log can begin anew only when it is copied to its end. The thread is started when the log is
- * half as long as that: most servers never need it, and its start is a tenth of theirs.
+ * Keeps the write-ahead log short without holding up commits. A checkpoint within a commit takes as long as writing and syncing
+ * the pages of the whole log, and every message waits for it: 12–16 ms at 23,000 messages/s on a small database, more on a large
+ * one. So a thread copies most of the log while commits continue. The writer only copies what was added meanwhile, since the log
+ * can restart only when it is copied to its end. The thread starts when the log reaches half of the length for a checkpoint: most
+ * servers never need it, and starting it is a tenth of their start.
  */
 export class Checkpointer {
   readonly #path: string;
@@ -40,8 +40,8 @@ export class Checkpointer {
   #stopped = false;
 
   /**
-   * @param pages checkpoints begin at this length of the log
-   * @param onFailure is told once, if the thread could not start or ended by itself; commits do the checkpoints from then on
+   * @param pages length of the log at which checkpoints begin
+   * @param onFailure called once if the thread could not start, or ended by itself; from then on, commits do the checkpoints
    */
   constructor(
     path: string,
@@ -69,7 +69,7 @@ export class Checkpointer {
   }
 
   #startThread(): void {
-    // Never closed: that would drop every lock that SQLite has on the file in this process (POSIX, fcntl(2)).
+    // Never closed: closing it would drop all of SQLite's locks on the file in this process (POSIX, fcntl(2)).
     const file = openSync(this.#path, 'r');
     const workerData: CheckpointJob = { path: this.#path, file, pages: this.#pages, everyMs: LOOK_EVERY_MS };
     this.#thread = new Worker(new URL('./checkpoint-thread.ts', import.meta.url), { workerData });
@@ -90,7 +90,7 @@ export class Checkpointer {
     this.#onFailure(failure);
   }
 
-  /** Resolves when the thread has closed its handle, or failed: what stops after it must stop either way. */
+  /** Resolves when the thread has closed its handle, or has failed: the rest of the shutdown must happen either way. */
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;

@@ -2,23 +2,23 @@ import type { LogEntry, Position } from '../core/bus.ts';
 import type { CommandBatch } from '../core/commands.ts';
 
 /**
- * Commands in one transaction at most, and the UTF-16 units of their entries: about 40 ms of work, so that nobody waits long behind
- * it. Measured: to commit 2,000 of the longest texts took 340 ms.
+ * Limits per transaction, in commands and in UTF-16 units of their entries: about 40 ms of work, so that nobody waits long for
+ * it. Measured: committing 2,000 of the longest texts took 340 ms.
  */
 export const COMMANDS_MAX = 2_000;
 const UNITS_MAX = 1024 * 1024;
 
 export type Group = {
   readonly batches: readonly CommandBatch[];
-  /** Position of the last entry in the group: stored in the same transaction. */
+  /** Position of the last entry in the group. It is stored in the same transaction. */
   readonly position: Position;
 };
 
 /**
- * Splits what was read from the log into transactions. Whatever has come in while the previous commit was under way goes
- * into one: batches grow with load by themselves, and no timer adds latency at rest. An entry is never split.
+ * Splits entries of the log into transactions. Everything that arrived during the previous commit goes into one. So batches grow
+ * with load by themselves, and no timer adds latency at rest. An entry is never split.
  *
- * @param onUnreadable gets entries that are not ours; they are passed over, since they would fail for ever
+ * @param onUnreadable gets entries that are not ours. They are skipped, since they would fail for ever.
  */
 export function groupEntries(
   entries: readonly LogEntry[],
@@ -58,7 +58,7 @@ export function groupEntries(
 
 /** @throws TypeError */
 function asBatch(value: CommandBatch | null): CommandBatch {
-  // Without a time, the writer could not count it once it is committed, and would read it again and again.
+  // Without a time, the writer would fail after its commit, and read the batch again and again.
   if (!Array.isArray(value?.commands) || !Number.isFinite(value.at))
     throw new TypeError('not a batch of commands');
   return value;

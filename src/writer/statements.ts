@@ -5,14 +5,14 @@ import { HEAD } from '../db/store-row.ts';
 export function prepareStatements(db: Db) {
   return {
     head: db.prepare(HEAD).pluck(),
-    // Grows when another connection has written.
+    // Changes when another connection has written.
     dataVersion: db.prepare('PRAGMA data_version').pluck(),
     position: db.prepare('SELECT log_position FROM store').pluck(),
     setPosition: db.prepare('UPDATE store SET log_position = ?, head = ?, canary = canary + 1'),
     canary: db.prepare('UPDATE store SET canary = canary + 1'),
 
     user: db.prepare('SELECT password, token_version AS version FROM users WHERE user_id = ?'),
-    // Not 0: a restore may bring a name back to be taken, and tokens of who had it before must not count.
+    // Not 0: after a restore, a name may be registered again, and its former owner's tokens must not be valid.
     insertUser: db
       .prepare(
         `INSERT INTO users (user_id, password, token_version) VALUES (?, ?, CAST(unixepoch('subsec') * 1000 AS INTEGER))
@@ -28,7 +28,7 @@ export function prepareStatements(db: Db) {
     ),
     forgetTokens: db.prepare('DELETE FROM ended_tokens WHERE expires_at < ?'),
 
-    // min and max compare as the tables do, which is not quite as JavaScript does.
+    // min and max compare as the tables do, which differs slightly from JavaScript.
     conversation: db
       .prepare('SELECT id FROM conversations WHERE user_a = min(@one, @two) AND user_b = max(@one, @two)')
       .pluck(),

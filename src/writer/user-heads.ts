@@ -1,10 +1,10 @@
-/** Users whose newest id is remembered before all are forgotten at once. */
+/** Users whose newest id is remembered. When the limit is reached, almost all are forgotten at once. */
 const REMEMBERED_MAX = 200_000;
 
 /**
- * What the writer knows about each user's newest message, to tell gateways the id before each event (G5). For a user
- * it does not remember it names `base`, an id that no forgotten message of theirs is above: a gateway that is further
- * behind than that looks into the store once, and finds what there is.
+ * Each user's newest message id, which gives gateways the id before each event (G5). For a user who is not remembered, it returns
+ * `base`, which is not below any forgotten message of theirs. A gateway that is further behind asks the store once, and finds
+ * what there is.
  */
 export class UserHeads {
   readonly #newest = new Map<string, number>();
@@ -18,7 +18,7 @@ export class UserHeads {
     this.#max = rememberedMax;
   }
 
-  /** Notes that the user got a message, and answers the id before it. Ids ascend. */
+  /** Records that the user got a message, and returns the id before it. Ids ascend. */
   advance(user: string, id: number): number {
     const prev = this.#newest.get(user) ?? this.#base;
     if (this.#newest.size >= this.#max && !this.#newest.has(user)) this.#forgetBefore(id);
@@ -27,7 +27,7 @@ export class UserHeads {
     return prev;
   }
 
-  /** The other user of the message with this id stays: their newest id would be above the base. */
+  /** The other user of the message with this id is kept, since their newest id is above the base. */
   #forgetBefore(id: number): void {
     for (const [user, newest] of this.#newest) if (newest < id) this.#newest.delete(user);
     this.#base = id - 1;
