@@ -1,24 +1,24 @@
-/** A sorted list of ids, by its number, and the first of them. */
+/** A sorted list of ids, by its number, with its first id. */
 export type Head = readonly [list: number, first: number];
 
-/** At most `most` ids of a list, those next after one. */
+/** Reads at most `most` ids of a list, those that follow `after`. */
 export type ReadIds = (list: number, after: number, most: number) => readonly number[];
 
 type Source = { readonly list: number; ids: readonly number[]; next: number; chunk: number };
 
-/** Ids read from one list at a time: few for those that contribute little, more for those that go on. */
+/** Ids read from a list at a time: first a few, for lists that contribute little, then more. */
 const FIRST_CHUNK = 16;
 const CHUNK = 256;
 
 /**
- * Merges sorted lists into one sorted sequence. A list is read only once its first id has been taken: the cost is the
- * number of heads plus the number of ids taken, however long the lists are.
+ * Merges sorted lists into one sorted sequence. A list is read only once its first id has been taken. So the cost is the number
+ * of heads plus the number of ids taken, however long the lists are.
  *
  * @param heads each list with its first id, sorted by that
  * @param direction 1: ascending ids, -1: descending
  */
 export function* mergeSorted(heads: readonly Head[], read: ReadIds, direction: 1 | -1): Generator<number> {
-  // What is sorted is a heap.
+  // A sorted array is a heap.
   const heap = heads.map(([list, first]): Source => ({ list, ids: [first], next: 0, chunk: 1 }));
   const key = (at: number): number => {
     const { ids, next } = heap[at] as Source;
@@ -44,7 +44,7 @@ export function* mergeSorted(heads: readonly Head[], read: ReadIds, direction: 1
   }
 }
 
-/** Whether the list goes on after this id. One that gave less than it was asked for has ended. */
+/** Whether the list continues after this id. A list that returned less than it was asked for has ended. */
 function readOn(source: Source, after: number, read: ReadIds): boolean {
   if (source.ids.length < source.chunk) return false;
   source.chunk = source.chunk < FIRST_CHUNK ? FIRST_CHUNK : CHUNK;

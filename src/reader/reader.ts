@@ -14,26 +14,26 @@ import { type Head, mergeSorted, type ReadIds } from './merge.ts';
 import { prepareStatements, type Statements } from './statements.ts';
 
 /**
- * How many ids are looked through before a user's conversations are: some, and more for each conversation. Measured with
- * 20,000 conversations: a row of the range costs 0.06 µs, the head of a conversation 0.5.
+ * How many ids are searched before the user's conversations are: this many, and more for each conversation. Measured with 20,000
+ * conversations: a row of the range costs 0.06 µs, the head of a conversation 0.5.
  */
 const NEAR_LEAST = 64;
 const NEAR_PER_CONVERSATION = 2;
-/** With fewer conversations their heads cost less than the query that would save them. */
+/** With fewer conversations, reading their heads costs less than the query that would avoid it. */
 const NEAR_FROM = 50;
-/** Conversations that count for that: with 8 KB texts every row is one page of the file, and may have to be read from disk. */
+/** Limit on the conversations that add to the range: with 8 KB texts, each row is a page of the file, perhaps read from disk. */
 const NEAR_COUNTED = 4_000;
 /**
- * Messages after the marker that are looked at for those of the peer. Sending moves no marker: where somebody has sent a million
- * and got no answer, each look at the list would read all of them, at 0.6 µs each.
+ * Messages after the marker that are searched for the peer's. Sending moves no marker: for a user who has sent a million without
+ * an answer, each list of conversations would read all of them, at 0.6 µs each.
  */
 const UNREAD_AMONG = 5 * LIMITS.unreadCounted;
-/** An id above every message's: `before`, where none is given. */
+/** The default of `before`: above every id. */
 const ABOVE_ALL = Number.MAX_SAFE_INTEGER;
 
 /**
- * Answers every query from a read-only handle. Each runs in one read transaction, so each is a snapshot. Texts are read one by one,
- * as far as an answer has room for them: those of the old chat app may be pictures, of megabytes each.
+ * Answers every query from a read-only handle. Each runs in one read transaction, so each is a snapshot. Texts are read one by
+ * one, as long as an answer has room for them: those of the old chat app may be pictures of several megabytes.
  */
 export class Reader implements QueryHandlers {
   readonly #sql: Statements;
@@ -53,7 +53,7 @@ export class Reader implements QueryHandlers {
   }
 
   tokenState({ user, tokenId, version }: Queries['tokenState']['params']): TokenState {
-    // A higher one, too, is ended: it is of a past that a restore has undone.
+    // A higher version is revoked, too: it is from a history that a restore has undone.
     if (version !== this.#sql.tokenVersion.get(user)) return 'revoked';
     return this.#sql.tokenEnded.get(tokenId) === undefined ? 'valid' : 'revoked';
   }
@@ -158,7 +158,7 @@ export class Reader implements QueryHandlers {
   }
 
   users({ prefix, after = '', except = '', limit }: Queries['users']['params']): Queries['users']['answer'] {
-    // Ids with a common prefix stand together in byte order; the highest code point ends their range.
+    // In byte order, ids with a common prefix are adjacent. The highest code point ends their range.
     const users = this.#sql.users.all(prefix, after, `${prefix}\u{10FFFF}`, except, limit) as string[];
     return { users };
   }
@@ -167,20 +167,20 @@ export class Reader implements QueryHandlers {
     return this.#sql.head.get() as number;
   }
 
-  /** The user's messages with ids above `since`, oldest first: those of a page, and one to know of more. */
+  /** The user's messages above `since`, oldest first: those of a page, and one more to tell whether there are more. */
   #newer(user: string, since: number): Iterable<MessageRow> {
     const count = LIMITS.catchUpPage + 1;
     return this.#first(count, this.#ids(1, user, since, count));
   }
 
-  /** The newest `count` of the user's messages with ids below `before`, newest first. */
+  /** The newest `count` of the user's messages below `before`, newest first. */
   #older(user: string, before: number, count: number): Iterable<MessageRow> {
     return this.#first(count, this.#ids(-1, user, Math.min(before, this.#head() + 1), count));
   }
 
   /**
    * The messages with the first `count` of these ids. No other texts are read, however many conversations there are, and none
-   * before it is asked for.
+   * before it is needed.
    */
   *#first(count: number, ids: Iterable<number>): Generator<MessageRow> {
     let left = count;
@@ -191,9 +191,9 @@ export class Reader implements QueryHandlers {
   }
 
   /**
-   * Ids of the user's messages over all conversations, beyond `start` in one direction. After the first `count`, some may
-   * be left out. A look through the ids nearest to `start` is enough where much of the traffic is the user's, or where
-   * little is beyond; the rest is merged from the conversations.
+   * Ids of the user's messages over all conversations, beyond `start` in one direction. After the first `count`, some may be left
+   * out. Searching the ids nearest to `start` is enough if much of the traffic is the user's, or if little is beyond. The rest is
+   * merged from the conversations.
    */
   *#ids(direction: 1 | -1, user: string, start: number, count: number): Generator<number> {
     const walk = direction === 1 ? this.#sql.ascending : this.#sql.descending;
@@ -203,7 +203,7 @@ export class Reader implements QueryHandlers {
     const looks = isAll || conversations >= NEAR_FROM;
     if (looks) yield* walk.inRange.all({ user, start, near, count }) as number[];
     if (isAll) return;
-    // The first `count` messages are in as many conversations at most, and these are the ones that begin first.
+    // The first `count` messages are in at most as many conversations: the ones that begin first.
     const heads = walk.heads.all(looks ? near : start, user, count) as Head[];
     const read: ReadIds = (conversation, after, most) => walk.ids.all(conversation, after, most) as number[];
     yield* mergeSorted(heads, read, direction);

@@ -3,7 +3,7 @@ import { HEAD } from '../db/store-row.ts';
 
 const COLUMNS = 'id, sender, receiver, message, timestamp, client_id';
 
-/** Every statement a reader uses. All are index seeks, and none reads more rows than it answers where it does not say so. */
+/** Every statement a reader uses. All are index seeks. Unless noted, none reads more rows than it returns. */
 export function prepareStatements(db: Db) {
   return {
     info: db.prepare('SELECT epoch, token_secret AS tokenSecret FROM store'),
@@ -17,7 +17,7 @@ export function prepareStatements(db: Db) {
     conversation: db
       .prepare('SELECT id FROM conversations WHERE user_a = min(@one, @two) AND user_b = max(@one, @two)')
       .pluck(),
-    /** How many conversations the user has, counted to a bound. */
+    /** Number of the user's conversations, counted up to a limit. */
     conversationCount: db
       .prepare('SELECT count(*) FROM (SELECT 1 FROM members WHERE user_id = ? LIMIT ?)')
       .pluck(),
@@ -32,7 +32,7 @@ export function prepareStatements(db: Db) {
               (SELECT max(id) FROM messages m WHERE m.conversation_id = members.conversation_id) AS last
        FROM members WHERE user_id = ? AND last < ? ORDER BY last DESC LIMIT ?`,
     ),
-    /** Counts to a bound: messages to the user after the marker, among so many of both, the newest. */
+    /** Counts, up to a limit, the messages to the user after the marker, among that many of the newest from both. */
     unread: db
       .prepare(
         `SELECT count(*) FROM (
@@ -56,7 +56,7 @@ type Way = {
   readonly order: 'ASC' | 'DESC';
 };
 
-/** What finds the ids of a user's messages over all conversations, in one direction. None reads a text. */
+/** Queries that find the ids of a user's messages over all conversations, in one direction. None reads a text. */
 function prepareWalk(db: Db, { beyond, within, first, order }: Way) {
   return {
     /** The user's messages beyond `start`, up to `near`. Reads every row between them. */
@@ -68,8 +68,8 @@ function prepareWalk(db: Db, { beyond, within, first, order }: Way) {
       )
       .pluck(),
     /**
-     * The user's conversations that have a message beyond an id, each with the first such id, in the order of these ids.
-     * Seeks one index entry of each conversation the user has; not materialized, it would do so for each mention of `first`.
+     * The user's conversations with a message beyond an id, each with the first such id, sorted by it. Seeks one index entry of
+     * each of the user's conversations. Without MATERIALIZED, it would do so for each mention of `first`.
      */
     heads: db
       .prepare(
