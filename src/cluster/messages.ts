@@ -9,7 +9,7 @@ import type { ListenAddress } from './listen-address.ts';
 export type WriterStatus =
   /** `lapsed`: it has not been able to renew its lease for a while. */
   | { readonly kind: 'leader'; readonly generation: number; readonly lapsed: boolean }
-  /** `readable`: the file has this version's schema. While an older version writes it, it does not. */
+  /** `readable`: the file has this version's schema. One that an older version still writes lacks it. */
   | { readonly kind: 'standby'; readonly holder: string; readonly readable: boolean }
   | { readonly kind: 'refused'; readonly reason: string };
 

@@ -149,7 +149,7 @@ export class WorkerProcess {
     } catch (err) {
       this.#log.error({ event: 'shutdown_not_clean', err }, 'shutdown was not clean');
     }
-    // So that what it counted in its last second is not lost.
+    // Otherwise, the counts of its last second would be lost.
     await this.#report();
     process.exit(0);
   }

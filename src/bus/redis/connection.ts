@@ -61,7 +61,7 @@ export class RedisConnections {
   readonly #target: RedisTarget;
   readonly #name: string;
   readonly #open = new Map<RedisClient, Kept>();
-  /** Refusals on the connections opened here. Other parts that ask Redis themselves report theirs, too. */
+  /** Refusals on the connections opened here. Others that use Redis themselves report theirs, too. */
   readonly refusals = new RedisRefusals();
   #unwatchMaster: (() => void) | undefined;
 
