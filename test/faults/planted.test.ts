@@ -26,7 +26,7 @@ const TAKEOVER: Schedule = {
 };
 const SILENCE: Schedule = {
   name: 'silence',
-  args: '--only redis-freeze-10s --faults 1 --messages 1000 --users 4 --seed 1',
+  args: '--only redis-freeze-10s --faults 2 --messages 2000 --users 4 --seed 1',
 };
 
 type Planted = {
