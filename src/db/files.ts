@@ -40,6 +40,12 @@ export function companionBytes(database: string, suffix: (typeof COMPANIONS)[num
   return statSync(behindLinks(database) + suffix, { throwIfNoEntry: false })?.size ?? 0;
 }
 
+/** Paths of the files that may be beside a database: SQLite's, and the lock. */
+export function besides(database: string): string[] {
+  const target = behindLinks(database);
+  return [...COMPANIONS, '.lock'].map((suffix) => target + suffix);
+}
+
 /** Whether two paths lead to the same file, links included; false if one leads to none. */
 export function sameFile(one: string, other: string): boolean {
   const [a, b] = [one, other].map((file) => statSync(file, { throwIfNoEntry: false }));
@@ -85,8 +91,7 @@ const modeOf = (file: string): number => (statSync(file, { throwIfNoEntry: false
  * @returns the files that stay open to others: this user may not change them, or their file system has no modes
  */
 export function closeToOthers(database: string): string[] {
-  const target = behindLinks(database);
-  const files = ['', ...COMPANIONS, '.lock'].map((suffix) => target + suffix);
+  const files = [behindLinks(database), ...besides(database)];
   const isOpen = (file: string): boolean => modeOf(file) !== privateMode(modeOf(file));
   for (const file of files.filter(isOpen)) {
     try {

@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { behindLinks, companionBytes } from './files.ts';
+import { behindLinks, besides, companionBytes } from './files.ts';
 
 export type Db = Database.Database;
 
@@ -123,12 +123,8 @@ export function cannotOpen(path: string, error: unknown): DatabaseError {
 }
 
 /** A file beside a database that this user may not use, even if the database itself is permitted. */
-function closedCompanion(path: string): string | undefined {
-  const target = behindLinks(path);
-  return ['-wal', '-shm', '-journal', '.lock']
-    .map((suffix) => target + suffix)
-    .find((file) => existsSync(file) && (isFolder(file) || isClosed(file)));
-}
+const closedCompanion = (path: string): string | undefined =>
+  besides(path).find((file) => existsSync(file) && (isFolder(file) || isClosed(file)));
 
 /** Whether its mode excludes this user. A read-only file system is another matter. */
 function isClosed(file: string): boolean {

@@ -291,7 +291,7 @@ export class StoreWriter implements Service {
         `The database ${this.#path} is not there, and a restore of it was broken off: restore again. For a new one, remove ${restoring}.`,
       );
     // SQLite deletes a log that it finds beside an empty file.
-    if (existsSync(log) && companionBytes(this.#path, '-wal') > 0)
+    if (companionBytes(this.#path, '-wal') > 0)
       throw new DatabaseError(
         `The database ${this.#path} is not there, or empty, but its log ${log} is there and may hold its newest messages: put the file back beside it. For a new database, move the log away.`,
       );

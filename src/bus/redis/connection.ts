@@ -18,7 +18,7 @@ function forgetAnswered(client: RedisClient, refusals: RedisRefusals): void {
   // A cluster passes itself more arguments than the two that are declared.
   client.sendCommand = (...sent: Parameters<typeof send>) => {
     const [command] = sent;
-    const name = nameOf(command);
+    const name = nameOfCommand(command);
     command.promise.then(
       () => {
         command.args = [];
@@ -34,8 +34,13 @@ function forgetAnswered(client: RedisClient, refusals: RedisRefusals): void {
 }
 
 /** A command's name for refusals. Each script counts as a command. */
-const nameOf = ({ name, args }: { readonly name: string; readonly args: readonly unknown[] }): string =>
-  name === 'evalsha' ? String(args[0]) : name;
+const nameOfCommand = ({
+  name,
+  args,
+}: {
+  readonly name: string;
+  readonly args: readonly unknown[];
+}): string => (name === 'evalsha' ? String(args[0]) : name);
 
 /** How often a cluster's slots are looked up even if nothing fails, in milliseconds: a cut-off master does not report it. */
 const SLOTS_EVERY_MS = 5_000;
@@ -144,7 +149,7 @@ export class RedisConnections {
         if (!error.message.startsWith('READONLY')) return false;
         const { command } = error as { command?: { name: string; args: unknown[] } };
         // The command's sender gets no answer. If no other server is the master, this is the only sign of the problem.
-        if (command !== undefined) this.refusals.refused(nameOf(command), error);
+        if (command !== undefined) this.refusals.refused(nameOfCommand(command), error);
         return 2;
       },
     };
