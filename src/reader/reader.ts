@@ -89,14 +89,17 @@ export class Reader implements QueryHandlers {
 
   recent({ user, before = ABOVE_ALL, limit }: Queries['recent']['params']): Queries['recent']['answer'] {
     return this.#snapshot(() => {
-      const rows: StoredRow[] = [];
-      let units = 0;
-      for (const row of this.#older(user, before, limit + 1)) {
-        if (rows.length >= limit || units >= LIMITS.pageUnits) return { rows, more: true };
-        rows.push([row.id, row.sender, row.receiver, row.message, row.timestamp]);
-        units += row.message.length;
-      }
-      return { rows, more: false };
+      const { messages, more } = pageOf(this.#older(user, before, limit + 1), limit);
+      const rows = messages.map(
+        ({ id, sender, receiver, message, timestamp }): StoredRow => [
+          id,
+          sender,
+          receiver,
+          message,
+          timestamp,
+        ],
+      );
+      return { rows, more };
     });
   }
 
@@ -109,20 +112,11 @@ export class Reader implements QueryHandlers {
     return this.#snapshot(() => {
       const conversation = this.#sql.conversation.get({ one: user, two: peer }) as number | undefined;
       if (conversation === undefined) return { frames: [], nextBefore: null };
-      const rows: MessageRow[] = [];
-      let units = 0;
-      let more = false;
-      for (const row of this.#sql.older.iterate(conversation, before, limit + 1) as Iterable<MessageRow>) {
-        if (rows.length >= limit || units >= LIMITS.pageUnits) {
-          more = true;
-          break;
-        }
-        rows.push(row);
-        units += row.message.length;
-      }
+      const older = this.#sql.older.iterate(conversation, before, limit + 1) as Iterable<MessageRow>;
+      const { messages, more } = pageOf(older, limit);
       return {
-        frames: rows.map(frameOf).reverse(),
-        nextBefore: more ? (rows.at(-1) as MessageRow).id : null,
+        frames: messages.map(frameOf).reverse(),
+        nextBefore: more ? (messages.at(-1) as MessageRow).id : null,
       };
     });
   }
@@ -225,6 +219,18 @@ type Newest = {
   readonly read: number;
   readonly last: number;
 };
+
+/** Messages until there are `limit` of them, or their texts fill a page; and whether there are more. Reads one row more at most. */
+function pageOf(rows: Iterable<MessageRow>, limit: number): { messages: MessageRow[]; more: boolean } {
+  const messages: MessageRow[] = [];
+  let units = 0;
+  for (const row of rows) {
+    if (messages.length >= limit || units >= LIMITS.pageUnits) return { messages, more: true };
+    messages.push(row);
+    units += row.message.length;
+  }
+  return { messages, more: false };
+}
 
 const frameOf = (row: MessageRow): string =>
   messageFrameText(row.id, row.sender, row.receiver, row.message, row.timestamp, row.client_id);
