@@ -22,6 +22,8 @@ export type ClusterOptions = {
   nodes: number;
   /** Every node may hold the writer, all on the one database file; otherwise the first alone. */
   standby: boolean;
+  /** Gateways of each node. */
+  gateways: number;
   /** The checkout under test. */
   root: string;
   /** Where the processes' logs go. */
@@ -128,7 +130,7 @@ export class Cluster {
       ADMIN_PORT: String(await freePort()),
       DATABASE_PATH: this.databasePath,
       ROLE: role,
-      WORKERS: '2',
+      WORKERS: String(this.#options.gateways),
       LOG_LEVEL: 'info',
       AUTH: 'required',
       TOKEN_SECRET: 'the secret of every faults run: not a secret at all',

@@ -28,7 +28,15 @@ type Town = { cluster: Cluster; crowd: Crowd; random: Random };
 async function whileTheyTalk(t: TestContext, name: string, happen: (town: Town) => Promise<void>) {
   const random = createRandom(SEED).fork(name);
   const artefacts = resolve('artifacts/faults', name);
-  const options = { embedded: false, nodes: 3, standby: true, root: ROOT, artefacts, smallDisk: false };
+  const options = {
+    embedded: false,
+    nodes: 3,
+    standby: true,
+    gateways: 2,
+    root: ROOT,
+    artefacts,
+    smallDisk: false,
+  };
   const cluster = new Cluster(options);
   const balancer = new Balancer(cluster.nodes);
   const crowd = new Crowd(random);

@@ -32,6 +32,7 @@ for (const embedded of [true, false]) {
       embedded,
       nodes: 1,
       standby: false,
+      gateways: 1,
       root: ROOT,
       artefacts,
       smallDisk: true,

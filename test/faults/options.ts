@@ -11,6 +11,7 @@ export type Options = {
   redis: RedisForm;
   nodes: number;
   standby: boolean;
+  gateways: number;
   minutes: number | undefined;
   only: string[] | undefined;
   users: number;
@@ -20,7 +21,7 @@ export type Options = {
   root: string;
 };
 
-export const USAGE = `Usage: npm run faults -- [--faults N] [--messages M] [--seed S] [--embedded | --redis form --nodes N --standby] [--minutes T] [--only fault,…] [--users U] [--patience S] [--report dir]
+export const USAGE = `Usage: npm run faults -- [--faults N] [--messages M] [--seed S] [--embedded | --redis form --nodes N --standby] [--gateways N] [--minutes T] [--only fault,…] [--users U] [--patience S] [--report dir]
 
 Does faults to a running Parley under load, and checks that it kept its promises.
   --faults N      faults to do (100; without limit when --minutes is given)
@@ -30,6 +31,7 @@ Does faults to a running Parley under load, and checks that it kept its promises
   --redis form    single, sentinel (a replica and three Sentinels) or cluster (three masters, three replicas) (single)
   --nodes N       nodes with a Redis between them (2)
   --standby       every node may hold the writer, not the first alone
+  --gateways N    gateways of each node (2)
   --minutes T     stop doing faults after T minutes
   --only a,b      only these faults
   --users U       users, with one or two devices each (30)
@@ -49,6 +51,7 @@ export function parseOptions(args: readonly string[]): Options {
       redis: { type: 'string', default: 'single' },
       nodes: { type: 'string' },
       standby: { type: 'boolean', default: false },
+      gateways: { type: 'string' },
       minutes: { type: 'string' },
       only: { type: 'string' },
       users: { type: 'string' },
@@ -69,6 +72,7 @@ export function parseOptions(args: readonly string[]): Options {
     redis: redisForm(values.redis),
     nodes: optional('nodes', values.nodes) ?? 2,
     standby: values.standby,
+    gateways: optional('gateways', values.gateways) ?? 2,
     minutes,
     only: values.only?.split(',').map((name) => name.trim()),
     users: Math.max(2, optional('users', values.users) ?? 30),
@@ -102,6 +106,7 @@ export function commandOf(options: Options): string {
   if (options.redis !== 'single') args.push(`--redis ${options.redis}`);
   if (options.nodes !== 2) args.push(`--nodes ${options.nodes}`);
   if (options.standby) args.push('--standby');
+  if (options.gateways !== 2) args.push(`--gateways ${options.gateways}`);
   if (options.only !== undefined) args.push(`--only ${options.only.join(',')}`);
   if (options.users !== 30) args.push(`--users ${options.users}`);
   if (options.patience !== 60) args.push(`--patience ${options.patience}`);

@@ -54,6 +54,7 @@ async function main(options: Options): Promise<boolean> {
     root: options.root,
     nodes: options.nodes,
     standby: options.standby,
+    gateways: options.gateways,
     artefacts: directory,
     smallDisk,
   });

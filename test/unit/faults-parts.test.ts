@@ -81,6 +81,8 @@ test('the printed command repeats the run', () => {
     '--embedded',
     '--only',
     'writer-kill,gateway-kill',
+    '--gateways',
+    '1',
   ]);
   const again = parseOptions(commandOf(options).split(' -- ')[1]!.split(' '));
   assert.deepEqual(again, options);
