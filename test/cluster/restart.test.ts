@@ -192,10 +192,17 @@ test('G8 drain: SIGTERM answers what was sent, tells every client when to come b
   const socket = await connect(again.url, 'bob', token, { since: 0 });
   await socket.next((frame) => frame.type === 'page' && frame['more'] === false);
   const stored = new Set(socket.messages.map(({ client_id }) => client_id));
-  for (const drained of sockets) {
+  for (const [i, drained] of sockets.entries()) {
     const refused = drained.frames
       .filter((frame) => frame.type === 'error')
       .map((frame) => frame['client_id']);
+    const answered = new Set([...refused, ...drained.messages.map(({ client_id }) => client_id)]);
+    const own = Array.from({ length: 20 }, (_, n) => String(10 * n + i));
+    assert.deepEqual(
+      own.filter((id) => !answered.has(id)),
+      [],
+      'each of its sends is answered',
+    );
     assert.ok(
       drained.messages.every(({ client_id }) => stored.has(client_id)),
       'what was echoed is stored',
