@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 
@@ -46,10 +46,18 @@ export function besides(database: string): string[] {
   return [...COMPANIONS, '.lock'].map((suffix) => target + suffix);
 }
 
-/** Whether two paths lead to the same file, links included; false if one leads to none. */
+/** Whether two paths lead to the same file, links included; false if one leads to none, or to one that can't be looked at. */
 export function sameFile(one: string, other: string): boolean {
-  const [a, b] = [one, other].map((file) => statSync(file, { throwIfNoEntry: false }));
+  const [a, b] = [one, other].map(statOf);
   return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
+}
+
+function statOf(file: string): Stats | undefined {
+  try {
+    return statSync(file);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Removes a database and its companions, as far as they exist. */

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node
 import { after, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { FileLock } from '../../src/db/file-lock.ts';
-import { closeToOthers, createPrivate } from '../../src/db/files.ts';
+import { closeToOthers, createPrivate, sameFile } from '../../src/db/files.ts';
 import { DatabaseError, openForWriting, reason } from '../../src/db/open.ts';
 import { temporaryFolder } from '../support/server.ts';
 
@@ -84,6 +84,15 @@ test('one lock for one file: a link to a database that is yet to be made leads t
   for (const name of [file, `${folder}/links/first.db`, `${folder}/links/second.db`])
     assert.equal(new FileLock(name, 'exclusive').acquire(), false, name);
   lock.release();
+});
+
+test('a file that can not be looked at is the same as none: it is for who opens it to say what is wrong', () => {
+  const file = `${folder}/looked-at.db`;
+  writeFileSync(file, '');
+  assert.equal(sameFile(file, `${folder}/./looked-at.db`), true);
+  // What another user may not search, root may. A name that is too long, nobody may look at.
+  for (const other of ['nowhere.db', `${'x'.repeat(300)}.db`])
+    assert.equal(sameFile(`${folder}/${other}`, file), false);
 });
 
 test('a path that leads to no database is an error that names it: a circle of links, a file for a folder', () => {

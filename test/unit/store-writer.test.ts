@@ -303,6 +303,14 @@ test('what lies beside a database and can not be used is named, and not the data
   });
 });
 
+test('a database that can not even be looked for is named, and what is wrong with its path', async (t) => {
+  const file = `${folder}/${'x'.repeat(300)}.db`;
+  await assert.rejects(storeAt(t, file).store.start(), {
+    name: 'DatabaseError',
+    message: /^The database .*x\.db can't be opened: ENAMETOOLONG/,
+  });
+});
+
 test('a database that can not be migrated is named, with what to do', async (t) => {
   const file = `${folder}/half-ours.db`;
   const db = new Database(file);

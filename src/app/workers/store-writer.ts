@@ -124,7 +124,7 @@ export class StoreWriter implements Service {
       this.#identity = this.#peek();
       return undefined;
     } catch (error) {
-      if (this.#first === undefined || !(error instanceof DatabaseError)) throw error;
+      if (this.#first === undefined || !(error instanceof DatabaseError)) throw cannotOpen(this.#path, error);
       return { kind: 'refused', reason: reason(error) };
     }
   }
