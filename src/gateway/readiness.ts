@@ -23,6 +23,7 @@ export class Readiness {
   readonly #open: boolean;
   #answeredAt: number | undefined;
   #cancel: () => void = () => {};
+  #stopped = false;
   /** Why this node should get no clients, beyond what is checked here. Set by its primary and by draining. */
   nodeTrouble: string | undefined;
 
@@ -40,9 +41,10 @@ export class Readiness {
     this.#open = open;
   }
 
-  /** Asks a reader at intervals. `onInfo` gets each answer. */
+  /** Asks a reader at intervals, until it is stopped. `onInfo` gets each answer. */
   watch(onInfo: (info: { epoch: string; tokenSecret: string }) => void): void {
     const again = (): void => {
+      if (this.#stopped) return;
       const ms = this.#answeredAt === undefined ? ASK_FIRST_EVERY_MS : ASK_EVERY_MS;
       this.#cancel = this.#clock.after(ms, () => this.watch(onInfo));
     };
@@ -54,6 +56,7 @@ export class Readiness {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#cancel();
   }
 

@@ -110,10 +110,16 @@ test('G10 ready: not when no reader has answered for 7 s; it is asked on, and re
   assert.equal(readiness.answer().ready, true);
 });
 
-test('ready: no reader is asked after the end', async () => {
-  const { world, readiness, pass } = await fixture();
-  readiness.stop();
-  const { asked } = world;
-  await pass(10_000);
-  assert.equal(world.asked, asked);
-});
+for (const moment of ['between two questions', 'while one is on its way'] as const) {
+  test(`ready: no reader is asked after an end ${moment}`, async () => {
+    const { clock, world, readiness, pass } = await fixture();
+    if (moment === 'while one is on its way') {
+      const { asked } = world;
+      while (world.asked === asked) clock.advance(500);
+    }
+    readiness.stop();
+    const { asked } = world;
+    await pass(10_000);
+    assert.equal(world.asked, asked);
+  });
+}
