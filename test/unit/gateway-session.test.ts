@@ -173,6 +173,21 @@ test('L6: a socket with more than 1 MiB unsent is closed with 4431, one with as 
   assert.deepEqual(overflows, ['unsent']);
 });
 
+test('L6: a socket that is closed over the answer to its connect stays so, and what waited for that is not sent', async () => {
+  const sent: unknown[] = [];
+  const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+  const { client, left, ofType } = await sessionFixture({
+    answered,
+    submit: (command) => sent.push(command),
+  });
+  client.send({ type: 'message', to: 'bob', message: 'hi' });
+  Object.assign(client.ws, { bufferedAmount: LIMITS.unsentBytes + 1 });
+  answer();
+  await settle();
+  assert.equal(client.ws.closed, CLOSE.slowConsumer.code);
+  assert.deepEqual([ofType('connected'), sent, left()], [[], [], NOTHING]);
+});
+
 test('L6, G6: what a socket gets within one turn has had no chance to leave: it may be 16 MiB, and costs no other its own', async () => {
   const { client, session, overflows } = await sessionFixture({ unsentMax: 1_000 });
   const frame = '12345678'; // 10 bytes, with its header.

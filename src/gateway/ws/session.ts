@@ -291,6 +291,8 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
       const user = feed.user;
       const resumes = this.#full && frame.since !== undefined && !resync;
       if (this.#full) this.#greet(user, page, resync, resumes ? page.head : feed.cursor);
+      // It reads too slowly even for that.
+      if (this.closed) return;
       if (resumes) this.#state = { name: 'catching-up', user, cursor: frame.since as number };
       else this.#state = { name: 'live', user, cursor: feed.cursor };
       this.#context.presence.change(user, 1);
