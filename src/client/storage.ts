@@ -3,6 +3,8 @@
  *
  * Every outbox entry has its own key and is only ever written whole. So tabs that share a storage never read, change and write
  * back, and can't undo each other's work.
+ *
+ * A method may throw or reject: that is reported as a `problem` during `the storage`, and the client goes on with what it has in memory.
  */
 export type KeyValueStorage = {
   getItem(key: string): string | null | undefined | PromiseLike<string | null | undefined>;

@@ -45,8 +45,11 @@ export type ClientOptions = {
   readonly outboxLimit?: number | undefined;
   /** Time that one HTTP request may take, in milliseconds; 15,000 by default. */
   readonly requestTimeoutMs?: number | undefined;
+  /** Of the waits between attempts to connect. */
   readonly backoff?: BackoffOptions | undefined;
+  /** Default: the global `WebSocket` and `fetch`. */
   readonly transport?: Transport | undefined;
+  /** Default: the system's. */
   readonly clock?: Clock | undefined;
   /** For the jitter; uniform in [0, 1). Default: `Math.random`. */
   readonly random?: (() => number) | undefined;

@@ -1,7 +1,4 @@
-/**
- * UUIDv7 (RFC 9562): 48 bits of milliseconds, then a counter, then random bits. The server's unique index is cheapest
- * when `client_id`s ascend, so one generator's ids always do, also within a millisecond and when the clock steps back.
- */
+/** What a generator reads. */
 export type Uuidv7Source = {
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -17,6 +14,10 @@ const globalSource: Uuidv7Source = {
 const COUNTER_MAX = 0xfff;
 const COUNTER_START_MASK = 0x7ff;
 
+/**
+ * Makes UUIDv7s (RFC 9562): 48 bits of milliseconds, then a counter, then random bits. The server's unique index is cheapest
+ * when `client_id`s ascend, so one generator's ids always do, also within a millisecond and when the clock steps back.
+ */
 export function uuidv7Generator(source: Uuidv7Source = globalSource): () => string {
   let lastMs = -1;
   let counter = 0;

@@ -80,8 +80,9 @@ export type QueryName = keyof Queries;
 
 export interface QueryPort {
   /**
-   * Rejects with ParleyError: `unavailable` if no reader answers in time, `token_revoked` if `token` is given and was revoked. A
-   * request that is made with a token has it checked in the same query.
+   * Asks a reader. With a `token`, that is checked in the same query.
+   * @throws ParleyError unavailable, if no reader answers in time or the store can't; overloaded, if too many queries are under
+   *   way; token_revoked. Any other error is the bus's own: it is closed, or takes no requests.
    */
   ask<Name extends QueryName>(
     name: Name,

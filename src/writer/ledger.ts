@@ -74,7 +74,7 @@ export class Ledger implements Checkpointed {
   #head: number;
   #dataVersion: number | undefined;
   #tokensForgottenAt = Number.NEGATIVE_INFINITY;
-  #onDefect: (error: unknown) => void;
+  readonly #onDefect: (error: unknown) => void;
 
   /**
    * Takes over the database: from now on, writers of earlier generations can't commit.

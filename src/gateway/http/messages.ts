@@ -30,7 +30,7 @@ export async function recent(
     takeNewest(queries, user, claims, before, limit, gone, take),
   ]);
   const rest: Omit<z.infer<typeof http.recentAnswer>, 'conversations'> = {
-    users: users.slice(0, LIMITS.recentUsers) as string[],
+    users: users.slice(0, LIMITS.recentUsers),
     ...(nextBefore !== undefined && { next_before: nextBefore }),
     ...(users.length > LIMITS.recentUsers && { users_truncated: true }),
   };
