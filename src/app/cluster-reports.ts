@@ -5,12 +5,12 @@ import { decodeBeat } from '../core/events.ts';
 import { BeatMonitor } from '../gateway/beat-monitor.ts';
 import { type ClusterAnswer, ClusterView, type NodeView } from '../ops/cluster-view.ts';
 import type { NodeSummary } from '../ops/node-summary.ts';
-import { disagreements, type GatewaySettings } from './gateway-settings.ts';
+import { type AgreedSettings, disagreements } from './agreed-settings.ts';
 
 const TELL_EVERY_MS = 1_000;
 
 /** `settings`: from nodes with gateways; absent from older versions. */
-type WithSettings = { readonly settings?: GatewaySettings | undefined };
+type WithSettings = { readonly settings?: AgreedSettings | undefined };
 
 /** A node's part in the cluster page: publishes its own state, and collects the others'. */
 export class ClusterReports {

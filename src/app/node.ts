@@ -21,11 +21,11 @@ import { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
 import { countsOf, type NodeSummary, sumOf } from '../ops/node-summary.ts';
 import { type ConnectedBus, connectBus } from './adapters.ts';
 import { createAdminServer } from './admin.ts';
+import { agreedSettings } from './agreed-settings.ts';
 import { type BackupMade, Backups } from './backups.ts';
 import { ClusterReports } from './cluster-reports.ts';
 import { drainDeadlines } from './drain-times.ts';
 import { fail, startFailure } from './fail.ts';
-import { gatewaySettings } from './gateway-settings.ts';
 import { launchOf } from './launch.ts';
 import { NodeHealth } from './node-health.ts';
 import { readConfigOrFail } from './read-config.ts';
@@ -263,7 +263,7 @@ class Node {
     this.#bus = await connectBus(this.#config, 'primary', mine, this.#log);
     return new ClusterReports(this.#name, this.#bus.bus, async () => ({
       ...(await this.#summary()),
-      settings: gatewaySettings(this.#config),
+      settings: agreedSettings(this.#config),
     }));
   }
 

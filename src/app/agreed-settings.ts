@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import type { Config } from '../config/config.ts';
 
 /** Settings on which a cluster's gateways must agree. They reveal less of a secret than any token, which also lets one test guesses. */
-export type GatewaySettings = {
+export type AgreedSettings = {
   readonly auth: Config['auth']['mode'];
   /** Fingerprints of the secrets: the first signs, all verify. Empty: the secret kept with the database. */
   readonly secrets: readonly string[];
 };
 
 /** @returns undefined for a node without gateways */
-export function gatewaySettings({ auth, gateways }: Config): GatewaySettings | undefined {
+export function agreedSettings({ auth, gateways }: Config): AgreedSettings | undefined {
   if (gateways === 0) return undefined;
   return { auth: auth.mode, secrets: auth.mode === 'open' ? [] : auth.secrets.map(fingerprint) };
 }
@@ -18,7 +18,7 @@ const fingerprint = (secret: string): string =>
   createHash('sha256').update(secret).digest('base64url').slice(0, 5);
 
 /** Why gateways treat clients differently, in words: the first reason found of each kind. */
-export function disagreements(gateways: readonly (GatewaySettings & { readonly node: string })[]): string[] {
+export function disagreements(gateways: readonly (AgreedSettings & { readonly node: string })[]): string[] {
   const words: string[] = [];
   const open = gateways.find(({ auth }) => auth === 'open');
   const closed = gateways.filter(({ auth }) => auth === 'required');

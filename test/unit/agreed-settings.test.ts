@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { disagreements, gatewaySettings } from '../../src/app/gateway-settings.ts';
+import { agreedSettings, disagreements } from '../../src/app/agreed-settings.ts';
 import { readConfig } from '../../src/config/config.ts';
 
 const [OLD, NEW] = ['o'.repeat(32), 'n'.repeat(32)];
@@ -9,7 +9,7 @@ const [OLD, NEW] = ['o'.repeat(32), 'n'.repeat(32)];
 function wrong(...environments: NodeJS.ProcessEnv[]): string[] {
   return disagreements(
     environments.flatMap((environment, i) => {
-      const settings = gatewaySettings(readConfig({ REDIS_URL: 'redis://localhost', ...environment }));
+      const settings = agreedSettings(readConfig({ REDIS_URL: 'redis://localhost', ...environment }));
       return settings ? [{ ...settings, node: 'abc'.charAt(i) }] : [];
     }),
   );
@@ -38,7 +38,7 @@ test('G9: a gateway with AUTH=open among others is told of', () => {
 });
 
 test('what tells secrets apart does not tell the secrets', () => {
-  const settings = gatewaySettings(readConfig({ TOKEN_SECRET: `${OLD},${NEW}` }));
+  const settings = agreedSettings(readConfig({ TOKEN_SECRET: `${OLD},${NEW}` }));
   assert.deepEqual(
     settings?.secrets.map((text) => text.length),
     [5, 5],
