@@ -2,8 +2,6 @@ import { LIMITS } from '../contract/limits.ts';
 import { type Clock, elapsedMs } from './clock.ts';
 import type { SendRequest } from './wire.ts';
 
-/** A frame counts as one for each of so many bytes (L5). */
-const BYTES_PER_COUNT = 4096;
 /**
  * Somewhat less than a socket may send, for there are signals, too. Of the burst, the greatest number of unanswered sends is
  * left out: so many may be held up on their way, and arrive with those that follow.
@@ -15,7 +13,7 @@ const encoder = new TextEncoder();
 
 /** As what the server counts a frame. */
 export const countOf = (frame: SendRequest): number =>
-  Math.ceil(encoder.encode(JSON.stringify(frame)).length / BYTES_PER_COUNT);
+  Math.ceil(encoder.encode(JSON.stringify(frame)).length / LIMITS.bytesPerCount);
 
 /** Keeps the sends on one socket below the rate at which they would be refused, and stored in another order. */
 export class Pace {

@@ -1,7 +1,5 @@
 import { LIMITS } from '../../contract/limits.ts';
 
-/** A frame counts once for each of these bytes, since reading it costs in proportion: some 0.1 ms of CPU at worst. */
-export const BYTES_PER_COUNT = 4096;
 /** Frames over the budget before the socket is closed. The count starts anew once the budget has room for as many. */
 const FORGIVEN = 100;
 
@@ -24,7 +22,7 @@ export class FrameBudget {
    *   refused for), or 'exhausted' (close the socket)
    */
   spend(now: number, bytes: number): 'ok' | 'over' | 'over-unread' | 'exhausted' {
-    const cost = Math.max(1, Math.ceil(bytes / BYTES_PER_COUNT));
+    const cost = Math.max(1, Math.ceil(bytes / LIMITS.bytesPerCount));
     this.#left = Math.min(
       LIMITS.framesBurst,
       this.#left + ((now - this.#at) * LIMITS.framesPerSecond) / 1000,

@@ -14,7 +14,7 @@ import type { CatchUpPage, Queries, TokenClaims } from '../../core/queries.ts';
 import type { Feed, FeedMember } from '../feeds.ts';
 import type { Watcher } from '../presence.ts';
 import type { Backlogged } from './backlogs.ts';
-import { BYTES_PER_COUNT, FrameBudget } from './frame-budget.ts';
+import { FrameBudget } from './frame-budget.ts';
 import { FrameError, parseFrame } from './parse-frame.ts';
 import type { SessionContext } from './session-context.ts';
 import { listen, type SocketEvents } from './socket-events.ts';
@@ -64,7 +64,7 @@ const CLOSE_UNREAD_MS = 1_000;
 const REASON_MAX = 123;
 
 /** What following a user costs beyond reading the id, in bytes of a frame: 100 users count as a frame. Measured: 200 take 0.2 ms. */
-const WATCHED_BYTES = BYTES_PER_COUNT / 100;
+const WATCHED_BYTES = LIMITS.bytesPerCount / 100;
 
 /** Shared by all sockets that watch nobody. */
 const NOBODY: readonly string[] = [];
