@@ -2,12 +2,13 @@ import type { Message } from '../../client/index.ts';
 import { announcePresence, presentInAnyTab } from './attention.ts';
 import { totalUnread } from './chat-state.ts';
 import type { ChatStore } from './chat-store.ts';
+import { beginningOf } from './format.ts';
 import { preferences } from './preferences.ts';
 import { nameHere } from './site.ts';
 
 /** Time for another tab to report that the message was read there, in milliseconds. */
 const WAIT_MS = 400;
-const BODY_CHARS = 140;
+const BODY_UNITS = 140;
 
 /** Announces new messages outside the page: in the title, in the icon, and on the desktop. */
 export function startNotifier(store: ChatStore, openConversation: (peer: string) => void): () => void {
@@ -60,7 +61,7 @@ const canNotify = (): boolean =>
   'Notification' in window && Notification.permission === 'granted' && preferences.value.notifications;
 
 function notify(peer: string, text: string, clicked: () => void): void {
-  const body = text.length > BODY_CHARS ? `${text.slice(0, BODY_CHARS).toWellFormed()}…` : text;
+  const body = beginningOf(text, BODY_UNITS);
   try {
     // The tag merges the notifications of several tabs, and of several messages of one person.
     const notification = new Notification(peer, { body, tag: nameHere(peer), icon: './icon.svg' });
