@@ -18,7 +18,7 @@ import type { WorkerRole } from '../config/worker.ts';
 import { OPEN_WARNING } from '../gateway/readiness.ts';
 import { createLogger, type Logger } from '../ops/logger.ts';
 import { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
-import { countsOf, type NodeSummary, sumOf } from '../ops/node-summary.ts';
+import { countsOf, type NodeSummary, SHUTTING_DOWN, sumOf } from '../ops/node-summary.ts';
 import { type ConnectedBus, connectBus } from './adapters.ts';
 import { createAdminServer } from './admin.ts';
 import { agreedSettings } from './agreed-settings.ts';
@@ -211,7 +211,7 @@ class Node {
 
   /** Why the node's processes do not do everything they should; undefined if they do. */
   get #trouble(): string | undefined {
-    if (this.#draining) return 'this node is shutting down';
+    if (this.#draining) return SHUTTING_DOWN;
     const { trouble } = this.#supervisor;
     if (!this.#started) return `this node is starting${trouble === undefined ? '' : `; ${trouble}`}`;
     if (this.#writer?.kind === 'refused') return this.#writer.reason;

@@ -8,6 +8,7 @@ import {
   type NodeSummary,
   problemOf,
   quantile,
+  SHUTTING_DOWN,
 } from './node-summary.ts';
 
 /** A node counts as lost after this much silence, in milliseconds. */
@@ -125,7 +126,7 @@ export class ClusterView {
       if (silentMs > FORGET_MS) this.#known.delete(node);
       if (known.lost || silentMs <= SILENT_MS) continue;
       known.lost = true;
-      const left = known.summary.trouble?.includes('shutting down');
+      const left = known.summary.trouble === SHUTTING_DOWN;
       this.#say(left ? 'info' : 'warn', `${node} ${left ? 'has left' : 'is not heard any more'}`);
       if (left) this.#known.delete(node);
     }

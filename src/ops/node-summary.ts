@@ -37,7 +37,7 @@ export type NodeSummary = {
   readonly version: string;
   readonly role: Role;
   readonly upMs: number;
-  /** Why it does not do everything it should. */
+  /** Why it does not do everything it should. SHUTTING_DOWN if it leaves on purpose. */
   readonly trouble?: string;
   /** What else fails, in words. This and the next are absent from nodes of an older version. */
   readonly failing?: readonly string[];
@@ -47,6 +47,9 @@ export type NodeSummary = {
   readonly workers: readonly WorkerSummary[];
   readonly counts: Counts;
 };
+
+/** The trouble of a node that leaves on purpose. The others don't miss it then. */
+export const SHUTTING_DOWN = 'this node is shutting down';
 
 export const NO_BUCKETS: Buckets = { bounds: [], counts: [] };
 
