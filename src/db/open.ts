@@ -25,14 +25,8 @@ const BUSY_MS = 1_000;
  * @throws DatabaseError
  */
 export function openForWriting(path: string, refuse: (db: Db) => void = () => {}): Db {
-  return opening(path, () => {
-    const db = new Database(path, { timeout: BUSY_MS });
-    try {
-      refuse(db);
-    } catch (error) {
-      db.close();
-      throw error;
-    }
+  return opening(path, {}, (db) => {
+    refuse(db);
     db.pragma('journal_mode = WAL');
     db.pragma('synchronous = FULL');
     db.pragma(`cache_size = -${CACHE_KIB}`);
@@ -40,12 +34,10 @@ export function openForWriting(path: string, refuse: (db: Db) => void = () => {}
     const journal = db.pragma('journal_mode', { simple: true });
     const synchronous = db.pragma('synchronous', { simple: true });
     if (journal !== 'wal' || synchronous !== 2) {
-      db.close();
       throw new DatabaseError(
         `The database ${path} does not take journal_mode=WAL and synchronous=FULL (it says ${journal}, ${synchronous}); is it on a network file system?`,
       );
     }
-    return db;
   });
 }
 
@@ -56,12 +48,8 @@ export function openForWriting(path: string, refuse: (db: Db) => void = () => {}
  */
 export function rollBackHotJournal(path: string): void {
   if (companionBytes(path, '-journal') === 0) return;
-  opening(path, () => {
-    const db = new Database(path, { timeout: BUSY_MS });
-    // The first read does the rollback.
-    db.pragma('user_version');
-    return db;
-  }).close();
+  // The first read does the rollback.
+  opening(path, {}, (db) => db.pragma('user_version')).close();
 }
 
 /**
@@ -71,11 +59,9 @@ export function rollBackHotJournal(path: string): void {
  * @throws DatabaseError
  */
 export function openForReading(path: string): Db {
-  return opening(path, () => {
-    const db = new Database(path, { readonly: true, fileMustExist: true, timeout: BUSY_MS });
-    db.pragma(`cache_size = -${CACHE_KIB / 4}`);
-    return db;
-  });
+  return opening(path, { readonly: true, fileMustExist: true }, (db) =>
+    db.pragma(`cache_size = -${CACHE_KIB / 4}`),
+  );
 }
 
 /**
@@ -99,10 +85,15 @@ export function placeCheck(db: Db): () => void {
 
 const placeOf = (file: string): Stats | undefined => statSync(file, { throwIfNoEntry: false });
 
-function opening(path: string, open: () => Db): Db {
+/** Opens a database. If `prepare` throws, it is closed again. @throws DatabaseError */
+function opening(path: string, options: Database.Options, prepare: (db: Db) => void): Db {
+  let db: Db | undefined;
   try {
-    return open();
+    db = new Database(path, { ...options, timeout: BUSY_MS });
+    prepare(db);
+    return db;
   } catch (error) {
+    db?.close();
     throw cannotOpen(path, error);
   }
 }

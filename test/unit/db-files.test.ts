@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { after, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { FileLock } from '../../src/db/file-lock.ts';
@@ -84,6 +93,23 @@ test('one lock for one file: a link to a database that is yet to be made leads t
   for (const name of [file, `${folder}/links/first.db`, `${folder}/links/second.db`])
     assert.equal(new FileLock(name, 'exclusive').acquire(), false, name);
   lock.release();
+});
+
+test('a database that can not be opened is not left open', { skip: !existsSync('/proc/self/fd') }, () => {
+  const file = `${folder}/no-database.db`;
+  writeFileSync(file, 'x'.repeat(4_096));
+  assert.throws(() => openForWriting(file), { name: 'DatabaseError', message: /not an SQLite database/ });
+  const opened = readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return ''; // That of the list itself, which is closed.
+    }
+  });
+  assert.deepEqual(
+    opened.filter((target) => target.startsWith(file)),
+    [],
+  );
 });
 
 test('a file that can not be looked at is the same as none: it is for who opens it to say what is wrong', () => {
