@@ -87,6 +87,22 @@ describe('the cluster page, in the browser', () => {
     assert.equal(await page.locator('.chip.bad').textContent(), 'gateway 2 not ready');
   });
 
+  test('a browser that stores nothing for the page shows it all the same, in the theme that is chosen', async (t) => {
+    const page = await browser.newPage();
+    t.after(() => page.close());
+    await page.addInitScript(() => {
+      Object.defineProperty(window, 'localStorage', {
+        get: () => {
+          throw new DOMException('Storage is blocked.', 'SecurityError');
+        },
+      });
+    });
+    await page.goto(url);
+    await page.getByText('All well').waitFor();
+    await page.locator('#theme').click();
+    await page.locator('html[data-theme=dark]').waitFor();
+  });
+
   test('the charts follow a window that is made narrow', async () => {
     const { page } = await open(1280);
     await page.setViewportSize({ width: 390, height: 844 });

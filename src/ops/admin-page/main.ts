@@ -5,7 +5,7 @@ import { element, showEvents, showNodes, showSilence, showState, showTiles } fro
 const ASK_EVERY_MS = 1_000;
 const THEME = 'parley-admin-theme';
 
-applyTheme(localStorage.getItem(THEME));
+applyTheme(keptTheme());
 const charts = new Charts(element('charts'));
 let samples: Sample[] = [];
 let minutes = 3;
@@ -43,11 +43,26 @@ for (const button of document.querySelectorAll<HTMLButtonElement>('[data-minutes
 
 element('theme').addEventListener('click', () => {
   const theme = isDark() ? 'light' : 'dark';
-  localStorage.setItem(THEME, theme);
+  keepTheme(theme);
   applyTheme(theme);
   redraw();
 });
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
+
+/** A browser may store nothing for a page (blocked cookies). Then a theme lasts until the page is left. */
+function keptTheme(): string | null {
+  try {
+    return localStorage.getItem(THEME);
+  } catch {
+    return null;
+  }
+}
+
+function keepTheme(theme: string): void {
+  try {
+    localStorage.setItem(THEME, theme);
+  } catch {}
+}
 
 function applyTheme(theme: string | null): void {
   if (theme !== null) document.documentElement.dataset['theme'] = theme;
