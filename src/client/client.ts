@@ -418,7 +418,6 @@ class ParleyClient implements Client {
         break;
       case 'message':
         this.#message(user, frame);
-        this.#saveCursor(user);
         break;
       case 'error':
         this.#refusal(user, frame);
@@ -443,6 +442,8 @@ class ParleyClient implements Client {
       this.#emitter.emit('message', message);
     }
     if (message.from === user.id) user.outbox.settle(message);
+    // Also within a page: what a process that dies there repeats at its next start is one message, not the page.
+    this.#saveCursor(user);
   }
 
   #refusal(user: User, frame: ErrorNotice): void {

@@ -156,6 +156,21 @@ for (const kind of ['synchronous', 'asynchronous'] as const) {
   });
 }
 
+test('R1: a process that dies within a page repeats one message at its next start, not the page', () => {
+  const entries = new Map<string, string>();
+  const { client, transport } = start({
+    storage: memoryStorage(entries),
+    cursorName: 'here',
+    cursor: { epoch: 'e1', since: 3 },
+  });
+  const kept: string[] = [];
+  client.on('message', ({ id }) => kept.push(`${id} ${entries.get('parley:chat.test/:alice:cursor:here')}`));
+  client.connect();
+  const messages = [stored(4), stored(7)];
+  transport.welcome({ head: 9 }).says({ type: 'page', messages, upto: 9, more: false });
+  assert.deepEqual(kept, ['4 {"epoch":"e1","since":3}', '7 {"epoch":"e1","since":4}']);
+});
+
 /** A storage with the cursor `e1`, 5 in it, whose next `count` reads of anything fail. */
 function failingStorage(count: number) {
   const key = 'parley:chat.test/:alice:cursor:here';
