@@ -9,7 +9,7 @@ import { CLOSE, ERRORS } from '../../src/contract/errors.ts';
 import * as frames from '../../src/contract/frames.ts';
 import { ROUTES } from '../../src/contract/http.ts';
 import { LIMITS } from '../../src/contract/limits.ts';
-import { docsPage } from '../../src/gateway/http/pages.ts';
+import { docsPage, homePage } from '../../src/gateway/http/pages.ts';
 
 type Json = { readonly [key: string]: Json } & { readonly $ref?: string; readonly enum?: readonly string[] };
 const openApi = openApiDocument() as Json;
@@ -97,6 +97,14 @@ test('documents: OpenAPI names the errors that the rules give every route of a k
       [],
       route.path,
     );
+  }
+});
+
+test("documents: the server's pages lead nowhere else when a proxy serves them under a path", () => {
+  for (const page of [homePage(), docsPage()]) {
+    const links = [...page.matchAll(/href="(.*?)"/g)].map(([, href]) => String(href));
+    assert.ok(links.length > 0);
+    for (const href of links) assert.match(href, /^[a-z]/, `${href} leaves the path`);
   }
 });
 

@@ -19,7 +19,7 @@ code { font: .9em ui-monospace, monospace; overflow-wrap: break-word; }
 
 const page = (title: string, body: string): string => `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${title}</title><link rel="stylesheet" href="/docs.css"></head><body><main>${body}</main></body></html>
+<title>${title}</title><link rel="stylesheet" href="docs.css"></head><body><main>${body}</main></body></html>
 `;
 
 /** The page at `/` if the web app is not built. */
@@ -27,9 +27,9 @@ export const homePage = (): string =>
   page(
     'Parley',
     `<h1>Parley is running</h1>
-<p>This is a chat server. Its interfaces are documented at <a href="/docs">/docs</a>,
-for programs at <a href="/openapi.json">/openapi.json</a> (HTTP) and <a href="/asyncapi.json">/asyncapi.json</a> (WebSocket);
-<a href="/readyz">/readyz</a> says whether it works.</p>`,
+<p>This is a chat server. Its interfaces are documented at <a href="docs">/docs</a>,
+for programs at <a href="openapi.json">/openapi.json</a> (HTTP) and <a href="asyncapi.json">/asyncapi.json</a> (WebSocket);
+<a href="readyz">/readyz</a> says whether it works.</p>`,
   );
 
 /** The page at `/docs`: the HTTP routes, and where the rest is documented. */
@@ -37,7 +37,7 @@ export const docsPage = (): string =>
   page(
     'Parley: interfaces',
     `<h1>Interfaces</h1>
-<p>Schemas: <a href="/openapi.json">OpenAPI 3.1</a> for HTTP, <a href="/asyncapi.json">AsyncAPI 3</a> for the WebSocket at <code>/ws</code>.</p>
+<p>Schemas: <a href="openapi.json">OpenAPI 3.1</a> for HTTP, <a href="asyncapi.json">AsyncAPI 3</a> for the WebSocket at <code>/ws</code>.</p>
 <h2>HTTP</h2>
 <table><thead><tr><th>Route</th><th>What it does</th><th>Token</th></tr></thead><tbody>
 ${ROUTES.map(({ method, path, summary, auth }) => `<tr><td><code>${method.toUpperCase()} ${path}</code></td><td>${summary}</td><td>${auth ? 'yes' : ''}</td></tr>`).join('\n')}
