@@ -12,9 +12,9 @@ export const LOCAL = {
     retryable: true,
   },
   discarded: { text: 'The message was discarded.', retryable: false },
-  disconnected: { text: 'The client was told to disconnect.', retryable: false },
+  disconnected: { text: 'The client is offline until connect() is called.', retryable: false },
   logged_out: { text: 'The user logged out before the message was acknowledged.', retryable: false },
-  closed: { text: 'The client was closed before the message was acknowledged.', retryable: false },
+  closed: { text: 'The client was closed.', retryable: false },
 } as const;
 
 /** Codes for failures before a server was asked, or when none answers. */
