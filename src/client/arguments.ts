@@ -25,3 +25,17 @@ export function wrongSend(to: unknown, message: unknown, clientId: unknown): Cli
   }
   return null;
 }
+
+/** The server's address. @throws ClientError for one that no request can go to: otherwise each would only say `network` */
+export function serverUrl(address: unknown): URL {
+  try {
+    const url = new URL(String(address));
+    if (/^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url;
+  } catch {
+    // Not a URL at all.
+  }
+  throw new ClientError(
+    'invalid_request',
+    'The url is the http:// or https:// address of the server, without a user name.',
+  );
+}

@@ -1,6 +1,6 @@
 import { LIMITS } from '../contract/limits.ts';
 import { uuidv7Generator } from '../contract/uuidv7.ts';
-import { wrongSend } from './arguments.ts';
+import { serverUrl, wrongSend } from './arguments.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { Connection } from './connection.ts';
 import { IS_WELCOME, type StateName } from './connection-state.ts';
@@ -70,7 +70,7 @@ class ParleyClient implements Client {
   constructor(options: ClientOptions) {
     const transport = options.transport ?? defaultTransport;
     const clock = options.clock ?? systemClock;
-    const base = new URL(options.url);
+    const base = serverUrl(options.url);
     base.pathname = base.pathname.replace(/\/*$/, '/');
     const socketUrl = new URL('ws', base);
     socketUrl.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:';
@@ -108,7 +108,8 @@ class ParleyClient implements Client {
     });
     this.#signals = new Signals((frame) => this.#connection.send(frame), this.#emitter, clock);
     this.#unwatchNetwork = transport.watchNetwork((up) => this.#connection.network(up));
-    if (options.session !== undefined) this.#begin(options.session, options.cursor ?? null);
+    const session = options.session ?? null;
+    if (session !== null) this.#begin(session, options.cursor ?? null);
   }
 
   get session(): Session | null {

@@ -25,15 +25,15 @@ export type Cursor = { readonly epoch: string; readonly since: number };
 export type ClientOptions = {
   /** The server's address, `https://chat.example.org`, with or without a path. In a web page: `location.origin`. */
   readonly url: string;
-  /** The result of an earlier `login`. */
-  readonly session?: Session | undefined;
+  /** The result of an earlier `login`, or null. */
+  readonly session?: Session | null | undefined;
   /** Keeps unsent messages (and the cursor) beyond the life of this object: `webStorage(localStorage)`. Default: memory only. */
   readonly storage?: KeyValueStorage | undefined;
   /**
    * Where `session` is to resume. Without it, the first `connect` begins with the messages sent after it. Ignored without
    * `session`: a `login` begins without a cursor, or with the one kept under `cursorName`.
    */
-  readonly cursor?: Cursor | undefined;
+  readonly cursor?: Cursor | null | undefined;
   /**
    * Keeps the cursor in `storage` under this name, and saves it after each delivery. Use it only if you keep the messages,
    * too. Two clients that run at once must not share a name.

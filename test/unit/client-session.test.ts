@@ -21,6 +21,17 @@ test('a server with a path is found there by HTTP and by socket, and with TLS by
   assert.deepEqual(asked, ['wss://chat.test/base/ws', 'https://chat.test/base/register']);
 });
 
+test('an address that no request can go to is told at once, instead of a server that can not be reached', () => {
+  for (const url of ['ws://chat.test/ws', 'chat.test', 'localhost:8888', '', 'https://alice:pw@chat.test'])
+    assert.throws(() => startClient({ url }), { name: 'ClientError', code: 'invalid_request' }, url);
+});
+
+test('what `client.session` and `client.cursor` say when there is none can be passed to the next client', () => {
+  const { client } = startClient({ session: null, cursor: null });
+  assert.equal(client.session, null);
+  assert.equal(startClient({ session: client.session, cursor: client.cursor }).client.session, null);
+});
+
 test('a login that is answered after close() begins no session', async () => {
   const { client, transport } = startClient({ session: undefined });
   const sessions: unknown[] = [];
