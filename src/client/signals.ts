@@ -23,8 +23,8 @@ export class Signals {
   readonly #clock: Clock;
   /** Highest marker of each conversation. Kept until confirmed, for it is durable on the server. */
   readonly #markers = new Map<string, Marker>();
-  /** The newest message that is known to exist; before the first connection, any may. */
-  #newest = Number.POSITIVE_INFINITY;
+  /** The newest message that is known to exist; each connection tells it before anything is sent there. */
+  #newest = 0;
   /** Whom this client told that its user types, and when. */
   readonly #told = new Map<string, number>();
   readonly #typists = new Map<string, () => void>();
@@ -114,7 +114,6 @@ export class Signals {
   reset(): void {
     this.lost();
     this.#markers.clear();
-    this.#newest = Number.POSITIVE_INFINITY;
     this.#watched = [];
     this.#watchAnswered = true;
   }

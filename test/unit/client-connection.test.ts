@@ -495,7 +495,10 @@ test('close() leaves no timer, no socket and no promise behind', async () => {
   const socket = transport.welcome();
   const sending = client.send('bob', 'hello');
   client.typing('bob');
-  socket.says({ type: 'typing', from: 'bob' });
+  socket.says(
+    { type: 'typing', from: 'bob' },
+    { type: 'error', code: 'rate_limited', error: 'slow down', retryable: true },
+  );
   client.close();
   await assert.rejects(sending, { code: 'closed' });
   assert.equal(clock.timers, 0);

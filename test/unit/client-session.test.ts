@@ -87,12 +87,13 @@ test('A3: an answer that an earlier session is over does not end the next one', 
   assert.equal(client.session?.token, 't2');
 });
 
-test('G9: the login of another user ends the connection, and what the first has watched and read is not theirs', async () => {
-  const { client, transport } = startClient();
+test('G9: the login of another user ends the connection, and what the first has watched, read and typed is not theirs', async () => {
+  const { client, clock, transport } = startClient();
   client.connect();
   const socket = transport.welcome({ head: 9 });
   client.watch(['bob']);
   client.markRead('bob', 5);
+  client.typing('bob');
   transport.fetch = async () => Response.json({ token: 't2' });
   await client.login('carol', 'pw');
   assert.ok(socket.closedByClient);
@@ -100,7 +101,13 @@ test('G9: the login of another user ends the connection, and what the first has 
   client.connect();
   transport.last.events.opened();
   assert.deepEqual(transport.last.take(), [{ type: 'connect', user_id: 'carol', token: 't2' }]);
-  assert.deepEqual(transport.welcome({ head: 9 }).take(), []);
+  const next = transport.welcome({ head: 9 });
+  assert.deepEqual(next.take(), []);
+  client.typing('bob');
+  assert.deepEqual(next.take(), [{ type: 'typing', to: 'bob' }]);
+  next.says({ type: 'error', code: 'rate_limited', error: 'slow down', retryable: true });
+  clock.advance(1_000);
+  assert.deepEqual(next.take(), []);
 });
 
 test('a second connect() while the cursor is read makes no second read', async () => {

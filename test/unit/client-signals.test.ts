@@ -95,6 +95,50 @@ test('S1: a read marker only moves forward, and is repeated after a reconnect un
   assert.deepEqual(reconnect().take(), [{ type: 'read', with: 'carol', id: 7 }]);
 });
 
+test('S2, G6: of more users than are kept count of, those who are told to type stop, too, however often they typed', () => {
+  const { client, clock, socket } = start();
+  const typing = new Set<string>();
+  let most = 0;
+  client.on('typing', ({ from, typing: on }) => {
+    if (on) typing.add(from);
+    else typing.delete(from);
+    most = Math.max(most, typing.size);
+  });
+  const all = Array.from({ length: 1_001 }, (_, i) => `u${i}`);
+  for (const from of [...all, ...all]) socket.says({ type: 'typing', from });
+  assert.equal(most, 1_000);
+  clock.advance(6_000);
+  assert.deepEqual([...typing], []);
+});
+
+test('S1: the confirmation of a marker is not that of a later one, and what is confirmed is told no more', () => {
+  const { client, socket, reconnect } = start();
+  client.markRead('bob', 5);
+  client.markRead('bob', 8);
+  socket.says({ type: 'read', user: 'alice', with: 'bob', id: 5 });
+  const next = reconnect();
+  assert.deepEqual(next.take(), [{ type: 'read', with: 'bob', id: 8 }]);
+  next.says({ type: 'read', user: 'alice', with: 'bob', id: 8 });
+  const last = reconnect();
+  client.markRead('bob', 8);
+  assert.deepEqual(last.take(), []);
+});
+
+test('S1: a marker that was set offline, of a message that HTTP has told, is sent as it is', () => {
+  const { client, clock, transport, socket } = start();
+  socket.events.closed(1006, '');
+  client.markRead('bob', 11);
+  clock.advance(0);
+  assert.deepEqual(transport.welcome({ head: 12 }).take(), [{ type: 'read', with: 'bob', id: 11 }]);
+});
+
+test('M3, S1: the repeated echo of an old message takes nothing from the markers of later ones', () => {
+  const { client, socket, reconnect } = start();
+  socket.says(stored(3, { from: 'alice', to: 'bob', repeat: true }));
+  client.markRead('bob', 9);
+  assert.deepEqual(reconnect().take(), [{ type: 'read', with: 'bob', id: 9 }]);
+});
+
 test('S1: a marker above the newest message is sent again without what has come since', () => {
   const { client, socket, reconnect } = start();
   const read = (user: string, id: number) => ({ type: 'read', with: user, id });
@@ -185,6 +229,12 @@ test('S1: read markers of every side are events', () => {
     ['alice', 'bob', 6],
   ]);
   assert.deepEqual(socket.take(), [], 'another device has moved it already');
+  client.markRead('alice', 4);
+  assert.deepEqual(
+    socket.take(),
+    [{ type: 'read', with: 'alice', id: 4 }],
+    'what bob has read is not what is read of notes to oneself',
+  );
 });
 
 test('S3: the watched set is sent anew on every socket', () => {
@@ -216,4 +266,22 @@ test('L5: a signal that was refused for now is sent again', () => {
     { type: 'watch', users: ['bob'] },
     { type: 'read', with: 'bob', id: 3 },
   ]);
+});
+
+test('L5: what was answered, or never said, is not sent again after a refusal', () => {
+  const { client, clock, socket } = start();
+  const refused = () => {
+    socket.says({ type: 'error', code: 'rate_limited', error: 'slow down', retryable: true });
+    clock.advance(1_000);
+    return socket.take();
+  };
+  assert.deepEqual(refused(), []);
+  client.watch(['bob']);
+  client.markRead('bob', 3);
+  socket.take();
+  socket.says(
+    { type: 'presence', online: [], offline: ['bob'] },
+    { type: 'read', user: 'alice', with: 'bob', id: 3 },
+  );
+  assert.deepEqual(refused(), []);
 });
