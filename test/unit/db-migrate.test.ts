@@ -128,6 +128,7 @@ for (const withId of [true, false]) {
         assert.equal(unread, 0);
     }
     assert.equal(db.pragma('integrity_check', { simple: true }), 'ok');
+    assert.deepEqual(db.prepare('SELECT name FROM sqlite_temp_schema').all(), []);
     db.close();
     assert.equal(holds(path, MARK), false, 'after it was closed');
   });
@@ -235,9 +236,112 @@ test('migration: rows that read as a user there is, whom nobody could be, are le
   db.close();
 });
 
+test('H5 migration: who had no password, or an empty one, is taken over as one whom nobody can log in as', async () => {
+  const path = seed(true, { users: 0, messages: 0 });
+  const old = new Database(path);
+  old.exec("INSERT INTO users VALUES ('ann', NULL), ('bob', '')");
+  old.close();
+  const db = openForWriting(path);
+  assert.equal((await migrate(db, fakeHash)).imported?.users, 2);
+  const reader = new Reader(db);
+  for (const user of ['ann', 'bob']) assert.equal(reader.credentials({ user })?.passwordHash, '');
+  db.close();
+});
+
+test('migration: whatever type the old columns have, users and messages are taken over as the texts they read as', async () => {
+  const path = newPath();
+  const old = new Database(path);
+  old.exec(`
+    CREATE TABLE users (user_id, password);
+    CREATE TABLE messages (sender, receiver, message, timestamp);
+    INSERT INTO users VALUES (7, 4321), ('bob', CAST('secret' AS BLOB));
+    INSERT INTO messages VALUES (7, 'bob', 12, NULL), (CAST('bob' AS BLOB), 7, CAST('blob' AS BLOB), NULL), (NULL, NULL, NULL, NULL);`);
+  old.close();
+  const db = openForWriting(path);
+  const { imported } = await migrate(db, async (password) => `# ${JSON.stringify(password)}`);
+  assert.deepEqual(imported, { users: 2, usersWithoutId: 0, messages: 3 });
+  const reader = new Reader(db);
+  assert.equal(reader.credentials({ user: '7' })?.passwordHash, '# "4321"');
+  assert.equal(reader.credentials({ user: 'bob' })?.passwordHash, '# "secret"');
+  const { frames } = reader.history({ user: 'bob', peer: '7', limit: 10 });
+  assert.deepEqual(
+    frames.map((frame) => [JSON.parse(frame).from, JSON.parse(frame).message]),
+    [
+      ['7', '12'],
+      ['bob', 'blob'],
+    ],
+  );
+  assert.deepEqual(db.prepare('SELECT sender, receiver, message FROM messages WHERE id = 3').raw().get(), [
+    '',
+    '',
+    '',
+  ]);
+  db.close();
+});
+
+for (const [key, columns] of [
+  ['the key', 'id INTEGER PRIMARY KEY'],
+  ['no key', 'id INT'],
+] as const) {
+  test(`M2 migration: ids that are ${key} are kept, whatever is missing between them, up to the last that leaves room`, async () => {
+    const path = newPath();
+    const old = new Database(path);
+    old.exec(`
+      CREATE TABLE messages (${columns}, sender TEXT DEFAULT 'ann', receiver TEXT DEFAULT 'bob', message TEXT, timestamp DATETIME);
+      INSERT INTO messages (id, message) VALUES (900, 'b'), (3, 'a'), (${2 ** 52 - 1}, 'c');`);
+    old.close();
+    const db = openForWriting(path);
+    await migrate(db, fakeHash);
+    assert.deepEqual(db.prepare('SELECT id, message FROM messages ORDER BY id').raw().all(), [
+      [3, 'a'],
+      [900, 'b'],
+      [2 ** 52 - 1, 'c'],
+    ]);
+    db.close();
+  });
+}
+
+test('migration: a user who is added by the old app meanwhile is told of, and not lost', async () => {
+  const path = seed(true, { users: 1, messages: 2 });
+  const old = new Database(path);
+  const db = openForWriting(path);
+  const adding = migrate(db, async (password) => {
+    old.exec("INSERT INTO users VALUES ('late', 'pw')");
+    return `#${password.length}`;
+  });
+  await assert.rejects(adding, { name: 'DatabaseError', message: /being written by another program/ });
+  old.close();
+  assert.deepEqual((await migrate(db, fakeHash)).imported, { users: 2, usersWithoutId: 0, messages: 2 });
+  db.close();
+});
+
+test('migration: while another program reads, the wiping of passwords is refused, and made good afterwards', async () => {
+  const path = seed(true, { messages: 200 });
+  const db = openForWriting(path);
+  db.pragma('busy_timeout = 0');
+  const other = new Database(path);
+  const reading = migrate(db, async (password) => {
+    if (!other.inTransaction) other.exec('BEGIN; SELECT count(*) FROM users');
+    return `#${password.length}`;
+  });
+  await assert.rejects(reading, { name: 'DatabaseError', message: /open in another program/ });
+  other.close();
+  await migrate(db, fakeHash);
+  assert.equal(holds(path, MARK), false);
+  assert.equal(db.prepare('SELECT count(*) FROM messages').pluck().get(), 200);
+  db.close();
+});
+
+test('migration: a file from which passwords were wiped is not rewritten at each start', async () => {
+  const path = seed(true, { messages: 5 });
+  assert.ok(await dieBefore(path, /^VACUUM/));
+  assert.equal(await dieBefore(path, /^VACUUM/), undefined);
+});
+
 for (const [what, ids] of [
   ['below 1', ['-5', '0', '7']],
   ['that JavaScript can not tell apart', ['1', '9007199254740993', '9223372036854775807']],
+  ['that leave no room for new ones', ['1', '7', `${2 ** 52}`]],
 ] as const) {
   test(`R1, M2 migration: ids ${what} are numbered anew, in their order; all are caught up on`, async () => {
     const path = seed(true, { users: 2, messages: 0 });
