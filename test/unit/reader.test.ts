@@ -315,6 +315,11 @@ test('G6, H9 bounded: unread messages are counted among the 5,000 newest after t
   assert.equal(unread(), 1);
   commit(ledger, sends(1, 'late'));
   assert.equal(unread(), 0);
+  commit(
+    ledger,
+    Array.from({ length: LIMITS.unreadCounted + 1 }, (_, i) => send('bob', 'bot', 'x', `many ${i}`)),
+  );
+  assert.equal(unread(), LIMITS.unreadCounted);
 });
 
 test('G4 catch-up: pages of 200 follow each other without gap or repeat, each with a valid since', async () => {
