@@ -124,20 +124,20 @@ test('A3: an answer that the token is over ends the session', async (t) => {
   assert.deepEqual(ends, [[null, 'token_revoked']]);
 });
 
-test('A5: logs out here, or everywhere', async (t) => {
-  const { client, seen } = await start(t, ALICE, { body: { message: 'Logged out.' } });
-  await client.logout({ everywhere: true });
-  assert.deepEqual(seen, [
-    {
-      method: 'POST',
-      url: '/logout',
-      authorization: 'Bearer t1',
-      body: { user_id: 'alice', everywhere: true },
-    },
-  ]);
-  assert.equal(client.session, null);
-  assert.equal(client.state.name, 'idle');
-});
+for (const [where, options, everywhere] of [
+  ['here, unless told otherwise', undefined, false],
+  ['everywhere', { everywhere: true }, true],
+] as const) {
+  test(`A5: logs out ${where}`, async (t) => {
+    const { client, seen } = await start(t, ALICE, { body: { message: 'Logged out.' } });
+    await client.logout(options);
+    assert.deepEqual(seen, [
+      { method: 'POST', url: '/logout', authorization: 'Bearer t1', body: { user_id: 'alice', everywhere } },
+    ]);
+    assert.deepEqual([client.session, client.cursor, client.outbox], [null, null, []]);
+    assert.equal(client.state.name, 'idle');
+  });
+}
 
 test('A5: after a password change the connection goes on with the new token', async (t) => {
   const { client, clock, server } = await start(t, ALICE, {

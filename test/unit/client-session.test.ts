@@ -75,6 +75,21 @@ test('A5: of two new passwords at once the server grants one, and what ends the 
   assert.equal(client.state.name, 'connecting');
 });
 
+test('A3, A5: once a new password was granted, or refused, an answer that the session is over ends it again', async () => {
+  for (const [status, code] of [
+    [200, undefined],
+    [401, 'invalid_credentials'],
+  ] as const) {
+    const { client, transport } = startClient();
+    transport.fetch = async () => Response.json({ token: 't2', code }, { status });
+    await client.changePassword('old', 'new').catch(() => {});
+    assert.notEqual(client.session, null);
+    transport.fetch = async () => Response.json({ code: 'token_revoked' }, { status: 401 });
+    await assert.rejects(client.conversations(), { code: 'token_revoked' });
+    assert.equal(client.session, null);
+  }
+});
+
 test('A3: an answer that an earlier session is over does not end the next one', async () => {
   const { client, transport } = startClient();
   const { promise, resolve } = Promise.withResolvers<Response>();

@@ -305,7 +305,10 @@ test('rubbish in the place of a cursor brings a resync, and is written over', ()
   ]) {
     const entries = new Map([[key, rubbish]]);
     const { client, transport, seen } = start({ storage: memoryStorage(entries), cursorName: 'here' });
+    const problems: string[] = [];
+    client.on('problem', ({ during, error }) => problems.push(`${during}: ${(error as Error).message}`));
     client.connect();
+    assert.deepEqual(problems, [`the storage: not a cursor: ${key}`]);
     transport.last.events.opened();
     assert.deepEqual(transport.last.take(), [{ type: 'connect', user_id: 'alice', token: 't1' }]);
     transport.last.says(connected({ head: 9 }));
