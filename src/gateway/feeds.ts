@@ -36,6 +36,8 @@ export class Feed {
   #state: FeedState = 'opening';
   #cursor = 0;
   #target = 0;
+  /** The repair under way, or the last one. */
+  #underWay: Promise<void> = Promise.resolve();
   /** A repair was requested during another one, which may have read the store too early. */
   #again = false;
 
@@ -102,7 +104,12 @@ export class Feed {
     }
     this.#state = 'repairing';
     this.#again = false;
-    void this.#repair(this).then(() => this.#goLive());
+    this.#underWay = this.#repair(this).then(() => this.#goLive());
+  }
+
+  /** Resolves when no repair holds anything back. */
+  async settled(): Promise<void> {
+    while (this.#state === 'repairing') await this.#underWay;
   }
 
   #goLive(): void {
@@ -181,6 +188,11 @@ export class Feeds {
     if (entry.feed.members.size > 0) return;
     this.#feeds.delete(user);
     this.#bus.unsubscribe(CHANNELS.user(user));
+  }
+
+  /** Resolves when no repair of the user's feed holds anything back. */
+  async settled(user: string): Promise<void> {
+    await this.#feeds.get(user)?.feed.settled();
   }
 
   /** Number of the user's sockets here. */

@@ -410,6 +410,18 @@ test('M5, G8: once the gateway drains, a send is refused as shutting_down, and t
   assert.equal(idle, true);
 });
 
+test('G8: the echo of a settled send that a repair of the feed holds back is waited for', async () => {
+  const { settles, submit } = writer();
+  const store = new Store([]);
+  const { client, session, gateway } = await sessionFixture({ submit, answer: store.answer });
+  client.send({ type: 'message', to: 'bob', message: 'x', client_id: 'c1' });
+  store.ids.push(1);
+  gateway.feeds.resync();
+  settles[0]?.({ kind: 'done' });
+  await session.idle();
+  assert.deepEqual(story(client.ws.frames), ['connected', 1]);
+});
+
 test('G8: a socket that has sent nothing, or is lost, or a gateway that drains before a connect, keeps nobody waiting', async () => {
   const { client, session, gateway } = await sessionFixture({ submit: writer().submit });
   let waits = true;

@@ -492,12 +492,14 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
     this.close(reason, error);
   }
 
-  /** Resolves when every accepted send has been answered, or the socket is gone. */
-  idle(): Promise<void> {
-    if (this.#unanswered === 0 || this.closed) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#onIdle = resolve;
-    });
+  /** Resolves when every accepted send has been answered, its echo included, or the socket is gone. */
+  async idle(): Promise<void> {
+    if (this.#unanswered > 0 && !this.closed)
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+    // A repair of the feed holds back the echo of a send that is settled.
+    if (this.#joined !== undefined && !this.closed) await this.#context.feeds.settled(this.#joined);
   }
 
   /**
