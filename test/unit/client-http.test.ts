@@ -71,7 +71,15 @@ test('H2: errors are told apart by code, by sentence where an open server gives 
     ],
     [{ status: 400, body: { error: 'x', code: 'invalid_user_id' } }, 'invalid_user_id', false],
     [{ status: 502, body: '<html>Bad gateway</html>' }, 'unavailable', true],
+    [{ status: 500, body: { error: 'x', code: 'of a later version' } }, 'unavailable', true],
+    [{ status: 429, body: '<html>Slow down</html>' }, 'rate_limited', true],
+    [{ status: 413, body: '<html>Too large</html>' }, 'request_too_large', false],
+    [{ status: 404, body: '<html>Not here</html>' }, 'not_found', false],
+    [{ status: 418, body: '<html>A teapot</html>' }, 'invalid_request', false],
+    [{ status: 300, body: '<html>Choose</html>' }, 'bad_answer', false],
     [{ status: 200, body: '<html>a captive portal</html>' }, 'bad_answer', false],
+    [{ status: 200, body: 'null' }, 'bad_answer', false],
+    [{ status: 200, body: '5' }, 'bad_answer', false],
   ];
   for (const [reply, code, retryable] of cases) {
     const { client } = await start(t, undefined, reply);
@@ -79,14 +87,16 @@ test('H2: errors are told apart by code, by sentence where an open server gives 
   }
 });
 
-test('A6: Retry-After is told in milliseconds', async (t) => {
-  const reply = {
-    status: 429,
-    headers: { 'Retry-After': '7' },
-    body: { error: 'slow', code: 'rate_limited' },
-  };
-  const { client } = await start(t, undefined, reply);
-  await assert.rejects(client.login('alice', 'pw'), { code: 'rate_limited', retryAfterMs: 7_000 });
+test('A6: Retry-After is told in milliseconds, unless it is not there, or a date', async (t) => {
+  for (const [headers, retryAfterMs] of [
+    [{ 'Retry-After': '7' }, 7_000],
+    [{}, undefined],
+    [{ 'Retry-After': 'Sun, 01 Mar 2026 00:00:00 GMT' }, undefined],
+  ] as const) {
+    const reply = { status: 429, headers, body: { error: 'slow', code: 'rate_limited' } };
+    const { client } = await start(t, undefined, reply);
+    await assert.rejects(client.login('alice', 'pw'), { code: 'rate_limited', retryAfterMs });
+  }
 });
 
 test('H8, H9, H10: reads with the token, and names the user for an open server', async (t) => {
@@ -108,6 +118,18 @@ test('H8, H9, H10: reads with the token, and names the user for an open server',
       ['/users?user_id=alice&prefix=b+o&limit=3', 'Bearer t1'],
     ],
   );
+});
+
+test('an answer of something else than a Parley, which has no list, is a bad answer and no empty page', async (t) => {
+  const other = { body: { status: 'ok' } };
+  const { client } = await start(t, ALICE, other, other, other);
+  for (const ask of [
+    () => client.conversations(),
+    () => client.history('bob'),
+    () => client.searchUsers('b'),
+  ])
+    await assert.rejects(ask, { code: 'bad_answer', retryable: false });
+  assert.deepEqual(client.session, ALICE);
 });
 
 test('without a session nothing is asked', async (t) => {

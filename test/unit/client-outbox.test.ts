@@ -243,6 +243,13 @@ test('G6: the outbox has a bound, and says so', async () => {
   assert.deepEqual(ids(), ['c2', 'c1'], 'and goes to the end');
 });
 
+test('G6: unless told otherwise, 1,000 messages may wait to be sent', async () => {
+  const { client } = start();
+  for (let n = 0; n < 1_000; n++) void client.send('bob', 'hi');
+  assert.equal(client.outbox.length, 1_000);
+  await assert.rejects(client.send('bob', 'hi'), { code: 'outbox_full' });
+});
+
 test('what the server would refuse anyway is refused at once', async () => {
   const { client } = start();
   await assert.rejects(client.send('bob', ''), { code: 'invalid_message' });
@@ -725,6 +732,29 @@ test('G9: the outbox of one user is not sent by another', () => {
   const bob = start({ storage, session: { user_id: 'bob', token: 't2' } });
   assert.deepEqual(bob.client.outbox, []);
   assert.deepEqual(sends(bob.online({ user_id: 'bob' })), []);
+});
+
+test('A3, G2: what waited when the session ended is sent, and answered, after the next login of the same user', async () => {
+  const { client, transport, online } = start();
+  const sending = client.send('bob', 'hi', { clientId: 'c1' });
+  online().events.closed(4401, '');
+  assert.equal(client.session, null);
+  transport.fetch = async () => Response.json({ token: 't2' });
+  await client.login('alice', 'pw');
+  const socket = online();
+  assert.deepEqual(sends(socket), [['c1', 'hi']]);
+  socket.says(echo(1, 'c1'));
+  assert.equal((await sending).id, 1);
+});
+
+test('G9: what one user has not sent when another logs in waits in the storage for the first', async () => {
+  const { client, transport, online } = start({ storage: memoryStorage() });
+  transport.fetch = async () => Response.json({ token: 't2' });
+  const sending = client.send('bob', 'hi', { clientId: 'c1' });
+  await Promise.all([client.login('carol', 'pw'), assert.rejects(sending, { code: 'logged_out' })]);
+  assert.deepEqual(sends(online({ user_id: 'carol' })), []);
+  await client.login('alice', 'pw');
+  assert.deepEqual(sends(online()), [['c1', 'hi']]);
 });
 
 test('G9: a user whose id looks like the keys of another has an outbox of their own', () => {
