@@ -16,6 +16,7 @@ import type { Command, Outcome } from '../core/commands.ts';
 import { type Beat, decodeBeat, encodeSignal } from '../core/events.ts';
 import type { Logger } from '../ops/logger.ts';
 import { GatewayMetrics } from '../ops/metrics.ts';
+import { SHUTTING_DOWN } from '../ops/node-summary.ts';
 import { BeatMonitor } from './beat-monitor.ts';
 import { Feeds } from './feeds.ts';
 import { createHttpApp } from './http/app.ts';
@@ -215,7 +216,7 @@ export class Gateway implements Service {
 
   /** Becomes not ready, then refuses new sockets, answers sends, and tells clients when to come back (G8). */
   async stop(): Promise<void> {
-    this.#readiness.nodeTrouble = 'this node is shutting down';
+    this.#readiness.nodeTrouble = SHUTTING_DOWN;
     this.#stopping = true;
     const { noticeMs, patienceMs, lastAnswersMs } = this.#settings.drain;
     await sleep(noticeMs);
