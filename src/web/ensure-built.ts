@@ -16,7 +16,7 @@ const PAGES = [
   },
   {
     result: 'dist/admin',
-    sources: ['src/ops', 'package-lock.json'],
+    sources: ['src/ops', 'src/web/model/storage.ts', 'package-lock.json'],
     config: 'src/ops/admin-page/vite.config.ts',
   },
 ] as const;

@@ -1,3 +1,4 @@
+import { read, shared, write } from '../../web/model/storage.ts';
 import { type ClusterAnswer, SAMPLES_MAX, type Sample } from '../cluster-view.ts';
 import { Charts } from './charts.ts';
 import { element, showEvents, showNodes, showSilence, showState, showTiles } from './view.ts';
@@ -5,7 +6,7 @@ import { element, showEvents, showNodes, showSilence, showState, showTiles } fro
 const ASK_EVERY_MS = 1_000;
 const THEME = 'parley-admin-theme';
 
-applyTheme(keptTheme());
+applyTheme(read(shared, THEME));
 const charts = new Charts(element('charts'));
 let samples: Sample[] = [];
 let minutes = 3;
@@ -43,26 +44,11 @@ for (const button of document.querySelectorAll<HTMLButtonElement>('[data-minutes
 
 element('theme').addEventListener('click', () => {
   const theme = isDark() ? 'light' : 'dark';
-  keepTheme(theme);
+  write(shared, THEME, theme);
   applyTheme(theme);
   redraw();
 });
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
-
-/** A browser may store nothing for a page (blocked cookies). Then a theme lasts until the page is left. */
-function keptTheme(): string | null {
-  try {
-    return localStorage.getItem(THEME);
-  } catch {
-    return null;
-  }
-}
-
-function keepTheme(theme: string): void {
-  try {
-    localStorage.setItem(THEME, theme);
-  } catch {}
-}
 
 function applyTheme(theme: string | null): void {
   if (theme !== null) document.documentElement.dataset['theme'] = theme;
