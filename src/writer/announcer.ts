@@ -31,10 +31,10 @@ export class Announcer {
    * slow bus slows the writer and does not fill its memory.
    */
   async announce(committed: Committed): Promise<void> {
-    const publications = this.#publicationsOf(committed);
     await this.#publishing;
-    // If it is lost, or partly lost, the next beat names its users, and their gateways ask the store.
-    this.#publishing = this.#bus.publish(publications).catch(() => {});
+    // Heads advance only now. A beat that named events not yet published would have gateways ask the store for them.
+    // If the publication is lost, or partly lost, the next beat names its users, and then they do.
+    this.#publishing = this.#bus.publish(this.#publicationsOf(committed)).catch(() => {});
     if (this.#heads.changedCount >= BEAT_USERS_MAX) this.beat({ ok: true });
   }
 

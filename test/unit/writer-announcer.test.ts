@@ -91,6 +91,37 @@ test('G6: one beat waits for a bus that is away; it is not followed by those tha
   assert.equal(published.length, 2);
 });
 
+test('G5 beats: do not name events that wait for the publication before them: their gateways would ask the store for what is about to come', async () => {
+  const { announcer, take, published } = fixture();
+  await announcer.announce(committed([message(1)]));
+  const second = announcer.announce(
+    committed([message(2, 'cat', 'dan')], [{ user: 'eve', version: 1, tokenId: undefined }]),
+  );
+  announcer.beat({ ok: true });
+  const named = (at: number): unknown => {
+    const { heads, revoked } = JSON.parse(published[at]?.[0]?.payload ?? '{}');
+    return { heads, revoked };
+  };
+  assert.deepEqual(named(1), {
+    heads: [
+      ['ann', 1],
+      ['bob', 1],
+    ],
+    revoked: [],
+  });
+  await take();
+  await second;
+  await take();
+  announcer.beat({ ok: true });
+  assert.deepEqual(named(3), {
+    heads: [
+      ['cat', 2],
+      ['dan', 2],
+    ],
+    revoked: ['eve'],
+  });
+});
+
 test('G5, G9 beats: name who got messages and whose tokens ended since the one before, each once', async () => {
   const { announcer, take, beat } = fixture();
   await announcer.announce(
