@@ -1,9 +1,10 @@
-import http from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { LoginLimits } from '../auth/login-limits.ts';
 import { Passwords } from '../auth/passwords.ts';
 import { type Clock, sleep } from '../base/clock.ts';
 import type { Service } from '../base/life-cycle.ts';
+import { http } from '../base/node-http.ts';
 import { CHANNELS } from '../bus/channels.ts';
 import { CommandSender } from '../bus/command-sender.ts';
 import { QueryClient } from '../bus/query-client.ts';
@@ -96,7 +97,7 @@ export class Gateway implements Service {
   readonly #presence: Presence;
   readonly #beats: BeatMonitor;
   readonly #readiness: Readiness;
-  readonly #server: http.Server;
+  readonly #server: Server;
   readonly #sockets: SocketServer;
   readonly metrics: GatewayMetrics;
   /** From now on it is not ready, whatever the node's state is. It continues to serve for a while. */

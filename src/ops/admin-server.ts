@@ -1,9 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { isLocalName } from '../base/local-names.ts';
-
-// An `import` reads all of its names, one of which loads the client behind `fetch`: 3 MB and a tenth of a primary's start.
-const http = process.getBuiltinModule('node:http');
+import { http } from '../base/node-http.ts';
 
 export type AdminAnswer = {
   readonly status: number;

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
-import http, { type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
+import { http } from '../../base/node-http.ts';
 import { fail } from '../fail.ts';
 import { readConfigOrFail } from '../read-config.ts';
 

@@ -1,5 +1,6 @@
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { http } from '../../base/node-http.ts';
 import type { ParleyError } from '../../contract/errors.ts';
 import { requestIdOf } from './request-id.ts';
 
@@ -27,7 +28,7 @@ export function rawAnswer(
     ...headers,
   };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${request?.method === 'HEAD' ? '' : body}`;
+  return `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n${lines.join('')}\r\n${request?.method === 'HEAD' ? '' : body}`;
 }
 
 /** Sends a connection's last answer, and destroys it: a peer that keeps its side open would hold the descriptor for ever. */

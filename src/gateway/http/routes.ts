@@ -1,4 +1,5 @@
-import Router, { type RouterContext } from '@koa/router';
+import { createRequire } from 'node:module';
+import type { Router as KoaRouter, RouterContext } from '@koa/router';
 import { bearerToken } from '../../auth/tokens.ts';
 import { asyncApiDocument, openApiDocument } from '../../contract/documents.ts';
 import { ParleyError } from '../../contract/errors.ts';
@@ -11,10 +12,13 @@ import { parseFields } from './parse.ts';
 import { readJsonBody } from './read-body.ts';
 import type { RouteContext } from './route-context.ts';
 
+// Its ES module imports Node's http, which costs what src/base/node-http.ts says. What `require` loads does not.
+const { Router } = createRequire(import.meta.url)('@koa/router') as typeof import('@koa/router');
+
 /** The paths of the basic contract. */
 export const SEED_PATHS = new Set(['/register', '/login', '/get-messages']);
 
-export function createRouter(context: RouteContext): Router {
+export function createRouter(context: RouteContext): KoaRouter {
   // Strict, like the lists of paths: an address that is nearly right is not found, whatever the method.
   const router = new Router({ strict: true, sensitive: true });
   /** Who asks: the token's user, or in AUTH=open the given id. The query that follows checks whether the token was revoked. */
