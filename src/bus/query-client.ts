@@ -47,8 +47,8 @@ export class QueryClient implements QueryPort {
       try {
         return await this.#bus.request(payload, TIMEOUT_MS);
       } catch (error) {
-        if (!(error instanceof RequestTimeout)) throw error;
-        if (tries === TRIES)
+        // Otherwise the bus refused it (Redis may refuse the answers' channel), and would again. The bus tells operators why.
+        if (!(error instanceof RequestTimeout) || tries === TRIES)
           throw new ParleyError('unavailable', 'The store does not answer: try again shortly.');
       }
     }

@@ -1,6 +1,7 @@
 import { sleep } from '../base/clock.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import { CHANNELS } from '../bus/channels.ts';
+import { ParleyError } from '../contract/errors.ts';
 import type { Bus } from '../core/bus.ts';
 import { type Beat, decodeUserEvent, type UserEvent } from '../core/events.ts';
 import type { CatchUpPage, QueryPort, TokenClaims } from '../core/queries.ts';
@@ -161,17 +162,24 @@ export class Feeds {
     this.#observer = observer;
   }
 
-  /** Adds `member` to the user's feed. Resolves with it once its subscription is active. The caller opens it with the store's head. */
+  /**
+   * Adds `member` to the user's feed. Resolves with it once its subscription is active. The caller opens it with the store's head.
+   * Rejects with `unavailable` if the bus refuses the subscription; the caller leaves then, too.
+   */
   async join(user: string, member: FeedMember): Promise<Feed> {
     let entry = this.#feeds.get(user);
     if (entry === undefined) {
       const feed = new Feed(user, this.#repairFeed);
-      const subscribed = this.#bus.subscribe(CHANNELS.user(user), (payload) => {
+      const hear = (payload: string): void => {
         const event = decodeUserEvent(payload);
         // Perhaps it is from a later version. Whatever it says, the store knows.
         if (event === undefined) return feed.repair();
         feed.handle(event);
         if (event.kind === 'messages') this.#observer.event(event.at);
+      };
+      const subscribed = this.#bus.subscribe(CHANNELS.user(user), hear).catch(() => {
+        // Redis may refuse the channel. The bus tells operators why.
+        throw new ParleyError('unavailable');
       });
       entry = { feed, subscribed };
       this.#feeds.set(user, entry);

@@ -474,3 +474,16 @@ test('feeds: signals pass in every state; who left hears nothing, and the last o
   b.feeds.leave('ann', also);
   assert.deepEqual([b.port.channels, b.feeds.sockets('ann')], [[], 0]);
 });
+
+test('feeds: whoever joins while the bus refuses the subscription is told that this can not be done now, and may come again', async (t) => {
+  const b = fixture();
+  const subscribe = t.mock.method(b.port, 'subscribe', async () => {
+    throw new Error('NOPERM User parley has no permissions');
+  });
+  const ann = new Member();
+  await assert.rejects(b.feeds.join('ann', ann), { code: 'unavailable' });
+  b.feeds.leave('ann', ann);
+  subscribe.mock.restore();
+  await b.feeds.join('ann', ann);
+  assert.deepEqual(b.port.channels, ['u:ann']);
+});

@@ -46,7 +46,7 @@ test('G6: ten thousand queries may be under way; one more is overloaded, until o
   await overloaded();
 });
 
-test('a query whose answer is lost is asked twice, two seconds each, then it is unavailable; another failure is not asked again', async () => {
+test('a query whose answer is lost is asked twice, two seconds each, then it is unavailable; one that the bus refuses is unavailable at once', async () => {
   const lost = busOf(async ({ timeoutMs }) => Promise.reject(new RequestTimeout(timeoutMs)));
   await assert.rejects(new QueryClient(lost.bus).ask('info', {}), { code: 'unavailable' });
   assert.deepEqual(
@@ -59,9 +59,13 @@ test('a query whose answer is lost is asked twice, two seconds each, then it is 
     return JSON.stringify({ ok: INFO });
   });
   assert.deepEqual(await new QueryClient(second.bus).ask('info', {}), INFO);
-  const broken = busOf(async () => Promise.reject(new Error('closed')));
-  await assert.rejects(new QueryClient(broken.bus).ask('info', {}), /closed/);
-  assert.equal(broken.asked.length, 1);
+  // Redis does not let this user hear answers, for example.
+  const refused = busOf(async () => Promise.reject(new Error('NOPERM User parley has no permissions')));
+  await assert.rejects(new QueryClient(refused.bus).ask('info', {}), {
+    code: 'unavailable',
+    message: 'The store does not answer: try again shortly.',
+  });
+  assert.equal(refused.asked.length, 1);
 });
 
 test('G9: a query by a token that was ended is answered so, and reads nothing; one by a token that counts is', async () => {
