@@ -4,6 +4,7 @@ import type { LoginLimits } from '../auth/login-limits.ts';
 import { Passwords } from '../auth/passwords.ts';
 import { type Clock, sleep } from '../base/clock.ts';
 import type { Service } from '../base/life-cycle.ts';
+import { listen } from '../base/listen.ts';
 import { http } from '../base/node-http.ts';
 import { CHANNELS } from '../bus/channels.ts';
 import { CommandSender } from '../bus/command-sender.ts';
@@ -199,14 +200,12 @@ export class Gateway implements Service {
     this.#commands.sendCanary();
     this.#bus.onGap(() => this.#feeds.resync());
     this.#readiness.watch(({ tokenSecret }) => this.#identities.learnSecret(tokenSecret));
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      const { host, port, sharePort } = this.#settings;
-      this.#server.listen(
-        { host, port, backlog: BACKLOG, ...(sharePort && { reusePort: true, exclusive: true }) },
-        resolve,
-      );
-    });
+    const { host, port, sharePort } = this.#settings;
+    await listen(
+      this.#server,
+      { host, port, backlog: BACKLOG, ...(sharePort && { reusePort: true, exclusive: true }) },
+      (err) => this.#log.warn({ event: 'server_error', err }, 'the server reports an error, and goes on'),
+    );
   }
 
   /** Where it listens. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { listen } from '../base/listen.ts';
 import { isLocalName } from '../base/local-names.ts';
 import { http } from '../base/node-http.ts';
 
@@ -35,6 +36,7 @@ export class AdminServer {
   readonly #server: Server;
   readonly #routes: ReadonlyMap<string, AdminHandler>;
   readonly #localNamesOnly: boolean;
+  readonly #onError: (error: unknown) => void;
 
   /**
    * @param routes by method and path, such as `GET /metrics`
@@ -47,6 +49,7 @@ export class AdminServer {
   ) {
     this.#routes = routes;
     this.#localNamesOnly = localNamesOnly;
+    this.#onError = onError;
     this.#server = http.createServer((request, response) => {
       this.#answer(request)
         .catch((error: unknown) => {
@@ -58,11 +61,9 @@ export class AdminServer {
   }
 
   /** Resolves with the port. Rejects with EADDRINUSE and the like. */
-  listen(host: string, port: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ host, port }, () => resolve((this.#server.address() as AddressInfo).port));
-    });
+  async listen(host: string, port: number): Promise<number> {
+    await listen(this.#server, { host, port }, this.#onError);
+    return (this.#server.address() as AddressInfo).port;
   }
 
   async #answer(request: IncomingMessage): Promise<AdminAnswer> {
