@@ -136,6 +136,31 @@ export function redisBusSuite(
     assert.equal(await bus.request('x', PATIENCE_MS), 'x!', 'whoever asked in vain is answered');
   });
 
+  test(`G8 ${name}: a server that closes answers what it has taken, and takes nothing more`, async () => {
+    const { member } = await fixture();
+    const [asker, server] = [await member(), await member()];
+    const begun = Promise.withResolvers<void>();
+    const served: string[] = [];
+    await server.bus.serve((payload) => {
+      served.push(payload);
+      begun.resolve();
+      // Longer than a server works without yielding to others.
+      for (const until = performance.now() + 30; performance.now() < until; );
+      return `${payload}!`;
+    });
+    const asked = numbers(4);
+    const answers = Promise.all(asked.map((payload) => asker.bus.request(payload, 3_000)));
+    await begun.promise;
+    await server.bus.close();
+    assert.deepEqual(
+      await answers,
+      asked.map((payload) => `${payload}!`),
+    );
+    assert.deepEqual(served, asked);
+    await assert.rejects(asker.bus.request('late', 300), RequestTimeout);
+    assert.deepEqual(served, asked);
+  });
+
   test(`G10 ${name}: publications that this user may not make are trouble, in Redis's words, until they are taken`, async () => {
     const { member } = await fixture();
     const home = homeOf();

@@ -30,7 +30,7 @@ const REQUEST_GRACE_MS = 1_000;
 const SERVE_SLICE_MS = 20;
 /** Stands for a deadline while the time is unknown. */
 const NO_DEADLINE = 0;
-/** How long to wait for the answer to QUIT, in milliseconds. */
+/** When closing, how long to wait for the last answers to be served, and for the answer to QUIT, in milliseconds. */
 const QUIT_MS = 500;
 
 type Pending = { resolve(payload: string): void; reject(error: Error): void };
@@ -51,6 +51,9 @@ export class RedisBus implements Bus {
   readonly #unsent = new Map<string, string>();
   #sending = false;
   #answering: Promise<void> = Promise.resolve();
+  /** The connection that requests are taken from, and what settles when no more are. */
+  #queue: RedisClient | undefined;
+  #serving: Promise<void> = Promise.resolve();
   #publishing = 0;
   #publishingUnits = 0;
   #answersReady: Promise<void> | undefined;
@@ -58,6 +61,8 @@ export class RedisBus implements Bus {
   #lostPosition: Position | undefined;
   #nextRequest = 1;
   #closed = false;
+  /** Nothing is served any more. */
+  #over = false;
 
   constructor(target: RedisTarget, name: string, onUnreadable: OnUnreadable = () => {}) {
     this.#listeners = new Listeners(onUnreadable);
@@ -242,7 +247,8 @@ export class RedisBus implements Bus {
     const queue = this.#connections.open('requests');
     await queue.ping();
     await this.#clock.look();
-    void this.#serveLoop(queue, handler);
+    this.#queue = queue;
+    this.#serving = this.#serveLoop(queue, handler);
   }
 
   async #serveLoop(queue: RedisClient, handler: (payload: string) => string): Promise<void> {
@@ -259,6 +265,7 @@ export class RedisBus implements Bus {
         let answers: Publication[] = [];
         let begun = performance.now();
         for (const request of popped?.[1] ?? []) {
+          if (this.#over) return;
           const end = request.indexOf('\n');
           const [id, channel, deadline] = request.slice(0, end).split(' ') as [string, string, string];
           if (this.#isOver(Number(deadline))) {
@@ -277,6 +284,7 @@ export class RedisBus implements Bus {
         if (!this.#closed) await sleep(POP_AGAIN_MS);
       }
     }
+    await this.#answering;
   }
 
   /** Resolves when the previous answers are out. */
@@ -297,7 +305,11 @@ export class RedisBus implements Bus {
     this.#closed = true;
     this.#listeners.clear();
     this.#pubSub.close();
-    await Promise.race([this.#commands.quit().catch(() => {}), sleep(QUIT_MS)]);
+    // Requests that were taken are no other server's any more: unanswered, each would cost its asker a time-out.
+    if (this.#queue) this.#connections.release(this.#queue);
+    const quit = this.#serving.then(() => this.#commands.quit()).catch(() => {});
+    await Promise.race([quit, sleep(QUIT_MS)]);
+    this.#over = true;
     this.#connections.close();
   }
 
