@@ -371,8 +371,8 @@ class Node {
 
   #failed(name: string, reason: string): void {
     this.#log.error({ event: 'worker_failed', name }, reason);
-    // A failure at the first start is for a person to fix. Later, the worker is restarted.
-    if (!this.#started) this.#giveUp(reason);
+    // A failure at the first start is for a person to fix. Later, the worker is restarted. In a drain, the others finish.
+    if (!this.#started && !this.#draining) this.#giveUp(reason);
   }
 
   #giveUp(reason: string): never {

@@ -100,8 +100,9 @@ export class WorkerProcess {
     this.#post({ kind: 'writer', status });
   }
 
-  /** Reports why the worker can't work, and ends it. */
+  /** Reports why the worker can't work, and ends it. If it drains, its start was broken off, and it ends anyway. */
   fail(reason: string): void {
+    if (this.#draining) return;
     process.send?.({ kind: 'failed', reason } satisfies ToPrimary, undefined, undefined, () =>
       process.exit(1),
     );
