@@ -322,3 +322,39 @@ test('a database that can not be migrated is named, with what to do', async (t) 
     message: `The database ${file} can't be opened: table store already exists.`,
   });
 });
+
+test('G7, G8: a store that is stopped while it asks for the lease does not lead when it gets it', async (t) => {
+  const answer = Promise.withResolvers<LeaseAnswer>();
+  const calls: string[] = [];
+  const { store, said } = storeAt(t, `${folder}/asks.db`, {
+    acquire: () => answer.promise,
+    renew: async () => {
+      calls.push('renew');
+      return HELD;
+    },
+    release: async () => void calls.push('release'),
+  });
+  const started = store.start();
+  await store.stop();
+  answer.resolve(HELD);
+  await started;
+  assert.deepEqual([calls, said], [['release'], []], 'whoever has the lease next keeps it');
+  assert.equal(existsSync(`${folder}/asks.db`), false);
+});
+
+test('G7, G8: a store that is stopped while it migrates does not claim the database, since another may write it by now', async (t) => {
+  const path = `${folder}/stopped.db`;
+  const old = new Database(path);
+  old.exec("CREATE TABLE users (user_id TEXT, password TEXT); INSERT INTO users VALUES ('ann', 'secret')");
+  old.close();
+  const { store, said } = storeAt(t, path);
+  const started = store.start();
+  // It has the lease, and hashes the password.
+  await settle(1);
+  await store.stop();
+  await started;
+  const db = new Database(path);
+  t.after(() => db.close());
+  assert.equal(db.prepare('SELECT generation FROM store').pluck().get(), 0);
+  assert.deepEqual(said, []);
+});

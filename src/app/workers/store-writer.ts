@@ -109,6 +109,8 @@ export class StoreWriter implements Service {
     }
     while (!this.#stopping.signal.aborted) {
       const answer = this.#overtaken() ?? (await this.#ask(this.#identity));
+      // The lease was released meanwhile, or is about to be.
+      if (this.#stopping.signal.aborted) return;
       if (answer.kind === 'held')
         return this.#lead().catch((error) => {
           throw cannotOpen(this.#path, error);
@@ -213,6 +215,8 @@ export class StoreWriter implements Service {
     if (report.imported)
       this.#log.info({ event: 'imported', ...report.imported }, 'database of the old chat app taken over');
     else if (report.from !== report.to) this.#log.info({ event: 'migrated', ...report }, 'database migrated');
+    // Claiming the generation would fence the writer that has the lease by now.
+    if (this.#stopping.signal.aborted) return void db.close();
     const ledger = new Ledger(db, (err) =>
       this.#log.error({ event: 'command_failed', err }, 'a command could not be applied'),
     );
