@@ -67,10 +67,9 @@ export class CommandSender implements CommandSink {
   readonly #clock: Clock;
   readonly #gateway: string;
   readonly #pending = new Map<number, Pending>();
+  /** Commands outside any batch, oldest first: what they are, when they were submitted by the steady clock, and who waits. */
   #commands: Command[] = [];
-  /** When the oldest command outside any batch was submitted: by the wall clock, and by the steady clock. */
-  #firstAt = 0;
-  #firstSince = 0;
+  #since: number[] = [];
   #settle: Settle[] = [];
   #unsettled = 0;
   #units = 0;
@@ -112,7 +111,7 @@ export class CommandSender implements CommandSink {
   get trouble(): string | undefined {
     const oldest = Math.min(
       this.#pending.values().next().value?.since ?? Number.POSITIVE_INFINITY,
-      this.#commands.length > 0 ? this.#firstSince : Number.POSITIVE_INFINITY,
+      this.#since[0] ?? Number.POSITIVE_INFINITY,
     );
     const wait = this.#clock.steady() - oldest;
     return wait > WAIT_MAX_MS ? `sends have waited for ${Math.round(wait / 1000)} s` : undefined;
@@ -129,19 +128,17 @@ export class CommandSender implements CommandSink {
    * a gateway's first batch with a beat.
    */
   sendCanary(): void {
-    this.#begin(this.#clock.now(), this.#clock.steady(), [], []);
+    this.#begin(this.#clock.steady(), [], []);
   }
 
   submit(command: Command, settle: Settle): void {
-    if (!this.#writerOk || this.#clock.steady() - this.#heardAt > SILENCE_MAX_MS) return settle(UNAVAILABLE);
+    const now = this.#clock.steady();
+    if (!this.#writerOk || now - this.#heardAt > SILENCE_MAX_MS) return settle(UNAVAILABLE);
     if (this.#unsettled >= PENDING_MAX || this.#units >= PENDING_UNITS_MAX) return settle(OVERLOADED);
     this.#unsettled++;
     this.#units += unitsOf(command);
-    if (this.#commands.length === 0) {
-      this.#firstAt = this.#clock.now();
-      this.#firstSince = this.#clock.steady();
-    }
     this.#commands.push(command);
+    this.#since.push(now);
     this.#settle.push(settle);
     if (!this.#scheduled && !this.#resting) {
       this.#scheduled = true;
@@ -158,12 +155,8 @@ export class CommandSender implements CommandSink {
     const rest = Math.min(Math.ceil(this.#commands.length / COMMANDS_PER_MS_APART), APPENDS_APART_MAX_MS);
     while (this.#commands.length > 0 && this.#appending < APPENDS_MAX) {
       const count = this.#nextCount();
-      this.#begin(
-        this.#firstAt,
-        this.#firstSince,
-        this.#commands.splice(0, count),
-        this.#settle.splice(0, count),
-      );
+      const [since] = this.#since.splice(0, count);
+      this.#begin(since as number, this.#commands.splice(0, count), this.#settle.splice(0, count));
     }
     this.#resting = true;
     this.#clock.after(rest, () => {
@@ -182,7 +175,9 @@ export class CommandSender implements CommandSink {
     return this.#commands.length;
   }
 
-  #begin(at: number, since: number, commands: readonly Command[], settle: readonly Settle[]): void {
+  /** @param since when the oldest of the commands was submitted, by the steady clock */
+  #begin(since: number, commands: readonly Command[], settle: readonly Settle[]): void {
+    const at = Math.round(this.#clock.now() - (this.#clock.steady() - since));
     const batch: CommandBatch = { gateway: this.#gateway, seq: this.#nextSeq++, at, commands };
     const pending: Pending = { batch, settle, since, sentAt: undefined, tries: 0 };
     this.#pending.set(batch.seq, pending);
@@ -243,11 +238,12 @@ export class CommandSender implements CommandSink {
 
   #check(): void {
     const now = this.#clock.steady();
-    if (this.#commands.length > 0 && now - this.#firstSince >= GIVE_UP_AFTER_MS) {
-      // The bus was unavailable all the time: these never became part of a batch.
-      this.#release(this.#commands.splice(0));
-      giveUp(this.#settle.splice(0));
-    }
+    // The bus was unavailable, or too slow, all the time: these never became part of a batch.
+    const fresh = this.#since.findIndex((since) => now - since < GIVE_UP_AFTER_MS);
+    const late = fresh < 0 ? this.#since.length : fresh;
+    this.#since.splice(0, late);
+    this.#release(this.#commands.splice(0, late));
+    giveUp(this.#settle.splice(0, late));
     if (this.#pending.size === 0 && now - this.#settledAt >= CANARY_EVERY_MS) this.sendCanary();
     for (const pending of this.#pending.values()) {
       if (now - pending.since >= GIVE_UP_AFTER_MS) {

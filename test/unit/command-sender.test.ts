@@ -29,8 +29,9 @@ async function fixture(t: { after(task: () => void): void }) {
   return { bus, port, clock, sender, entries, fallSilent };
 }
 
-test('G5: a batch without a result is appended again, later each time', async (t) => {
-  const { clock, sender, entries } = await fixture(t);
+test('G5: a batch without a result is appended again, later each time, whatever became of its appends', async (t) => {
+  const { bus, clock, sender, entries } = await fixture(t);
+  bus.fates.push('unknown', 'arrives', 'unknown');
   sender.submit(command, () => {});
   await settle();
   assert.equal(entries().length, 1);
@@ -68,9 +69,11 @@ test('G5: when results may have been missed, what waits for one is appended agai
   await settle();
   assert.equal(entries().length, 5, 'it does not pay for earlier tries');
   const seq = entries()[0]?.seq;
-  await port.publish([{ channel: 'g:g1', payload: JSON.stringify({ seq, outcomes: [] }) }]);
-  port.deliver();
-  assert.deepEqual(outcomes, [{ kind: 'done' }]);
+  for (const _ of ['a result', 'that of its second entry']) {
+    await port.publish([{ channel: 'g:g1', payload: JSON.stringify({ seq, outcomes: [] }) }]);
+    port.deliver();
+    assert.deepEqual(outcomes, [{ kind: 'done' }]);
+  }
   port.gap();
   await settle();
   assert.equal(entries().length, 5, 'what has its result is left alone');
@@ -313,6 +316,59 @@ test('G10: what is in no batch yet counts as waiting, too', async (t) => {
     sender.submit(command, () => {});
   }
   assert.match(sender.trouble ?? '', /sends have waited/, 'however many have come since');
+});
+
+test('G6, G10: where more comes than a slow bus takes at once, each command waits for its own time: none is given up for one before it', async (t) => {
+  const { port, clock, sender } = await fixture(t);
+  const underWay: { seq: number; at: number; done: () => void }[] = [];
+  port.append = (payload) => {
+    const { seq, at } = JSON.parse(payload);
+    return new Promise((done) => underWay.push({ seq, at, done }));
+  };
+  const outcomes: Outcome[] = [];
+  const text = 'x'.repeat(64 * 1024);
+  // Two entries of four such texts can be under way, each for a second. So eight more always wait to be.
+  const submit = (count: number): void => {
+    for (let i = 0; i < count; i++) sender.submit({ ...command, text }, (outcome) => outcomes.push(outcome));
+  };
+  submit(8);
+  for (let s = 0; s < 60; s++) {
+    submit(8);
+    await settle();
+    clock.advance(1_000);
+    assert.equal(sender.trouble, undefined, `after ${s} s`);
+    assert.equal(underWay.length, 2);
+    for (const { seq, at, done } of underWay.splice(0)) {
+      assert.ok(clock.now() - at <= 2_000, `after ${s} s, ${clock.now() - at} ms`);
+      done();
+      await port.publish([{ channel: 'g:g1', payload: JSON.stringify({ seq, outcomes: [] }) }]);
+    }
+    port.deliver();
+    await settle();
+  }
+  assert.deepEqual(outcomes, Array(60 * 8).fill({ kind: 'done' }));
+});
+
+test('a gateway that has just started has started once it hears results, and takes commands before it has heard the writer', async (t) => {
+  const bus = new ScriptedBus();
+  const port = bus.port();
+  const clock = new ManualClock();
+  const sender = new CommandSender(port, clock, 'g1');
+  t.after(() => sender.stop());
+  const active = Promise.withResolvers<void>();
+  port.subscribe = () => active.promise;
+  let started = false;
+  const start = sender.start().then(() => {
+    started = true;
+  });
+  await settle();
+  assert.equal(started, false);
+  active.resolve();
+  await start;
+  clock.advance(9_000);
+  const outcomes: Outcome[] = [];
+  sender.submit(command, (outcome) => outcomes.push(outcome));
+  assert.deepEqual(outcomes, []);
 });
 
 test('G1: while the writer says that it can not commit, new commands are refused at once; those under way wait for it', async (t) => {
