@@ -19,6 +19,8 @@ export class ClusterReports {
   readonly #self: () => Promise<NodeSummary & WithSettings>;
   readonly #view = new ClusterView(systemClock);
   readonly #beats = new BeatMonitor(systemClock);
+  /** The newest summary, if it is not published yet. */
+  #unpublished: string | undefined;
   #publishing = false;
 
   /** @param self this node's present state */
@@ -66,14 +68,19 @@ export class ClusterReports {
     const summary = await this.#self();
     this.#view.hear(summary);
     this.#view.tick();
-    // Not awaited: while the bus is unavailable, this node's own page continues, and one summary waits.
-    if (this.#publishing) return;
+    this.#unpublished = JSON.stringify(summary);
+    // Not awaited: while the bus is unavailable, this node's own page continues.
+    if (!this.#publishing) void this.#publish();
+  }
+
+  /** One at a time. What was told meanwhile may be the last that this node tells, so the newest of it follows. */
+  async #publish(): Promise<void> {
     this.#publishing = true;
-    this.#bus
-      .publish([{ channel: CHANNELS.nodes, payload: JSON.stringify(summary) }])
-      .catch(() => {})
-      .finally(() => {
-        this.#publishing = false;
-      });
+    while (this.#unpublished !== undefined) {
+      const payload = this.#unpublished;
+      this.#unpublished = undefined;
+      await this.#bus.publish([{ channel: CHANNELS.nodes, payload }]).catch(() => {});
+    }
+    this.#publishing = false;
   }
 }
