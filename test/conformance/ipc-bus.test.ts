@@ -240,6 +240,21 @@ test('G6 IPC: twenty thousand requests wait for somebody to serve; what is beyon
   assert.equal(answered, 20_000);
 });
 
+test('IPC: what was answered is over: it is not given to another when its server dies, nor is a second answer passed on', async () => {
+  const broker = new IpcBroker();
+  const [asker, server, other] = [bareMember(broker), bareMember(broker), bareMember(broker)];
+  asker.say({ do: 'request', payload: 'x', timeoutMs: 60_000, ref: 1 });
+  server.say({ do: 'serve', ref: 1 });
+  await settle();
+  const [request] = server.requests() as [number];
+  for (const payload of ['y', 'z']) server.say({ do: 'reply', request, payload });
+  other.say({ do: 'serve', ref: 1 });
+  server.die();
+  await settle();
+  assert.deepEqual(asker.got, [{ on: 'answer', ref: 1, payload: 'y' }]);
+  assert.deepEqual(other.requests(), []);
+});
+
 test('IPC: a request that two workers died of is given to no third; another one is', async () => {
   const broker = new IpcBroker();
   const asker = bareMember(broker);

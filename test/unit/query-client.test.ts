@@ -79,9 +79,10 @@ test('G9: a query by a token that was ended is answered so, and reads nothing; o
     },
   });
   const { bus } = busOf(async ({ payload }) => answerQuery(handlers, payload, assert.fail));
-  const queries = new QueryClient(bus);
+  const ended: TokenClaims[] = [];
+  const queries = new QueryClient(bus, (token) => ended.push(token));
   await assert.rejects(queries.ask('info', {}, TOKEN), { code: 'token_revoked' });
-  assert.deepEqual(read, []);
+  assert.deepEqual([read, ended], [[], [TOKEN]]);
   state = 'valid';
   assert.deepEqual(await queries.ask('info', {}, TOKEN), INFO);
   state = 'revoked';
