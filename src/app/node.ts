@@ -216,9 +216,8 @@ class Node {
     if (!this.#started) return `this node is starting${trouble === undefined ? '' : `; ${trouble}`}`;
     if (this.#writer?.kind === 'refused') return this.#writer.reason;
     if (trouble !== undefined) return trouble;
-    return this.#config.role !== 'gateway' && this.#writer === undefined
-      ? 'the writer is being replaced'
-      : undefined;
+    const { absent } = this.#supervisor;
+    return absent.length === 0 ? undefined : `being replaced: ${absent.join(', ')}`;
   }
 
   /** Whether its clock differs from the others', in words: a reason to look, but not to stop serving. */

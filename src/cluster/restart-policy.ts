@@ -11,7 +11,7 @@ export type Restart = { readonly delayMs: number; readonly looping: boolean };
 export class RestartPolicy {
   #shortLives = 0;
 
-  /** @param upMs how long the worker had been ready; 0 if it never was */
+  /** @param upMs how long the worker had been at its work, or had stood by; 0 if it never was */
   ended(upMs: number): Restart {
     if (upMs >= HEALTHY_AFTER_MS) this.#shortLives = 0;
     else this.#shortLives++;

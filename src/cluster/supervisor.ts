@@ -146,6 +146,13 @@ export class Supervisor {
     return late.length === 0 ? undefined : `not started yet: ${late.map(({ name }) => name).join(', ')}`;
   }
 
+  /** Names of the workers that have not begun their work, or have ended. A writer that stands by has begun. */
+  get absent(): string[] {
+    return [...this.#slots.values()]
+      .filter(({ life }) => life?.begunAt === undefined || life.worker.isDead())
+      .map(({ name }) => name);
+  }
+
   /** Number of workers of a role that do their work. */
   ready(role: WorkerRole): number {
     return this.#of(role).filter(({ life }) => life?.readyAt !== undefined).length;
@@ -281,7 +288,7 @@ export class Supervisor {
       over = true;
       sink.gone();
       if (slot.life !== life) return;
-      const upMs = life.readyAt === undefined ? 0 : this.#clock.steady() - life.readyAt;
+      const upMs = life.begunAt === undefined ? 0 : this.#clock.steady() - life.begunAt;
       life.readyAt = undefined;
       slot.failure = life.failure;
       this.#ended(slot, upMs, code, signal);
@@ -294,7 +301,7 @@ export class Supervisor {
     });
   }
 
-  /** @param upMs how long the worker had been ready */
+  /** @param upMs how long the worker had been at its work, or had stood by; 0 if it never was */
   #ended(slot: Slot, upMs: number, code: number | null, signal: string | null): void {
     if (this.#draining) return;
     const { delayMs, looping } = slot.policy.ended(upMs);

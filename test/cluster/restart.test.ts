@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { linkSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { linkSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { sleep } from '../../src/base/clock.ts';
@@ -82,14 +82,22 @@ function ownBinary(t: TestContext): string {
   return binary;
 }
 
-test('a worker that no process could be made for is tried again, and missed meanwhile', async (t) => {
+test('a worker that does not begin, or that no process could be made for, is missed meanwhile, and tried again', async (t) => {
   const binary = ownBinary(t);
   const adminPort = await freePort();
   const env = { DATABASE_PATH: `${folder}/fork.db`, WORKERS: '1', ADMIN_PORT: String(adminPort) };
   const { node, url } = await startNode(t, env, binary);
   const admin = async (): Promise<string> => (await fetch(`http://127.0.0.1:${adminPort}/readyz`)).text();
   rmSync(binary);
-  for (const kind of ['writer', 'gateway']) signalPid(node.workers(kind)[0] as number, 'SIGKILL');
+  writeFileSync(binary, '#!/bin/sh\nexec sleep 60\n', { mode: 0o755 });
+  signalPid(node.workers('gateway')[0] as number, 'SIGKILL');
+  await waitFor(
+    async () => (await admin()).startsWith('{"ready":false,"trouble":"being replaced: gateway 1"'),
+    20_000,
+    () => 'nobody misses the gateway',
+  );
+  rmSync(binary);
+  for (const pid of childrenOf(node.pid)) signalPid(pid, 'SIGKILL');
   await waitFor(
     async () => /"ready":false,"trouble":"(no process for|crash loop): writer/.test(await admin()),
     20_000,

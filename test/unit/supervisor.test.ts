@@ -127,6 +127,48 @@ test('a crash loop is over once its worker works, or stands by, for some seconds
   }
 });
 
+test('G10: a worker is absent until it does its work or stands by, and from its end until its successor does', (t) => {
+  for (const said of [
+    { kind: 'ready' },
+    { kind: 'writer', status: { kind: 'standby', holder: 'another node', readable: true } },
+  ] as const) {
+    const { clock, supervisor, workers } = start(t, 'writer');
+    supervisor.run('reader', 'reader');
+    const [writer, reader] = workers as [SilentWorker, SilentWorker];
+    assert.deepEqual(supervisor.absent, ['writer', 'reader']);
+    reader.says({ kind: 'ready' });
+    assert.deepEqual(supervisor.absent, ['writer']);
+    writer.says(said);
+    assert.deepEqual(supervisor.absent, []);
+    writer.ends(1, null);
+    assert.deepEqual(supervisor.absent, ['writer']);
+    clock.advance(1_000);
+    assert.deepEqual(supervisor.absent, ['writer']);
+    assert.equal(
+      supervisor.trouble,
+      undefined,
+      'one end is no reason to send no clients to the other workers',
+    );
+    workers.at(-1)?.says(said);
+    assert.deepEqual(supervisor.absent, []);
+  }
+});
+
+test('a writer that ends after it has stood by for long is no crash loop, however often', (t) => {
+  const { clock, supervisor, workers } = start(t, 'writer');
+  for (let end = 1; end <= 10; end++) {
+    workers.at(-1)?.says({
+      kind: 'writer',
+      status: { kind: 'standby', holder: 'another node', readable: true },
+    });
+    clock.advance(60_000);
+    workers.at(-1)?.ends(1, null);
+    clock.advance(0);
+    assert.equal(workers.length, end + 1, 'the next one is started at once');
+    assert.equal(supervisor.trouble, undefined);
+  }
+});
+
 test('G8 drain: a node that is told to end while it starts forks no more workers: a reader, once the writer leads', (t) => {
   const { supervisor, workers } = start(t, 'writer');
   supervisor.beginDrain();
