@@ -10,7 +10,14 @@ import { ManualClock } from '../support/manual-clock.ts';
 
 /** A forked process as the supervisor sees it. It answers nothing by itself. */
 class SilentWorker extends EventEmitter {
-  readonly process = { pid: 1, kill: (signal: NodeJS.Signals) => this.ends(null, signal) };
+  readonly process: { pid: number | undefined; kill(signal: NodeJS.Signals): void } = {
+    pid: 1,
+    kill: (signal) => {
+      this.kills++;
+      this.ends(null, signal);
+    },
+  };
+  kills = 0;
   readonly sent: string[] = [];
   #dead = false;
 
@@ -39,14 +46,23 @@ class SilentWorker extends EventEmitter {
 function start(t: TestContext, role: WorkerRole) {
   const clock = new ManualClock();
   const workers: SilentWorker[] = [];
+  let flags: readonly string[] | undefined = [];
+  const setup = mock.method(cluster, 'setupPrimary', (settings?: { execArgv?: string[] }) => {
+    flags = settings?.execArgv;
+  });
+  t.after(() => setup.mock.restore());
   const fork = mock.method(cluster, 'fork', () => {
+    flagsOf.push(flags);
     const worker = new SilentWorker();
     workers.push(worker);
     return worker as unknown as Worker;
   });
   t.after(() => fork.mock.restore());
   const nothing = (): void => {};
+  /** What Node was told for each worker. */
+  const flagsOf: (readonly string[] | undefined)[] = [];
   const gone: SilentWorker[] = [];
+  const ended: WorkerRole[] = [];
   const events: SupervisorEvents = {
     joined: () => {
       const worker = workers.at(-1) as SilentWorker;
@@ -55,14 +71,15 @@ function start(t: TestContext, role: WorkerRole) {
     ready: nothing,
     failed: nothing,
     writer: nothing,
-    ended: nothing,
+    ended: (role) => ended.push(role),
     backup: nothing,
     attempt: () => 0,
   };
   const log = createLogger('silent', {});
-  const supervisor = new Supervisor(clock, log, () => ({ env: {}, execArgv: [] }), events);
+  const launchOf = (of: WorkerRole, name: string) => ({ env: {}, execArgv: [`--${of}`, `--${name}`] });
+  const supervisor = new Supervisor(clock, log, launchOf, events);
   supervisor.run(role, role);
-  return { clock, supervisor, workers, gone };
+  return { clock, supervisor, workers, gone, ended, flagsOf };
 }
 
 test('G8: a worker that hangs while it starts is missed, and replaced; a writer is waited for, since it may be migrating', (t) => {
@@ -119,9 +136,10 @@ test('a crash loop is over once its worker works, or stands by, for some seconds
     );
     workers.at(-1)?.says(said);
     assert.equal(supervisor.trouble, 'crash loop: writer', 'this one can work');
-    for (let s = 0; s < 7; s++) {
+    for (let s = 1; s <= 7; s++) {
       clock.advance(1_000);
       workers.at(-1)?.says({ kind: 'pong' });
+      if (s < 5) assert.equal(supervisor.trouble, 'crash loop: writer', `${s} s are no proof`);
     }
     assert.equal(supervisor.trouble, undefined, said.kind);
   }
@@ -189,6 +207,30 @@ test('G8 drain: a worker that has crashed, and waits to be started again, is not
   assert.equal(workers.length, 1);
 });
 
+test('G8 drain: a worker that ends while its node drains is not replaced', (t) => {
+  const { clock, supervisor, workers, ended } = start(t, 'gateway');
+  supervisor.beginDrain();
+  workers[0]?.ends(1, null);
+  clock.advance(60_000);
+  assert.deepEqual([workers.length, ended], [1, []]);
+});
+
+test('G8 drain: one role drains, and the others go on: gateways finish before the writer; who has finished is not killed at the deadline', async (t) => {
+  const { clock, supervisor, workers } = start(t, 'gateway');
+  supervisor.run('writer', 'writer');
+  const [gateway, writer] = workers as [SilentWorker, SilentWorker];
+  supervisor.beginDrain();
+  const killed = supervisor.drain('gateway', 2_000);
+  assert.deepEqual(
+    [gateway, writer].map(({ sent }) => sent),
+    [['draining', 'drain'], ['draining']],
+  );
+  gateway.ends(0, null);
+  assert.equal(await killed, 0);
+  clock.advance(2_000);
+  assert.deepEqual([gateway.kills, writer.kills], [0, 0]);
+});
+
 test('G8 drain: who has not finished by the deadline is killed, and counts; who has, or was ended by what asks all to finish, does not', async (t) => {
   const { clock, supervisor, workers } = start(t, 'reader');
   for (const name of ['2', '3', '4']) supervisor.run('reader', name);
@@ -254,4 +296,79 @@ test('G8 drain: a worker that is killed before the deadline, since it answers no
   clock.advance(7_000);
   assert.equal(workers[0]?.isDead(), true);
   assert.equal(await killed, 1);
+});
+
+test('what an operator is told of the workers: their processes, since when they work, how often they ended', (t) => {
+  const { clock, supervisor, workers, ended } = start(t, 'gateway');
+  supervisor.run('reader', 'reader');
+  const is = (name: string) => supervisor.workers.find((worker) => worker.name === name);
+  assert.deepEqual(is('gateway'), { name: 'gateway', pid: 1, upMs: null, restarts: 0 });
+  assert.deepEqual([supervisor.ready('gateway'), supervisor.ready('reader')], [0, 0]);
+  workers[0]?.says({ kind: 'ready' });
+  clock.advance(3_000);
+  assert.deepEqual(is('gateway'), { name: 'gateway', pid: 1, upMs: 3_000, restarts: 0 });
+  assert.deepEqual([supervisor.ready('gateway'), supervisor.ready('reader')], [1, 0]);
+  workers[0]?.ends(1, null);
+  assert.deepEqual([is('gateway')?.upMs, is('gateway')?.restarts, ended], [null, 1, ['gateway']]);
+  assert.equal(supervisor.ready('gateway'), 0);
+});
+
+test('a worker is started with the flags of its role', (t) => {
+  const { clock, supervisor, workers, flagsOf } = start(t, 'gateway');
+  supervisor.run('reader', 'reader 1');
+  workers[0]?.ends(1, null);
+  clock.advance(0);
+  const gateway = ['--gateway', '--gateway'];
+  assert.deepEqual(flagsOf, [gateway, ['--reader', '--reader 1'], gateway]);
+});
+
+test('what is said to a role reaches its workers, and nobody who has ended', (t) => {
+  const { supervisor, workers } = start(t, 'reader');
+  supervisor.run('reader', 'reader 2');
+  supervisor.run('gateway', 'gateway');
+  workers[0]?.ends(1, null);
+  supervisor.tell('reader', { kind: 'serve' });
+  assert.deepEqual(
+    workers.map(({ sent }) => sent),
+    [[], ['serve'], []],
+  );
+});
+
+test('a worker that no process came to be for is tried again once, however often its channel fails; other errors of a channel end nothing', (t) => {
+  const { clock, workers, gone } = start(t, 'gateway');
+  const [first] = workers as [SilentWorker];
+  first.process.pid = undefined;
+  for (let i = 0; i < 3; i++) first.emit('error', new Error('spawn EAGAIN'));
+  first.emit('exit', -11, null);
+  clock.advance(0);
+  assert.deepEqual([workers.length, gone], [2, [first]]);
+  workers[1]?.emit('error', new Error('write EPIPE'));
+  clock.advance(1_000);
+  assert.equal(workers.length, 2);
+});
+
+test('G8: a primary that stood still does not take its own silence for that of its workers', (t) => {
+  const { clock, workers } = start(t, 'gateway');
+  workers[0]?.says({ kind: 'ready' });
+  clock.sleep(60_000);
+  assert.equal(workers.length, 1);
+  workers[0]?.says({ kind: 'pong' });
+  assert.ok(workers[0]?.sent.includes('ping'));
+  clock.advance(10_000);
+  assert.equal(workers.length, 2, 'it is asked again from then on');
+});
+
+test('a node that gives up leaves no process behind, and starts none', (t) => {
+  const { clock, supervisor, workers } = start(t, 'gateway');
+  supervisor.run('reader', 'reader');
+  supervisor.run('writer', 'writer');
+  workers[2]?.ends(1, null);
+  supervisor.killAll();
+  assert.deepEqual(
+    workers.map(({ kills }) => kills > 0 || 'dead'),
+    [true, true, true],
+  );
+  clock.advance(60_000);
+  assert.equal(workers.length, 3);
+  assert.equal(clock.timers, 0);
 });
