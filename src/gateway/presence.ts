@@ -14,7 +14,7 @@ const TELL_MAX = 2_000;
 /** [user, number of sockets] */
 type Count = readonly [string, number];
 
-/** What gateways publish. `seq` ascends by one per gateway. A gateway that misses one asks for everything. */
+/** What gateways publish. `seq` ascends by one per gateway. A gateway that misses one asks for everything, until it gets it. */
 type Telling = {
   readonly gateway: string;
   readonly seq: number;
@@ -23,7 +23,8 @@ type Telling = {
   readonly ask?: string;
 };
 
-type Peer = { readonly counts: Map<string, number>; seq: number; heardAt: number };
+/** `complete`: nothing that it published since its last full answer was missed. */
+type Peer = { readonly counts: Map<string, number>; seq: number; heardAt: number; complete: boolean };
 
 export interface Watcher {
   presence(online: readonly string[], offline: readonly string[]): void;
@@ -142,16 +143,22 @@ export class Presence {
     if (gateway === this.#gateway) return;
     if (ask === '*' || ask === this.#gateway) this.#tellAll();
     let peer = this.#peers.get(gateway);
-    const known = peer !== undefined;
     if (peer === undefined) {
-      peer = { counts: new Map(), seq: 0, heardAt: 0 };
+      peer = { counts: new Map(), seq: Number.NaN, heardAt: 0, complete: false };
       this.#peers.set(gateway, peer);
     }
-    const missed = !all && (!known || seq !== peer.seq + 1);
+    const missed = !all && seq !== peer.seq + 1;
     peer.seq = seq;
     peer.heardAt = this.#clock.steady();
     if (counts !== undefined) this.#learn(peer.counts, counts, all === true);
-    if (missed) this.#tell({ ask: gateway });
+    if (all) peer.complete = true;
+    if (missed) this.#askFor(gateway, peer);
+  }
+
+  /** The question may be lost, too, so it is repeated with each tick. */
+  #askFor(gateway: string, peer: Peer): void {
+    peer.complete = false;
+    this.#tell({ ask: gateway });
   }
 
   #learn(peer: Map<string, number>, counts: readonly Count[], all: boolean): void {
@@ -174,8 +181,9 @@ export class Presence {
     this.#tell({});
     for (const [gateway, peer] of this.#peers) {
       if (stoodStill) peer.heardAt = now;
-      if (now - peer.heardAt < GONE_AFTER_MS) continue;
-      this.#changing([...peer.counts.keys()], () => this.#peers.delete(gateway));
+      if (now - peer.heardAt >= GONE_AFTER_MS)
+        this.#changing([...peer.counts.keys()], () => this.#peers.delete(gateway));
+      else if (!peer.complete) this.#askFor(gateway, peer);
     }
   }
 

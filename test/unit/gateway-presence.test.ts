@@ -153,6 +153,32 @@ test('S3 presence: what a lost telling said is found out with the next one, comi
   assert.deepEqual(eyes.news, []);
 });
 
+test('S3 presence: what a lost telling said is found out even if the question about it, or a part of the answer, is lost, too', async () => {
+  for (const lost of ['question', 'answer'] as const) {
+    const { world, there, here, eyes } = await fixture();
+    there.presence.change('ann', 1);
+    world.pass(150);
+    assert.deepEqual(eyes.news, ['+ann']);
+    there.presence.change('ann', -1);
+    world.clock.advance(100);
+    here.port.lose();
+    world.clock.advance(1_000);
+    here.port.deliver(); // It hears that it missed something, and asks.
+    if (lost === 'answer') there.port.deliver();
+    (lost === 'question' ? there : here).port.lose();
+    world.pass(5_000);
+    assert.deepEqual(eyes.news, ['-ann'], lost);
+    const { publish } = here.port;
+    let asked = 0;
+    here.port.publish = (publications) => {
+      for (const { payload } of publications) if (JSON.parse(payload).ask !== undefined) asked++;
+      return publish.call(here.port, publications);
+    };
+    world.pass(5_000);
+    assert.equal(asked, 0, 'who knows everything asks no more');
+  }
+});
+
 test('S3 presence: a gateway that has just started knows at once who is online, however many', async () => {
   const { world, there } = await fixture();
   const users = Array.from({ length: 4_500 }, (_, i) => `user ${i}`);
