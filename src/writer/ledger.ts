@@ -121,8 +121,8 @@ export class Ledger implements Checkpointed {
     } catch (error) {
       this.#head = head;
       this.#identity = identity;
+      // Conversations that it created are void.
       this.#dataVersion = undefined;
-      this.#conversations.clear();
       throw error;
     }
   }
@@ -211,6 +211,8 @@ export class Ledger implements Checkpointed {
       committed.results.push({ gateway, seq, outcomes });
     }
     this.#sql.setPosition.run(group.position, this.#head);
+    // A writer that always has commands commits no canary.
+    this.#forgetTokens();
     this.#countTransaction();
     return committed;
   }

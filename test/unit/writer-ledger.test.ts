@@ -179,6 +179,25 @@ test('M5: a send that was refused stays so when its batch comes again, though th
   assert.deepEqual(idsOnDisk(path, 'zoe'), [2]);
 });
 
+test('M5, G6: a refused batch is remembered however many come that have nothing refused, but thousands of refused ones are not', async () => {
+  const { ledger } = await fixture();
+  const toZoe = [send('ann', 'zoe', 'hi', 'c1')];
+  let position = 0;
+  const apply = (...batches: ReturnType<typeof batch>[]) =>
+    ledger.commit({ batches, position: `${++position}` }).results[0]?.outcomes;
+  const many = (to: string, gateway: string) =>
+    Array.from({ length: 5_000 }, (_, seq) =>
+      batch([send('ann', to, 'hi', `${gateway}${seq}`)], seq, gateway),
+    );
+  const refused = apply(batch(toZoe, 1));
+  assert.equal(refused?.length, 1);
+  apply(...many('bob', 'g2'), batch([send('ann', 'nobody', 'hi', 'c2')], 1, 'g3'));
+  apply(batch([register('zoe')], 2));
+  assert.deepEqual(apply(batch(toZoe, 1)), refused);
+  apply(...many('nobody', 'g4'));
+  assert.deepEqual(apply(batch(toZoe, 1)), [], 'stored as a new one: memory has a bound');
+});
+
 test('B6: a message to oneself is one message, in one conversation', async () => {
   const { ledger, path } = await fixture();
   const { committed } = commit(ledger, [send('ann', 'ann', 'note', 'c1')]);
@@ -239,7 +258,12 @@ test('A5 logout: ends that token, or all of them, and a repeat changes nothing',
   const v = versionOf(path, 'ann');
   const expiresAt = Math.floor(Date.now() / 1000) + 60;
   const logout = { kind: 'logout', user: 'ann', tokenId: 'one', expiresAt } as const;
-  commit(ledger, [logout, logout]);
+  const { committed } = commit(ledger, [logout, logout]);
+  assert.deepEqual(
+    committed.ended[0],
+    { user: 'ann', version: 0, tokenId: 'one' },
+    'told to the sockets that hold it',
+  );
   const state = (tokenId: string, version: number): string =>
     onDisk(path, (reader) => reader.tokenState({ user: 'ann', tokenId, version }));
   assert.deepEqual([state('one', v), state('two', v)], ['revoked', 'valid']);
@@ -282,7 +306,7 @@ test('G1 rollback: a transaction that fails leaves head, conversations and log p
   ];
   // A disk that has no more room.
   db.pragma(`max_page_count = ${db.pragma('page_count', { simple: true })}`);
-  assert.throws(() => commit(ledger, group, '8'), /full/);
+  assert.throws(() => commit(ledger, group, '8'), { code: 'SQLITE_FULL' }, 'and no defect of one command');
   assert.deepEqual([ledger.head, ledger.position], [1, '7']);
   assert.deepEqual(idsOnDisk(path, 'ann'), [1]);
   db.pragma('max_page_count = 100000');
@@ -401,6 +425,10 @@ test('G1 checkpoint: one that the disk does not take costs a longer log, and not
   assert.equal(mock.callCount(), 1);
   mock.restore();
   assert.deepEqual(commit(ledger, [register('a')]).outcomes, [{ kind: 'done' }]);
+  for (const pages of [0, 500]) {
+    ledger.autoCheckpoint(pages);
+    assert.equal(db.pragma('wal_autocheckpoint', { simple: true }), pages);
+  }
 });
 
 test('G1 stop: the file of a writer that ended has all in it, for who copies it alone, while a reader has it open', async () => {
@@ -510,6 +538,28 @@ test('G9: an ended token is kept for long after it expired: a clock set wrong fo
   end.run('expired last year', days(365));
   new Ledger(db, () => {}).commitCanary();
   assert.deepEqual(db.prepare('SELECT token_id FROM ended_tokens').pluck().all(), ['expired a week ago']);
+});
+
+test('G6: tokens that ended long ago are cleaned up once an hour by a writer that never rests, too, since it has no canary to commit', async (t) => {
+  const path = `${folder}/${++files}.db`;
+  const db = await openMigrated(path);
+  const ledger = new Ledger(db, (error) => assert.fail(String(error)));
+  const end = db.prepare('INSERT INTO ended_tokens (token_id, expires_at) VALUES (?, 0)');
+  const kept = db.prepare('SELECT token_id FROM ended_tokens').pluck();
+  const start = performance.now();
+  const { mock } = t.mock.method(performance, 'now', () => start);
+  const after = (minutes: number): unknown[] => {
+    mock.mockImplementation(() => start + minutes * 60_000);
+    commit(ledger, []);
+    return kept.all();
+  };
+  end.run('first');
+  assert.deepEqual(after(0), []);
+  end.run('second');
+  assert.deepEqual(after(59), ['second']);
+  assert.deepEqual(after(60), []);
+  end.run('third');
+  assert.deepEqual(after(61), ['third'], 'an hour from the last time');
 });
 
 test('A5, G9 logout everywhere: is told for the sockets that hold the tokens, and one that comes again late brings none back to life', async () => {
