@@ -57,7 +57,6 @@ export class Presence {
   async start(): Promise<void> {
     await this.#bus.subscribe(CHANNELS.presence, (payload) => this.#hear(JSON.parse(payload) as Telling));
     this.#tell({ ask: '*' });
-    this.#tickDue = this.#clock.steady();
     this.#tick();
   }
 

@@ -218,6 +218,19 @@ test('G5 resync: asked for while a repair is under way, it is done after it, sin
   assert.equal(b.store.asked, 2);
 });
 
+test('G5 opening: nobody goes on to ask for the head before the subscription is active, also not who finds it begun', async () => {
+  const b = fixture();
+  const active = Promise.withResolvers<void>();
+  mock.method(b.port, 'subscribe', () => active.promise);
+  let joined = 0;
+  for (let i = 0; i < 2; i++) void b.feeds.join('ann', new Member()).then(() => joined++);
+  await settle();
+  assert.equal(joined, 0);
+  active.resolve();
+  await settle();
+  assert.equal(joined, 2);
+});
+
 test("G5 opening: an event that comes between the subscription and the head is not lost, be it the first one's", async () => {
   for (const head of [5, 0]) {
     const b = fixture();
@@ -458,6 +471,26 @@ test('G9 revoked: a lost event is found by the beat, which has the store judge t
     members.map(({ ended }) => ended),
     [false, true, false],
   );
+});
+
+test('metrics of feeds: how old each event with messages is, and how many messages came from the store', async () => {
+  const b = fixture();
+  const observed: unknown[] = [];
+  const feeds = new Feeds(b.port, b.store.port, {
+    event: (at) => observed.push(`event of ${at}`),
+    repaired: (messages) => observed.push(`${messages} repaired`),
+  });
+  await live({ ...b, feeds }, 5);
+  b.store.commit(6);
+  for (const payload of [encodeMessages(5, 77, [6], ['m6']), encodeSignal('typing'), encodeRevoked(0, 'id')])
+    void b.port.publish([{ channel: 'u:ann', payload }]);
+  b.port.deliver();
+  b.store.commit(7, 8);
+  for (let i = 0; i < 2; i++) {
+    feeds.resync();
+    await settle();
+  }
+  assert.deepEqual([observed, b.store.asked], [['event of 77', '2 repaired'], 2]);
 });
 
 test('feeds: signals pass in every state; who left hears nothing, and the last one out ends the subscription', async () => {

@@ -44,6 +44,16 @@ test('G1 durable: what commit answers is on disk, for another process to read', 
     onDisk(path, (reader) => reader.catchUp({ user: 'bob', since: 0 }).frames),
     frames,
   );
+  for (const [user, peer] of [
+    ['ann', 'bob'],
+    ['bob', 'ann'],
+  ] as const) {
+    const { conversations } = onDisk(path, (reader) => reader.conversations({ user, limit: 9 }));
+    assert.deepEqual(
+      conversations.map((conversation) => conversation.user),
+      [peer],
+    );
+  }
 });
 
 test('G3 order: ids ascend by one in the order of the commands', async () => {
@@ -251,6 +261,8 @@ test('A5 change-password: an older command that comes again does not undo a newe
     { kind: 'version', version: v + 2 },
     { kind: 'refused', code: 'invalid_credentials' },
   ]);
+  const ofNobody = { ...first, user: 'nobody' };
+  assert.deepEqual(commit(ledger, [ofNobody]).outcomes, [{ kind: 'refused', code: 'unknown_user' }]);
 });
 
 test('A5 logout: ends that token, or all of them, and a repeat changes nothing', async () => {
