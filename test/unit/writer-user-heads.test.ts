@@ -11,6 +11,16 @@ test('G5 hint: an event names the id before it, or the base for a user who is no
   assert.equal(heads.advance('b', 104), 102);
 });
 
+test('G6 hint: with as many users as may be remembered, those are not forgotten; one more, and all are but those of the newest message', () => {
+  const heads = new UserHeads(0, 2);
+  heads.advance('a', 1);
+  heads.advance('b', 2);
+  assert.deepEqual([heads.advance('a', 3), heads.advance('b', 4)], [1, 2]);
+  assert.equal(heads.advance('c', 5), 0);
+  assert.equal(heads.advance('c', 6), 5);
+  assert.deepEqual([heads.advance('a', 7), heads.advance('b', 8)], [4, 4], 'the base, which has risen');
+});
+
 test('G5 hint: changed users are told once, with their newest id', () => {
   const heads = new UserHeads(0);
   heads.advance('a', 1);
