@@ -52,3 +52,47 @@ test('A3: where the settings name no secret, it is that of the database that lea
   old.learnSecret('of another database');
   assert.equal((await ours.identify('ann', undefined, await tokenOf(old))).user, 'ann');
 });
+
+test('G9 identify: whoever has a token is its user and nobody else; without one, nobody; in AUTH=open, whoever they say', async () => {
+  const settings = { mode: 'required', secrets: [TEST_SECRET], tokenTtlS: 60 } as const;
+  const identities = new Identities(settings, {} as QueryPort);
+  const { token, expires_at } = (await identities.issue('ann', 3)) as { token: string; expires_at: string };
+  const claims = await identities.verify(token);
+  assert.equal(Date.parse(expires_at), claims.expiresAt * 1000);
+  const ann = { user: 'ann', claims };
+  for (const user of ['ann', undefined]) {
+    assert.deepEqual(await identities.identify(user, undefined, token), ann);
+    assert.deepEqual(await identities.identify(user, claims), ann);
+  }
+  await assert.rejects(identities.identify('bob', undefined, token), { code: 'forbidden' });
+  await assert.rejects(identities.identify('', claims), { code: 'forbidden' });
+  await assert.rejects(identities.identify('ann', undefined), { code: 'unauthorized' });
+  await assert.rejects(identities.identify('ann', undefined, `${token}x`), { code: 'unauthorized' });
+  const open = new Identities({ mode: 'open' }, {} as QueryPort);
+  assert.equal(await open.issue('ann', 3), undefined);
+  assert.deepEqual(await open.identify('bob', undefined, token), { user: 'bob', claims: undefined });
+  for (const nobody of ['', undefined])
+    await assert.rejects(open.identify(nobody, undefined), { code: 'missing_user' });
+});
+
+test('A5 current: the store is asked whether the token of an identity was revoked; in AUTH=open there is none to ask about', async () => {
+  const asked: unknown[] = [];
+  let state = 'valid';
+  const ask = async (name: string, params: unknown): Promise<string> => {
+    asked.push([name, params]);
+    return state;
+  };
+  const identities = new Identities({ mode: 'open' }, { ask } as unknown as QueryPort);
+  const claims = { user: 'ann', tokenId: 'one', version: 3, expiresAt: 9e9 };
+  await identities.current({ user: 'ann', claims: undefined });
+  assert.deepEqual(asked, []);
+  await identities.current({ user: 'ann', claims });
+  assert.deepEqual(asked, [['tokenState', { user: 'ann', tokenId: 'one', version: 3 }]]);
+  state = 'revoked';
+  await assert.rejects(identities.current({ user: 'ann', claims }), { code: 'token_revoked' });
+});
+
+test('A3: until the database has told its secret, nobody is let in, and told to try again', async () => {
+  const identities = new Identities({ mode: 'required', secrets: [], tokenTtlS: 60 }, {} as QueryPort);
+  await assert.rejects(identities.identify('ann', undefined, 'token'), { code: 'unavailable' });
+});

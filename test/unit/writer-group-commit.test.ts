@@ -76,6 +76,8 @@ for (const payload of [
   '{"commands":5}',
   '{"commands":null}',
   '{"gateway":"g","seq":1,"commands":[]}',
+  '{"gateway":"g","seq":1,"at":1}',
+  '{"gateway":"g","seq":1,"at":1,"commands":{}}',
   '{"gateway":"g","seq":1,"at":"now","commands":[]}',
   '{"gateway":"g","seq":1,"at":-1e999,"commands":[]}',
 ]) {
