@@ -40,6 +40,15 @@ export function companionBytes(database: string, suffix: (typeof COMPANIONS)[num
   return statSync(behindLinks(database) + suffix, { throwIfNoEntry: false })?.size ?? 0;
 }
 
+/** Length of a writer's log, in bytes; 0 if there is none, or if it can't be looked at: then commits fail, and say why. */
+export function logBytes(database: string): number {
+  try {
+    return companionBytes(database, '-wal');
+  } catch {
+    return 0;
+  }
+}
+
 /** Paths of the files that may be beside a database: SQLite's, and the lock. */
 export function besides(database: string): string[] {
   const target = behindLinks(database);

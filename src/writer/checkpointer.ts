@@ -1,6 +1,6 @@
 import { openSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import { companionBytes } from '../db/files.ts';
+import { logBytes } from '../db/files.ts';
 import { CHECKPOINT_PAGES } from '../db/open.ts';
 
 /** How often the length of the log is checked, in milliseconds. */
@@ -59,7 +59,7 @@ export class Checkpointer {
   }
 
   #look(): void {
-    if (companionBytes(this.#path, '-wal') < (this.#pages / 2) * PAGE_BYTES) return;
+    if (logBytes(this.#path) < (this.#pages / 2) * PAGE_BYTES) return;
     clearInterval(this.#looking);
     try {
       this.#startThread();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { sleep } from '../../src/base/clock.ts';
@@ -138,6 +138,25 @@ test('G6 pages that somebody still reads are not copied; when they are let go of
   await checkpointer.stop();
   reader.close();
   ledger.close();
+});
+
+test('G10 a log that can not be looked at, as in a folder that this user may not read, ends no writer, and is looked at again', async () => {
+  const lost = `${folder}/lost`;
+  symlinkSync(lost, lost); // Whoever looks behind it is told of too many links.
+  let failures = 0;
+  const database = { autoCheckpoint: () => {}, finishCheckpoint: () => {} };
+  const checkpointer = new Checkpointer(`${lost}/nothing.db`, database, () => failures++, PAGES);
+  await sleep(200);
+  assert.equal(failures, 0);
+  rmSync(lost);
+  mkdirSync(lost);
+  writeFileSync(`${lost}/nothing.db-wal`, Buffer.alloc(PAGES * PAGE_BYTES));
+  await waitFor(
+    () => failures > 0,
+    5_000,
+    () => 'it is not looked at again',
+  );
+  await checkpointer.stop();
 });
 
 test('G6 there is no thread while the log is short; what can not be started is told of, and commits do the checkpoints', async () => {

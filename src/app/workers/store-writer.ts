@@ -12,6 +12,7 @@ import {
   companionBytes,
   createPrivate,
   isMissing,
+  logBytes,
   putInPlace,
   removeDatabase,
 } from '../../db/files.ts';
@@ -64,7 +65,7 @@ export class StoreWriter implements Service {
   readonly #events: StoreWriterEvents;
   readonly metrics = new WriterMetrics({
     // While this store stands by, the file is another writer's.
-    walBytes: () => (this.#ledger ? companionBytes(this.#path, '-wal') : 0),
+    walBytes: () => (this.#ledger ? logBytes(this.#path) : 0),
   });
   #ledger: Ledger | undefined;
   #checkpointer: Checkpointer | undefined;
