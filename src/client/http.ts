@@ -1,7 +1,7 @@
 import { ERRORS, type ErrorCode, isErrorCode } from '../contract/errors.ts';
 import type { Clock } from './clock.ts';
 import { ClientError, endsSession } from './errors.ts';
-import type { Transport } from './transport.ts';
+import type { HttpAnswer, Transport } from './transport.ts';
 import type { Session } from './types.ts';
 import type { ConversationsPage, HistoryPage } from './wire.ts';
 
@@ -129,7 +129,7 @@ function parse(body: string): Record<string, unknown> | null {
 const unreachable = ({ aborted, reason }: AbortSignal, cause: unknown): ClientError =>
   aborted ? reason : new ClientError('network', undefined, { cause });
 
-function failure(response: Response, answer: Record<string, unknown> | null): ClientError {
+function failure(response: HttpAnswer, answer: Record<string, unknown> | null): ClientError {
   const text = typeof answer?.error === 'string' ? answer.error : undefined;
   const seconds = Number(response.headers.get('Retry-After') ?? Number.NaN);
   return new ClientError(codeOf(response.status, answer?.code, text), text, {

@@ -6,7 +6,14 @@ export { createClient } from './client.ts';
 export { type Clock, systemClock } from './clock.ts';
 export { ClientError, type ClientErrorCode } from './errors.ts';
 export { type KeyValueStorage, memoryStorage, type WebStorageLike, webStorage } from './storage.ts';
-export { defaultTransport, type Socket, type SocketEvents, type Transport } from './transport.ts';
+export {
+  defaultTransport,
+  type HttpAnswer,
+  type HttpRequest,
+  type Socket,
+  type SocketEvents,
+  type Transport,
+} from './transport.ts';
 export type {
   Client,
   ClientEvents,

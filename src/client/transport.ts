@@ -14,10 +14,29 @@ export type Socket = {
   close(): void;
 };
 
+/** The `AbortSignal` of the DOM's types, or of Node's. The package's declarations want neither. */
+type Signal = typeof globalThis extends { AbortSignal: { prototype: infer T } } ? T : unknown;
+
+/** A `RequestInit`, in so far as the client uses it. */
+export type HttpRequest = {
+  readonly method: 'GET' | 'POST';
+  readonly headers: Record<string, string>;
+  readonly body?: string;
+  readonly signal: Signal;
+};
+
+/** A `Response`, in so far as the client uses it. */
+export type HttpAnswer = {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  text(): Promise<string>;
+};
+
 /** The client's access to the outside: sockets, HTTP, and whether there is a network at all. */
 export type Transport = {
   open(url: string, events: SocketEvents): Socket;
-  fetch(url: string, init: RequestInit): Promise<Response>;
+  fetch(url: string, init: HttpRequest): Promise<HttpAnswer>;
   /** Calls back when the platform gains or loses its network; never, if it can't tell. @returns the function that stops it */
   watchNetwork(changed: (up: boolean) => void): () => void;
 };
