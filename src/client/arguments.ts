@@ -1,5 +1,6 @@
 import { CLIENT_ID, LIMITS } from '../contract/limits.ts';
 import { ClientError } from './errors.ts';
+import type { KeyValueStorage } from './storage.ts';
 
 /*
  * What the server would refuse anyway, told without asking it. Callers in JavaScript may pass anything.
@@ -37,5 +38,43 @@ export function serverUrl(address: unknown): URL {
   throw new ClientError(
     'invalid_request',
     'The url is the http:// or https:// address of the server, without a user name.',
+  );
+}
+
+/** The last argument of a call: of a bare value, as in `send(to, text, clientId)` or `logout(true)`, nothing would be read. */
+export function wrongOptions(options: unknown): ClientError | null {
+  if (options === null || options === undefined || typeof options === 'object') return null;
+  return new ClientError('invalid_request', 'Options are passed by name, as in { limit: 50 }.');
+}
+
+/** @throws ClientError for a bare value */
+export function namedOptions<T extends object>(options: T | null | undefined): Partial<T> {
+  const wrong = wrongOptions(options);
+  if (wrong !== null) throw wrong;
+  return options ?? {};
+}
+
+/** @throws ClientError for what is no list, `'bob'` being one of letters */
+export function userList(users: unknown): readonly string[] {
+  if (typeof users === 'object' && users !== null && Symbol.iterator in users)
+    return [...(users as Iterable<string>)];
+  throw new ClientError('invalid_frame', "The users to watch are an array, as in ['bob'].");
+}
+
+const STORAGE: Readonly<Record<keyof KeyValueStorage, true>> = {
+  getItem: true,
+  setItem: true,
+  removeItem: true,
+  keys: true,
+};
+
+/** @throws ClientError for one that lacks a method: with the bare `localStorage`, nothing would be sent after a reload */
+export function usableStorage(storage: KeyValueStorage | null | undefined): KeyValueStorage | undefined {
+  if (storage === null || storage === undefined) return undefined;
+  const methods = Object.keys(STORAGE) as (keyof KeyValueStorage)[];
+  if (methods.every((method) => typeof storage[method] === 'function')) return storage;
+  throw new ClientError(
+    'invalid_request',
+    'A storage has getItem, setItem, removeItem and keys: webStorage(localStorage) makes one.',
   );
 }

@@ -1,6 +1,6 @@
 import { LIMITS } from '../contract/limits.ts';
 import { uuidv7Generator } from '../contract/uuidv7.ts';
-import { serverUrl, wrongSend } from './arguments.ts';
+import { namedOptions, serverUrl, usableStorage, wrongOptions, wrongSend } from './arguments.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { Connection } from './connection.ts';
 import { IS_WELCOME, type StateName } from './connection-state.ts';
@@ -74,7 +74,7 @@ class ParleyClient implements Client {
     base.pathname = base.pathname.replace(/\/*$/, '/');
     const socketUrl = new URL('ws', base);
     socketUrl.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:';
-    this.#options = options;
+    this.#options = { ...options, storage: usableStorage(options.storage) };
     this.#clock = clock;
     this.#random = options.random ?? Math.random;
     this.#storagePrefix = options.storagePrefix ?? `parley:${base.host}${base.pathname}`;
@@ -134,25 +134,29 @@ class ParleyClient implements Client {
 
   // ---- accounts and history --------------------------------------------------------------------------------------
 
-  register(userId: string, password: string): Promise<void> {
-    return this.#http.register(userId, password);
+  async register(userId: string, password: string): Promise<void> {
+    this.#needOpen();
+    await this.#http.register(userId, password);
   }
 
   async login(userId: string, password: string): Promise<Session> {
+    this.#needOpen();
     const session = await this.#http.login(userId, password);
     await this.#leaving;
-    if (this.#closed) throw new ClientError('closed');
+    this.#needOpen();
     this.#begin(session, null);
     this.#emitter.emit('session', { session });
     return session;
   }
 
-  async logout({ everywhere = false }: { readonly everywhere?: boolean | undefined } = {}): Promise<void> {
+  async logout(options?: { readonly everywhere?: boolean | undefined }): Promise<void> {
+    const { everywhere = false } = namedOptions(options);
     // The server may have ended the session already: then there is still what the user has not sent.
     if (this.#user === null) return;
     const session = this.#session;
-    this.disconnect();
+    // First of all: a listener that is told of the end may call connect().
     this.#session = null;
+    this.disconnect();
     this.#letGo(new ClientError('logged_out'), true);
     this.#emitter.emit('session', { session: null });
     // An open server has no sessions to end.
@@ -177,22 +181,21 @@ class ParleyClient implements Client {
     }
   }
 
-  async conversations(page: PageRequest = {}) {
-    return this.#http.conversations(this.#needSession(), page);
+  async conversations(page?: PageRequest) {
+    return this.#http.conversations(this.#needSession(), namedOptions(page));
   }
 
-  async history(user: string, page: PageRequest = {}) {
-    return this.#http.history(this.#needSession(), { ...page, with: user });
+  async history(user: string, page?: PageRequest) {
+    return this.#http.history(this.#needSession(), { ...namedOptions(page), with: user });
   }
 
-  async searchUsers(prefix: string, { limit }: Pick<PageRequest, 'limit'> = {}) {
-    return this.#http.users(this.#needSession(), { prefix, limit });
+  async searchUsers(prefix: string, options?: Pick<PageRequest, 'limit'>) {
+    return this.#http.users(this.#needSession(), { prefix, limit: namedOptions(options).limit });
   }
 
   // ---- live ------------------------------------------------------------------------------------------------------
 
   connect(): void {
-    if (this.#closed) throw new ClientError('closed');
     this.#needSession();
     const user = this.#user;
     if (user === null || this.#reading !== null) return;
@@ -250,14 +253,11 @@ class ParleyClient implements Client {
     this.#http.close();
   }
 
-  send(
-    to: string,
-    message: string,
-    { clientId }: { readonly clientId?: string | undefined } = {},
-  ): Promise<Message> {
+  send(to: string, message: string, options?: { readonly clientId?: string | undefined }): Promise<Message> {
     if (this.#closed) return Promise.reject(new ClientError('closed'));
     if (this.#user === null) return Promise.reject(new ClientError('no_session'));
-    const wrong = wrongSend(to, message, clientId);
+    const clientId = options?.clientId;
+    const wrong = wrongOptions(options) ?? wrongSend(to, message, clientId);
     if (wrong !== null) return Promise.reject(wrong);
     this.#signals.sent(to);
     return this.#user.outbox.add(clientId ?? this.#newId(), to, message);
@@ -293,7 +293,12 @@ class ParleyClient implements Client {
 
   // ---- inside ----------------------------------------------------------------------------------------------------
 
+  #needOpen(): void {
+    if (this.#closed) throw new ClientError('closed');
+  }
+
   #needSession(): Session {
+    this.#needOpen();
     if (this.#session === null) throw new ClientError('no_session');
     return this.#session;
   }
@@ -306,10 +311,15 @@ class ParleyClient implements Client {
   }
 
   #begin(session: Session, cursor: Cursor | null): void {
-    this.#session = session;
-    if (this.#user?.id === session.user_id) return;
+    if (this.#user?.id === session.user_id) {
+      this.#session = session;
+      return;
+    }
+    // A listener that is told of the end may call connect(): it is neither the former user's nor the next one's.
+    this.#session = null;
     this.disconnect();
     this.#letGo(new ClientError('logged_out'), false);
+    this.#session = session;
     const { storage, cursorName } = this.#options;
     const id = session.user_id;
     const prefix = `${this.#storagePrefix}:${encodeURIComponent(id)}`;

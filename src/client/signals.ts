@@ -1,5 +1,5 @@
 import { LIMITS } from '../contract/limits.ts';
-import { isMessageId, isUserId } from './arguments.ts';
+import { isMessageId, isUserId, userList } from './arguments.ts';
 import { type Clock, elapsedMs } from './clock.ts';
 import type { Emitter } from './emitter.ts';
 import { ClientError } from './errors.ts';
@@ -80,7 +80,7 @@ export class Signals {
   }
 
   watch(users: readonly string[]): void {
-    const set = [...new Set(users)].filter((user) => this.#isUser(user, 'watch'));
+    const set = [...new Set(userList(users))].filter((user) => this.#isUser(user, 'watch'));
     if (set.length > LIMITS.watchedUsers) {
       throw new ClientError('invalid_frame', `At most ${LIMITS.watchedUsers} users can be watched.`);
     }

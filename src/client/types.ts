@@ -189,6 +189,6 @@ export interface Client {
   markRead(user: string, id: number): void;
   /** Call it on every key stroke; it sends a frame every 3 s at most. Does nothing offline. */
   typing(to: string): void;
-  /** Follows the presence of these users, 200 at most. Replaces the previous set. @throws ClientError for more users */
+  /** Follows the presence of these users, 200 at most. Replaces the previous set. @throws ClientError for more users, and for what is no list */
   watch(users: readonly string[]): void;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { memoryStorage } from '../../src/client/index.ts';
+import { type ClientError, type KeyValueStorage, memoryStorage } from '../../src/client/index.ts';
 import { startClient } from '../support/fake-transport.ts';
 import { stored } from '../support/server-frames.ts';
 
@@ -148,4 +148,74 @@ test('close() a second time does nothing, and the network is watched no more', (
   assert.notEqual(transport.network, watching);
   assert.equal(client.session, null);
   client.close();
+});
+
+test('from JavaScript anything may come: what would be passed over in silence is told', async () => {
+  const { client, transport } = startClient();
+  const told = { name: 'ClientError', code: 'invalid_request' };
+  transport.fetch = async () => Response.json({});
+  type Any = (...args: unknown[]) => Promise<unknown>;
+  // The id would be missing, the page another one, and the other sessions would go on.
+  await assert.rejects((client.send as Any).call(client, 'bob', 'hi', 'my-id'), told);
+  assert.deepEqual(client.outbox, []);
+  await assert.rejects((client.history as Any).call(client, 'bob', 20), told);
+  await assert.rejects((client.conversations as Any).call(client, 20), told);
+  await assert.rejects((client.searchUsers as Any).call(client, 'b', 20), told);
+  await assert.rejects((client.logout as Any).call(client, true), told);
+  // The letters of the name would be watched.
+  for (const users of ['bob', undefined, null, 5, { bob: true }])
+    assert.throws(() => client.watch(users as unknown as string[]), {
+      name: 'ClientError',
+      code: 'invalid_frame',
+    });
+  client.watch(new Set(['bob']) as unknown as string[]);
+  // It can be written to, but not be asked for its keys: what it holds would never be sent.
+  const { keys: _, ...bare } = memoryStorage();
+  assert.throws(() => startClient({ storage: bare as KeyValueStorage }), told);
+
+  void (client.send as Any).call(client, 'bob', 'hi', null);
+  assert.equal(client.outbox.length, 1);
+  startClient({ storage: null as unknown as KeyValueStorage });
+});
+
+test('after close(), every call says that the client was closed, and asks no server', async () => {
+  const { client, transport } = startClient();
+  let asked = 0;
+  transport.fetch = async () => {
+    asked++;
+    return Response.json({ token: 't2' });
+  };
+  client.close();
+  for (const call of [
+    () => client.register('alice', 'pw'),
+    () => client.login('alice', 'pw'),
+    () => client.changePassword('pw', 'new'),
+    () => client.conversations(),
+    () => client.history('bob'),
+    () => client.searchUsers('b'),
+    () => client.send('bob', 'hi'),
+    async () => client.connect(),
+  ])
+    await assert.rejects(call(), { code: 'closed' });
+  assert.equal(asked, 0);
+});
+
+test('a listener that always wants a connection gets none of a session that is ending, and ends no process', async () => {
+  const { client, transport } = startClient({ storage: memoryStorage(), cursorName: 'c' });
+  client.on('state', ({ name }) => {
+    if (name === 'idle') client.connect();
+  });
+  const problems: unknown[] = [];
+  client.on('problem', ({ error }) => problems.push((error as ClientError).code));
+  transport.fetch = async () => Response.json({ token: 't2' });
+  client.connect();
+  transport.welcome();
+  await client.login('bob', 'pw');
+  assert.equal(client.state.name, 'idle');
+  client.connect();
+  transport.welcome();
+  await client.logout();
+  assert.equal(client.state.name, 'idle');
+  assert.equal(transport.sockets.length, 2);
+  assert.deepEqual(problems, ['no_session', 'no_session']);
 });
