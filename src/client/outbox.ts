@@ -204,6 +204,7 @@ export class Outbox {
     const item = this.#items.get(clientId);
     if (item === undefined) return;
     this.#drop(item);
+    this.#rebuildQueue();
     this.#options.changed({ kind: 'removed', entry: item.entry });
     item.waiter?.reject(new ClientError('discarded'));
     this.flush();

@@ -104,6 +104,17 @@ test('sends made offline go out in order once there is a connection', () => {
   ]);
 });
 
+test('M7: a clientId that was discarded and is sent again goes where it is now, not where it was', () => {
+  const { client, online } = start();
+  for (const n of [1, 2, 3]) void client.send('bob', `m${n}`, { clientId: `c${n}` });
+  client.discard('c2');
+  void client.send('bob', 'm2', { clientId: 'c2' });
+  assert.deepEqual(
+    sends(online()).map(([id]) => id),
+    ['c1', 'c3', 'c2'],
+  );
+});
+
 test('G2: what a lost socket had not answered is sent again, in order, with the same client_id', async () => {
   const { client, online, reconnect } = start();
   const first = online();
