@@ -468,7 +468,12 @@ for (const end of ['close', 'logout', 'discard'] as const) {
     const ended = assert.rejects(client.send('bob', 'early', { clientId: 'c2' }), {
       code: { close: 'closed', logout: 'logged_out', discard: 'discarded' }[end],
     });
-    client.on('outbox', ({ entry }) => entry.client_id === 'c1' && client[end]('c2' as never));
+    const ends = {
+      close: () => client.close(),
+      logout: () => client.logout(),
+      discard: () => client.discard('c2'),
+    };
+    client.on('outbox', ({ entry }) => entry.client_id === 'c1' && ends[end]());
     await ended;
     await tick();
     assert.deepEqual(

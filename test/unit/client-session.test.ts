@@ -156,8 +156,9 @@ test('from JavaScript anything may come: what would be passed over in silence is
   transport.fetch = async () => Response.json({});
   type Any = (...args: unknown[]) => Promise<unknown>;
   // The id would be missing, the page another one, and the other sessions would go on.
-  await assert.rejects((client.send as Any).call(client, 'bob', 'hi', 'my-id'), told);
+  const sending = (client.send as Any).call(client, 'bob', 'hi', 'my-id');
   assert.deepEqual(client.outbox, []);
+  await assert.rejects(sending, told);
   await assert.rejects((client.history as Any).call(client, 'bob', 20), told);
   await assert.rejects((client.conversations as Any).call(client, 20), told);
   await assert.rejects((client.searchUsers as Any).call(client, 'b', 20), told);
