@@ -160,7 +160,12 @@ class ParleyClient implements Client {
     this.#letGo(new ClientError('logged_out'), true);
     this.#emitter.emit('session', { session: null });
     // An open server has no sessions to end.
-    if (session?.token !== undefined) await this.#http.logout(session, everywhere);
+    if (session?.token !== undefined) {
+      await this.#http.logout(session, everywhere).catch((error: ClientError) => {
+        // This session had ended already. The user's others go on.
+        if (everywhere || !endsSession(error.code)) throw error;
+      });
+    }
     await this.#leaving;
   }
 

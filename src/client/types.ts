@@ -147,7 +147,7 @@ export interface Client {
   /**
    * Ends the session here, or everywhere, and forgets this user's unsent messages on this device, even if the server has
    * already ended the session. Resolves when both are done. If the request fails, it rejects: the session is over locally, but
-   * the token stays valid until it expires.
+   * its token, or those of the user's other sessions, stay valid until they expire.
    */
   logout(options?: { readonly everywhere?: boolean | undefined }): Promise<void>;
   /** Ends all other sessions. This one continues with a new token. */

@@ -220,3 +220,15 @@ test('a listener that always wants a connection gets none of a session that is e
   assert.equal(transport.sockets.length, 2);
   assert.deepEqual(problems, ['no_session', 'no_session']);
 });
+
+test('logout: of a session that the server has ended meanwhile, it resolves; everywhere, it rejects, since the others go on', async () => {
+  for (const everywhere of [false, true]) {
+    const { client, transport } = startClient();
+    transport.fetch = async () =>
+      Response.json({ error: 'The session was ended.', code: 'token_revoked' }, { status: 401 });
+    const done = client.logout({ everywhere });
+    if (everywhere) await assert.rejects(done, { code: 'token_revoked' });
+    else await done;
+    assert.equal(client.session, null);
+  }
+});
