@@ -6,27 +6,66 @@ import type { TokenClaims } from '../../src/core/queries.ts';
 import { SocketServer, type SocketServerOptions } from '../../src/gateway/ws/socket-server.ts';
 import { settle } from '../support/scripted-bus.ts';
 
-test('G6: a connection that is lost while its upgrade is looked at ends nobody, and becomes no socket', async () => {
-  const { promise: verified, resolve: verify } = Promise.withResolvers<TokenClaims>();
+/** An upgrade whose token is being verified, until `verify`. */
+async function fixture() {
+  const { promise: verified, resolve } = Promise.withResolvers<TokenClaims>();
   const server = createServer();
+  const gateway = { draining: false, written: '' };
+  const context = {
+    get draining() {
+      return gateway.draining;
+    },
+    identities: { open: false, verify: () => verified },
+    clock: { steady: () => 0, after: () => () => {} },
+    refused() {},
+  };
   const sockets = new SocketServer(server, {
-    context: { draining: false, identities: { open: false, verify: () => verified } },
+    context,
     origins: '*',
     localNamesOnly: false,
     headers: {},
   } as unknown as SocketServerOptions);
-  const socket = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+  const socket = new Duplex({
+    read() {},
+    write(chunk, _encoding, done) {
+      gateway.written += chunk;
+      done();
+    },
+  });
   const request = {
     method: 'GET',
     url: '/ws',
     httpVersion: '1.1',
-    headers: { authorization: 'Bearer token' },
+    headers: {
+      authorization: 'Bearer token',
+      upgrade: 'websocket',
+      'sec-websocket-version': '13',
+      'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    },
     headersDistinct: { host: ['x'] },
   } as unknown as IncomingMessage;
   server.emit('upgrade', request, socket, Buffer.alloc(0));
+  await settle();
+  const verify = async (): Promise<void> => {
+    resolve({ user: 'ann', tokenId: 'id', version: 0, expiresAt: 0 });
+    await settle();
+  };
+  return { gateway, sockets, socket, verify };
+}
+
+test('G6: a connection that is lost while its upgrade is looked at ends nobody, and becomes no socket', async () => {
+  const { sockets, socket, verify } = await fixture();
   socket.destroy(new Error('read ECONNRESET'));
   await settle();
-  verify({ user: 'ann', tokenId: 'id', version: 0, expiresAt: 0 });
-  await settle();
+  await verify();
   assert.deepEqual([socket.destroyed, sockets.size], [true, 0]);
+});
+
+test('G8: an upgrade whose token is still being verified when a drain begins is refused: the drain would not close its socket', async () => {
+  const { gateway, sockets, verify } = await fixture();
+  gateway.draining = true;
+  await sockets.drain(0, 0);
+  await verify();
+  assert.match(gateway.written, /^HTTP\/1\.1 503 .*"code":"shutting_down"/s);
+  assert.equal(sockets.size, 0);
 });

@@ -103,6 +103,8 @@ export class SocketServer {
     socket.on('error', destroy);
     try {
       const claims = await this.#admit(request);
+      // Also for a token that was being verified when the drain began: it closes only the sessions there are.
+      if (this.#context.draining) throw new ParleyError('shutting_down');
       if (socket.destroyed) return;
       this.#wss.handleUpgrade(request, socket, head, (ws) => {
         const session = new Session(ws, socket, ws.protocol === SUBPROTOCOL, claims, this.#context);
@@ -121,7 +123,6 @@ export class SocketServer {
     const path = request.url?.replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)[0];
     if (path !== '/ws') throw new ParleyError('not_found');
     if (request.method !== 'GET') throw new ParleyError('method_not_allowed');
-    if (this.#context.draining) throw new ParleyError('shutting_down');
     const { origin, authorization, 'sec-websocket-protocol': protocols } = request.headers;
     const { origins } = this.#options;
     if (
