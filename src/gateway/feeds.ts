@@ -121,11 +121,12 @@ export class Feed {
 
   /** Takes a page of the repair. `holders` are the members whose tokens the page reports on, in its order. */
   repaired(page: CatchUpPage, holders: readonly FeedMember[]): void {
-    if (page.ids.length > 0) this.#deliver(page.ids, page.frames, page.upto);
-    this.#cursor = Math.max(this.#cursor, page.upto);
+    // First, since the page may have what was sent after a token was revoked.
     page.tokens.forEach((state, i) => {
       if (state === 'revoked') holders[i]?.revoked();
     });
+    if (page.ids.length > 0) this.#deliver(page.ids, page.frames, page.upto);
+    this.#cursor = Math.max(this.#cursor, page.upto);
   }
 
   #deliver(ids: readonly number[], frames: readonly string[], upto: number): void {

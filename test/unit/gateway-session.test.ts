@@ -366,6 +366,15 @@ test('L6, G6: a watch whose answer is one too many for a slow socket closes it, 
   assert.equal(comes('eve'), false);
 });
 
+test('G9: a socket whose token turns out to be revoked in a repair gets no message of it', async () => {
+  let page = PAGE;
+  const { gateway, client, ofType } = await sessionFixture({ answer: () => page });
+  page = { ...PAGE, tokens: ['revoked'], ids: [1], frames: [messageText(1)], upto: 1, head: 1 };
+  gateway.feeds.resync();
+  await settle();
+  assert.deepEqual([client.ws.closed, ofType('message')], [CLOSE.unauthorized.code, []]);
+});
+
 test('M3, M4: a repeat is told to a client that chose the client_id, and not where the gateway did', async () => {
   const { client } = await sessionFixture();
   const repeats = (): number => client.ws.frames.filter(({ repeat }) => repeat === true).length;
