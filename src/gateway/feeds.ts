@@ -37,6 +37,8 @@ export class Feed {
   #state: FeedState = 'opening';
   #cursor = 0;
   #target = 0;
+  /** When the oldest message of the events that are held back was accepted, Unix ms. */
+  #heldSince: number | undefined;
   /** The repair under way, or the last one. */
   #underWay: Promise<void> = Promise.resolve();
   /** A repair was requested during another one, which may have read the store too early. */
@@ -60,14 +62,16 @@ export class Feed {
   open(head: number): void {
     if (this.#state !== 'opening') return;
     this.#cursor = head;
+    // What the store had by then is not this feed's to deliver.
+    if (!this.behind) this.#heldSince = undefined;
     this.#goLive();
   }
 
-  handle(event: UserEvent): void {
+  /** @returns when the oldest message that was delivered now was accepted, Unix ms; undefined if none was */
+  handle(event: UserEvent): number | undefined {
     switch (event.kind) {
       case 'messages':
-        this.#messages(event.prev, event.ids, event.frames);
-        return;
+        return this.#messages(event);
       case 'signal':
         for (const member of this.members) member.signal(event.frame);
         return;
@@ -81,13 +85,16 @@ export class Feed {
     }
   }
 
-  #messages(prev: number, ids: readonly number[], frames: readonly string[]): void {
+  #messages({ prev, at, ids, frames }: Extract<UserEvent, { kind: 'messages' }>): number | undefined {
     const last = ids.at(-1) as number;
+    if (last <= this.#cursor) return undefined;
     if (this.#state === 'live' && prev <= this.#cursor) {
-      if (last > this.#cursor) this.#deliver(ids, frames, last);
-      return;
+      this.#deliver(ids, frames, last);
+      return at;
     }
+    this.#heldSince ??= at;
     this.expect(last);
+    return undefined;
   }
 
   /** A message with this id exists, so the feed must reach it. */
@@ -119,14 +126,22 @@ export class Feed {
     if (this.members.size > 0 && (this.#again || this.behind)) this.repair();
   }
 
-  /** Takes a page of the repair. `holders` are the members whose tokens the page reports on, in its order. */
-  repaired(page: CatchUpPage, holders: readonly FeedMember[]): void {
+  /**
+   * Takes a page of the repair.
+   * @param holders the members whose tokens the page reports on, in its order
+   * @returns as `handle` does, of the events that were held back, once nothing is
+   */
+  repaired(page: CatchUpPage, holders: readonly FeedMember[]): number | undefined {
     // First, since the page may have what was sent after a token was revoked.
     page.tokens.forEach((state, i) => {
       if (state === 'revoked') holders[i]?.revoked();
     });
     if (page.ids.length > 0) this.#deliver(page.ids, page.frames, page.upto);
     this.#cursor = Math.max(this.#cursor, page.upto);
+    if (this.behind) return undefined;
+    const since = this.#heldSince;
+    this.#heldSince = undefined;
+    return since;
   }
 
   #deliver(ids: readonly number[], frames: readonly string[], upto: number): void {
@@ -143,7 +158,7 @@ export class Feed {
 }
 
 export interface FeedObserver {
-  /** An event's messages were written to their sockets. `at` is when the oldest was accepted, Unix ms. */
+  /** Messages that events told of were written to their sockets. `at` is when the oldest was accepted, Unix ms. */
   event(at: number): void;
   /** Messages whose events were lost were read from the store. */
   repaired(messages: number): void;
@@ -175,8 +190,8 @@ export class Feeds {
         const event = decodeUserEvent(payload);
         // Perhaps it is from a later version. Whatever it says, the store knows.
         if (event === undefined) return feed.repair();
-        feed.handle(event);
-        if (event.kind === 'messages') this.#observer.event(event.at);
+        const at = feed.handle(event);
+        if (at !== undefined) this.#observer.event(at);
       };
       const subscribed = this.#bus.subscribe(CHANNELS.user(user), hear).catch(() => {
         // Redis may refuse the channel. The bus tells operators why.
@@ -229,7 +244,8 @@ export class Feeds {
         await sleep(RETRY_MS);
         continue;
       }
-      feed.repaired(page, holders);
+      const at = feed.repaired(page, holders);
+      if (at !== undefined) this.#observer.event(at);
       if (page.ids.length > 0) this.#observer.repaired(page.ids.length);
       if (page.more) continue;
       if (!feed.behind) return;

@@ -493,6 +493,33 @@ test('metrics of feeds: how old each event with messages is, and how many messag
   assert.deepEqual([observed, b.store.asked], [['event of 77', '2 repaired'], 2]);
 });
 
+test('metrics of feeds: an event that a repair holds back counts when its messages are delivered, as the oldest such one; a known one does not', async () => {
+  const b = fixture();
+  const observed: number[] = [];
+  const feeds = new Feeds(b.port, b.store.port, { event: (at) => observed.push(at), repaired() {} });
+  const member = new Member();
+  const feed = await feeds.join('ann', member);
+  const event = (prev: number, at: number, id: number): void => {
+    void b.port.publish([{ channel: 'u:ann', payload: encodeMessages(prev, at, [id], [`m${id}`]) }]);
+    b.port.deliver();
+  };
+  event(4, 100, 5); // The store's head has it: the socket's own pages deliver it.
+  feed.open(5);
+  event(4, 100, 5);
+  const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+  b.store.beforeAnswer = () => answered;
+  b.store.commit(6, 7, 8);
+  event(6, 300, 7); // 6 was lost.
+  event(7, 400, 8);
+  await settle();
+  assert.deepEqual([observed, member.got], [[], []]);
+  answer();
+  await settle();
+  assert.deepEqual([observed, member.got], [[300], ['6:m6', '7:m7', '8:m8']]);
+  event(8, 500, 9);
+  assert.deepEqual(observed, [300, 500]);
+});
+
 test('feeds: signals pass in every state; who left hears nothing, and the last one out ends the subscription', async () => {
   const b = fixture();
   const ann = await live(b, 0);
