@@ -2,10 +2,18 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CLOSE } from '../../src/contract/errors.ts';
 import { LIMITS } from '../../src/contract/limits.ts';
+import type { Outcome } from '../../src/core/commands.ts';
 import { Turns } from '../../src/gateway/turns.ts';
 import type { FakeClient } from '../support/gateway-fixture.ts';
 import { settle } from '../support/scripted-bus.ts';
-import { messageText, NO_DATA, PAGE, sessionFixture } from '../support/session-fixture.ts';
+import {
+  messageText,
+  NO_DATA,
+  PAGE,
+  REPEAT,
+  type SessionFixtureOptions,
+  sessionFixture,
+} from '../support/session-fixture.ts';
 
 const NOTHING = { sockets: 0, members: 0, channels: [], timers: 0 };
 
@@ -364,6 +372,39 @@ test('L6, G6: a watch whose answer is one too many for a slow socket closes it, 
   client.send({ type: 'watch', users: ['eve'] });
   assert.deepEqual([overflows, client.ws.closed], [['unsent'], CLOSE.slowConsumer.code]);
   assert.equal(comes('eve'), false);
+});
+
+test('L6, G6: a repeat that is told of when its socket has been closed already counts among what nobody has unsent', async () => {
+  const submitted: ((outcome: Outcome) => void)[] = [];
+  const submit: SessionFixtureOptions['submit'] = (_, settle) => submitted.push(settle);
+  const { gateway: on, ...gone } = await sessionFixture({ unsentMax: 1_000, submit });
+  gone.client.send({ type: 'message', to: 'bob', message: 'hi', client_id: 'c1' });
+  Object.assign(gone.client.ws, { bufferedAmount: 900 });
+  gone.client.ws.close(1000);
+  await settle();
+  for (const told of submitted) told({ kind: 'repeat', frame: REPEAT });
+  const other = await sessionFixture({ on });
+  Object.assign(other.client.ws, { bufferedAmount: 200 });
+  other.session.signal('{}');
+  assert.deepEqual([submitted.length, gone.overflows, other.client.open], [1, [], true]);
+});
+
+test('G6, R1: a client that begins to close while it is catching up gets no more pages, and none is counted as unsent', async () => {
+  const { client, asked } = await sessionFixture({
+    since: 0,
+    // Twenty pages in all.
+    answer: ({ since = 0 }) => ({
+      ...PAGE,
+      ids: [since + 1],
+      frames: ['{}'],
+      upto: since + 1,
+      more: since < 20,
+    }),
+  });
+  const before = asked.length;
+  Object.defineProperty(client.ws, 'readyState', { value: 2 });
+  await settle(100);
+  assert.ok(asked.length <= before + 1, `the store was asked ${asked.length - before} times more`);
 });
 
 test('G9: a socket whose token turns out to be revoked in a repair gets no message of it', async () => {

@@ -363,7 +363,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
    */
   async #catchUp(feed: Feed, first: CatchUpPage): Promise<void> {
     let page = first;
-    while (this.#state.name === 'catching-up') {
+    while (this.#state.name === 'catching-up' && this.#open) {
       const state = this.#state;
       state.cursor = page.upto;
       const messages = page.frames.join(',');
@@ -452,7 +452,13 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
     this.#write([JSON.stringify(frame)]);
   }
 
+  /** Whether frames still go to the client. Once it has begun to close, nothing may follow our answer to that. */
+  get #open(): boolean {
+    return this.#ws.readyState === this.#ws.OPEN;
+  }
+
   #write(texts: readonly string[]): void {
+    if (!this.#open) return;
     // What is corked until the end of this turn could not leave yet, so only the larger bound of a turn applies to it.
     const inTurn = this.#socket.writableCorked > 0;
     const bound = inTurn ? UNSENT_IN_TURN_BYTES : LIMITS.unsentBytes + this.#longPage;
@@ -460,8 +466,8 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
     const { unsent } = this;
     if (unsent > bound || unsent + frames.length > UNSENT_IN_TURN_BYTES) return this.tooSlow();
     if (unsent > 0 && !inTurn) this.#context.backlogs.note(this, unsent + frames.length);
-    // The client has begun to close: nothing may follow our answer to that.
-    if (this.#ws.readyState !== this.#ws.OPEN) return;
+    // It may have been closed just now, to make room for the others.
+    if (!this.#open) return;
     this.#context.writes.hold(this.#socket);
     this.#socket.write(frames);
   }
