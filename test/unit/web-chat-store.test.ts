@@ -165,6 +165,22 @@ describe('what the web app asks for', () => {
     assert.deepEqual([...span(store), bob(store).nextBefore, bob(store).older], [201, 300, 100, 201, 'idle']);
   });
 
+  test('G3: older messages that come after the new ones below them were put away leave no hole', async (t) => {
+    const store = start(t);
+    store.open('bob');
+    welcome({ head: 400 });
+    await (await request('conversations')).answer(list(summary(400, 250)));
+    await (await request('history')).answer({ messages: said(231, 400), next_before: 231 });
+    void store.loadOlder('bob');
+    const late = await request('history');
+    store.open(null);
+    await late.answer({ messages: said(131, 230), next_before: 131 });
+    socket.says({ type: 'read', user: 'alice', with: 'bob', id: 400 });
+    store.open('bob');
+    await (await request('history')).answer({ messages: said(351, 400), next_before: 351 });
+    assert.deepEqual([...span(store), bob(store).nextBefore, bob(store).older], [301, 400, 100, 301, 'idle']);
+  });
+
   test('what failed is asked for again when the connection is back', async (t) => {
     const store = start(t);
     store.open('bob');

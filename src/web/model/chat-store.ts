@@ -213,7 +213,8 @@ export class ChatStore {
       this.#set(
         update(this.#now, peer, (conversation) => {
           // Trimmed while the page was on its way: the page does not end at the first message any more.
-          if (conversation.nextBefore !== nextBefore) return { ...conversation, older: 'idle' };
+          const trimmed = conversation.history !== 'ready' || conversation.nextBefore !== nextBefore;
+          if (trimmed) return { ...conversation, older: 'idle' };
           const messages = merge(page.messages, conversation.messages);
           return { ...conversation, messages, older: 'idle', nextBefore: page.next_before };
         }),
