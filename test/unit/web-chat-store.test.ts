@@ -439,10 +439,33 @@ describe('what the web app asks for', () => {
     const history = await request('history');
     assert.deepEqual([history.query.with, asked.length], ['bob', 0]);
     await history.answer({ messages: said(1, 3), next_before: null });
+    const its = await request('conversations');
+    assert.deepEqual(its.query, { before: '4', limit: '1' });
+    // A message has come meanwhile, so that the answer is about the conversation behind it.
+    await its.answer(list(summary(2, 2, 'erin')));
     assert.equal(bob(store).last?.id, 3);
+    assert.ok(!store.state.value.conversations.has('erin'));
     void store.loadOlder('bob');
     await settled();
     assert.equal(asked.length, 0);
+  });
+
+  test('what is new in a conversation from beyond the list is shown, and read, and so is how far the other has read', async (t) => {
+    const store = start(t);
+    welcome({ head: 900 });
+    await (await request('conversations')).answer({ ...list(summary(900, 900, 'dave')), next_before: 900 });
+    store.open('bob');
+    await (await request('history')).answer({ messages: said(251, 300), next_before: 251 });
+    const its = await request('conversations');
+    await its.answer({ ...list({ ...summary(300, 210), peer_read: 205 }), next_before: 300 });
+    await (await request('history')).answer({ messages: said(51, 250), next_before: 51 });
+    const { unread, newAfter, peerRead, history } = bob(store);
+    assert.deepEqual(
+      [unread, newAfter, peerRead, history, ...span(store)],
+      [90, 210, 205, 'ready', 51, 300, 250],
+    );
+    store.seen('bob', 300);
+    assert.deepEqual([bob(store).unread, socket.frames('read').length, asked.length], [0, 1, 0]);
   });
 
   test('older messages that could not be had are asked for again, by hand or when the connection is back', async (t) => {

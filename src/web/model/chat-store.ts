@@ -169,15 +169,17 @@ export class ChatStore {
   }
 
   async loadHistory(peer: string): Promise<void> {
-    const { history, unread } = this.#conversation(peer);
+    const { history, last, unread: listed } = this.#conversation(peer);
     if (history === 'loading' || history === 'ready') return;
     this.#change(peer, { history: 'loading' });
     const { era } = this.#now;
     try {
       // Reaching the line above the first new message is worth longer pages, and more of them: everything above the screen counts as read.
-      const limit = Math.min(Math.max(FIRST_PAGE, unread + 20), LIMITS.historyPageMax);
+      const limit = Math.min(Math.max(FIRST_PAGE, listed + 20), LIMITS.historyPageMax);
       let page = await this.client.history(peer, { limit });
       let loaded: readonly Message[] = page.messages;
+      if (last === null) await this.#loadSummary(peer, loaded);
+      const { unread } = this.#conversation(peer);
       for (let pages = 1; unread > 0 && page.next_before !== null && pages < PAGES_TO_NEW_MAX; pages++) {
         if (era !== this.#now.era) return;
         if (loaded[0] === undefined || loaded[0].id <= this.#conversation(peer).read) break;
@@ -343,6 +345,22 @@ export class ChatStore {
       this.#set(withSummaries(this.#now, page.conversations));
       before = page.next_before;
     }
+  }
+
+  /** A conversation that was opened from beyond the loaded part of the list has unread messages and read markers, too. */
+  async #loadSummary(peer: string, messages: readonly Message[]): Promise<void> {
+    const newest = messages.at(-1);
+    if (newest === undefined) return;
+    const { era } = this.#now;
+    const { conversations } = await this.client.conversations({ before: newest.id + 1, limit: 1 });
+    if (era !== this.#now.era) return;
+    // If a message came meanwhile, the answer is about another conversation. The list is asked for this one then.
+    this.#set(
+      withSummaries(
+        this.#now,
+        conversations.filter(({ user }) => user === peer),
+      ),
+    );
   }
 
   /** Follows the presence of the open conversation's user, then of those in the list, latest first. */
