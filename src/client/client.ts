@@ -212,8 +212,9 @@ class ParleyClient implements Client {
     this.#reading = reading;
     user.cursors.load(reading.signal, (cursor) => {
       this.#reading = null;
-      // A connection that came about meanwhile, by the back-off's timer, knows better.
-      if (user.stream.cursor === null) user.stream = new Stream(cursor);
+      // A connection that came about meanwhile, by the back-off's timer, knows better. So does one that has asked for it.
+      if (user.stream.cursor === null && this.#connection.state.name !== 'greeting')
+        user.stream = new Stream(cursor);
       this.#connection.connect();
     });
   }

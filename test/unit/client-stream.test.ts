@@ -242,6 +242,26 @@ test('a cursor whose read ends after a connection came about by itself does not 
   assert.deepEqual(seen, ['online', 10]);
 });
 
+test('a cursor that becomes readable after a connection was asked for without it is not taken for what the server was told', async () => {
+  const { storage } = failingStorage(5);
+  const { client, clock, transport, seen } = start({ storage, cursorName: 'here' });
+  client.connect();
+  for (let i = 0; i < 5; i++) {
+    await new Promise(setImmediate);
+    clock.advance(0);
+  }
+  transport.last.events.closed(1006, '');
+  // The storage works again, but the timer of the back-off is faster.
+  client.connect();
+  clock.advance(0);
+  transport.last.events.opened();
+  await new Promise(setImmediate);
+  transport.last.says(connected({ head: 9 }));
+  transport.last.says(stored(10));
+  assert.deepEqual(seen, ['resync e1 9', 'online', 10]);
+  assert.equal(client.state.name, 'online');
+});
+
 test('close() while the read of a cursor is about to be repeated leaves no timer behind', async () => {
   const { storage } = failingStorage(1);
   const { client, clock } = start({ storage, cursorName: 'here' });
