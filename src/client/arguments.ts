@@ -1,6 +1,7 @@
 import { CLIENT_ID, LIMITS } from '../contract/limits.ts';
 import { ClientError } from './errors.ts';
 import type { KeyValueStorage } from './storage.ts';
+import type { ClientEvents } from './types.ts';
 
 /*
  * What the server would refuse anyway, told without asking it. Callers in JavaScript may pass anything.
@@ -77,4 +78,26 @@ export function usableStorage(storage: KeyValueStorage | null | undefined): KeyV
     'invalid_request',
     'A storage has getItem, setItem, removeItem and keys: webStorage(localStorage) makes one.',
   );
+}
+
+const EVENTS: Readonly<Record<keyof ClientEvents, true>> = {
+  message: true,
+  state: true,
+  session: true,
+  read: true,
+  typing: true,
+  presence: true,
+  resync: true,
+  outbox: true,
+  problem: true,
+};
+
+/** @throws ClientError for a listener that would never be called, or can't be */
+export function checkListener(event: unknown, listener: unknown): void {
+  if (typeof event !== 'string' || !Object.hasOwn(EVENTS, event)) {
+    const names = Object.keys(EVENTS).join(', ');
+    throw new ClientError('invalid_request', `There is no event '${String(event)}', but ${names}.`);
+  }
+  if (typeof listener !== 'function')
+    throw new ClientError('invalid_request', `The listener of '${event}' is a function.`);
 }

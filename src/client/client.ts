@@ -1,6 +1,13 @@
 import { LIMITS } from '../contract/limits.ts';
 import { uuidv7Generator } from '../contract/uuidv7.ts';
-import { namedOptions, serverUrl, usableStorage, wrongOptions, wrongSend } from './arguments.ts';
+import {
+  checkListener,
+  namedOptions,
+  serverUrl,
+  usableStorage,
+  wrongOptions,
+  wrongSend,
+} from './arguments.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { Connection } from './connection.ts';
 import { IS_WELCOME, type StateName } from './connection-state.ts';
@@ -129,6 +136,7 @@ class ParleyClient implements Client {
   }
 
   on<K extends keyof ClientEvents>(event: K, listener: Listener<ClientEvents[K]>): () => void {
+    checkListener(event, listener);
     return this.#emitter.on(event, listener);
   }
 

@@ -30,7 +30,8 @@ export class Http {
   }
 
   async register(user_id: string, password: string): Promise<void> {
-    await this.#request('POST', 'register', { body: { user_id, password } });
+    const answer = await this.#request('POST', 'register', { body: { user_id, password } });
+    if (typeof answer.message !== 'string') throw new ClientError('bad_answer');
   }
 
   async login(user_id: string, password: string): Promise<Session> {
@@ -111,7 +112,10 @@ export class Http {
   }
 }
 
+/** A server with sessions gives a token. An open one says no more than that it was good. */
 function granted(user_id: string, answer: Record<string, unknown>): Session {
+  if (typeof answer.token !== 'string' && typeof answer.message !== 'string')
+    throw new ClientError('bad_answer');
   const { token, expires_at } = answer as Grant;
   return { user_id, ...(token !== undefined && { token }), ...(expires_at !== undefined && { expires_at }) };
 }

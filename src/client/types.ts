@@ -135,7 +135,7 @@ export interface Client {
   /** How far messages have been delivered; null before the first connection. */
   readonly cursor: Cursor | null;
 
-  /** @returns the function that unsubscribes */
+  /** @returns the function that unsubscribes @throws ClientError for an event that there is not, and for what is no function */
   on<K extends keyof ClientEvents>(event: K, listener: Listener<ClientEvents[K]>): () => void;
 
   // ---- accounts and history (HTTP). They reject with a `ClientError`; nothing is retried. ----

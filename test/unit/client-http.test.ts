@@ -120,10 +120,13 @@ test('H8, H9, H10: reads with the token, and names the user for an open server',
   );
 });
 
-test('an answer of something else than a Parley, which has no list, is a bad answer and no empty page', async (t) => {
+test('an answer of something else than a Parley is a bad answer: no empty page, no account and no session', async (t) => {
   const other = { body: { status: 'ok' } };
-  const { client } = await start(t, ALICE, other, other, other);
+  const { client } = await start(t, ALICE, other, other, other, other, other, other);
   for (const ask of [
+    () => client.register('bob', 'pw'),
+    () => client.login('bob', 'pw'),
+    () => client.changePassword('pw', 'new'),
     () => client.conversations(),
     () => client.history('bob'),
     () => client.searchUsers('b'),

@@ -441,7 +441,7 @@ test('what a slow storage has still to forget after a logout is not sent after t
   const entries = new Map<string, string>();
   const { storage, hold } = slowStorage(entries);
   const { client, transport, online } = start({ storage, session: { user_id: 'alice' } });
-  transport.fetch = async () => Response.json({});
+  transport.fetch = async () => Response.json({ token: 't2' });
   void client.send('bob', 'secret', { clientId: 'c1' });
   await tick();
   entries.set(`${PREFIX}c2`, HI);

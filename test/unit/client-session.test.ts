@@ -14,7 +14,7 @@ test('a server with a path is found there by HTTP and by socket, and with TLS by
   };
   transport.fetch = async (...[url]: unknown[]) => {
     asked.push(String(url));
-    return Response.json({});
+    return Response.json({ message: 'User registered successfully.' });
   };
   client.connect();
   await client.register('alice', 'pw');
@@ -170,6 +170,14 @@ test('from JavaScript anything may come: what would be passed over in silence is
       code: 'invalid_frame',
     });
   client.watch(new Set(['bob']) as unknown as string[]);
+  // Nobody would ever be called.
+  for (const [event, listener] of [
+    ['mesage', () => {}],
+    ['toString', () => {}],
+    ['message', undefined],
+    [{ message: () => {} }, undefined],
+  ])
+    assert.throws(() => (client.on as unknown as Any).call(client, event, listener), told);
   // It can be written to, but not be asked for its keys: what it holds would never be sent.
   const { keys: _, ...bare } = memoryStorage();
   assert.throws(() => startClient({ storage: bare as KeyValueStorage }), told);

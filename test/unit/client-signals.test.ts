@@ -203,7 +203,7 @@ test('what is told before a login, or after the end, is passed over, and a probl
     client.typing('bob');
   };
   tell();
-  transport.fetch = async () => Response.json({});
+  transport.fetch = async () => Response.json({ token: 't2' });
   await client.login('alice', 'pw');
   client.connect();
   assert.deepEqual(transport.welcome({ head: 9 }).take(), []);
