@@ -81,7 +81,8 @@ export class AppModel {
     try {
       await client.logout(options);
     } catch (error) {
-      if (!options.everywhere) return;
+      // Whoever has logged in meanwhile, here or in another tab, stays.
+      if (!options.everywhere || this.view.value.name !== 'welcome') return;
       const text = error instanceof ClientError ? error.message : '';
       this.#show({ name: 'welcome', notice: `Logged out here, but perhaps not elsewhere. ${text}` });
     }
