@@ -373,6 +373,32 @@ describe('what the web app asks for', () => {
     );
   });
 
+  test('whose presence is not followed any more is not shown as online for ever', async (t) => {
+    const store = start(t);
+    welcome();
+    await (await request('conversations')).answer(list(summary(9)));
+    store.open('dave');
+    socket.says({ type: 'presence', online: ['dave', 'bob'], offline: [] });
+    store.open(null);
+    assert.deepEqual([...store.state.value.online], ['dave', 'bob']);
+    store.open('carol');
+    assert.deepEqual(socket.frames('watch').at(-1)?.users, ['carol', 'bob']);
+    assert.deepEqual([...store.state.value.online], ['bob']);
+  });
+
+  test('presence that came while catching up is not kept when the connection breaks', async (t) => {
+    const store = start(t);
+    welcome();
+    socket.onclose({ code: 1006, reason: '' });
+    store.client.connect();
+    welcome();
+    assert.equal(store.state.value.connection.name, 'catching-up');
+    socket.says({ type: 'presence', online: ['bob'], offline: [] });
+    assert.ok(store.state.value.online.has('bob'));
+    socket.onclose({ code: 1006, reason: '' });
+    assert.equal(store.state.value.online.size, 0);
+  });
+
   test('a message waits in sight at once and is taken out by its echo; a refused one is given back', async (t) => {
     const store = start(t);
     welcome();

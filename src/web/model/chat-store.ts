@@ -70,10 +70,10 @@ export class ChatStore {
     client.on('state', (connection) => {
       this.#set({ ...this.#now, connection });
       if (connection.name === 'online') this.#wentOnline();
-      else if (this.#live) {
+      else {
         this.#live = false;
-        // Without a connection, nobody's presence is known.
-        this.#set({ ...this.#now, online: new Set() });
+        // Without a connection, nobody's presence is known. It is told anew while catching up.
+        this.#followOnly([]);
       }
     });
     client.on('message', (message) => this.#received(message));
@@ -374,6 +374,14 @@ export class ChatStore {
     if (key === this.#watched) return;
     this.#watched = key;
     this.client.watch(wanted);
+    this.#followOnly(wanted);
+  }
+
+  /** Forgets that others are online: nobody will tell when they leave. */
+  #followOnly(users: readonly string[]): void {
+    const { online } = this.#now;
+    const followed = new Set([...online].filter((user) => users.includes(user)));
+    if (followed.size < online.size) this.#set({ ...this.#now, online: followed });
   }
 
   #startOver(): void {
