@@ -67,13 +67,28 @@ describe('accounts in the browser', () => {
     await anna.page.context().close();
   });
 
-  test('when the login fails after the registration, a second try logs in', async () => {
+  test('when the login fails after the registration, a second try logs in; people who can’t be asked for are not said to be none', async () => {
     const { page } = await openTab(browser, site.url);
     await page.route('**/login', (route) => route.abort());
     await register(page, 'unlucky');
     await page.getByRole('alert').getByText('The server could not be reached.').waitFor();
     await page.unroute('**/login');
     await page.getByRole('button', { name: 'Create account' }).click();
+    await page.getByText('No conversations yet').waitFor();
+
+    // Nor does it say that nobody else is there when it could not ask.
+    const lookAgain = async () => {
+      await search(page).fill('b');
+      await search(page).fill('');
+    };
+    await page.route('**/users?*', (route) => route.abort());
+    const failed = page.waitForEvent('requestfailed', (request) => request.url().includes('limit=20'));
+    await lookAgain();
+    await failed;
+    await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 100)));
+    assert.equal(await page.getByText('You are the first one here').count(), 0);
+    await page.unroute('**/users?*');
+    await lookAgain();
     await page.getByText('No conversations yet').waitFor();
     await page.context().close();
   });

@@ -13,7 +13,8 @@ export function FirstSteps({ store }: { readonly store: ChatStore }) {
     const look = () =>
       store.client.searchUsers('', { limit: 20 }).then(
         (users) => current && setPeople(users),
-        () => current && setPeople((known) => known ?? []),
+        // Who can't be asked for is not taken for nobody.
+        () => {},
       );
     void look();
     // New users appear without a reload.
