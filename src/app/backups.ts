@@ -28,7 +28,8 @@ export class Backups {
     const database = this.#database;
     if (meant !== undefined && path.resolve(meant) !== database && !sameFile(meant, database))
       throw new Error(`this server writes ${database}, not ${meant}: set ADMIN_PORT to that one's server`);
-    if (this.#underWay.has(file)) throw new Error('it is under way already');
+    for (const other of this.#underWay.keys())
+      if (samePlace(file, other)) throw new Error('it is under way already');
     const made = new Promise<number>((resolve, reject) => {
       this.#underWay.set(file, ({ pages, error }) =>
         pages === undefined ? reject(new Error(error)) : resolve(pages),
@@ -48,3 +49,8 @@ export class Backups {
       answer({ file, error: `the writer ended before ${file} was whole: ask again in a few seconds` });
   }
 }
+
+/** Whether two paths name one file, which may not exist yet: its folder can have several, through links. */
+const samePlace = (one: string, other: string): boolean =>
+  one === other ||
+  (path.basename(one) === path.basename(other) && sameFile(path.dirname(one), path.dirname(other)));
