@@ -88,9 +88,9 @@ test('G7 fence: a writer that was replaced tries nothing more, and says so once'
 
 test('G10 beats: while commits fail they say so, with the reason; each failure is counted; when commits work again they say that', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
-  let full = true;
+  let failure: Error | undefined = new Database.SqliteError('database or disk is full', 'SQLITE_FULL');
   const { bus, writer, ledger, failures, logged } = await fixture('beats', (real, group) => {
-    if (full) throw new Database.SqliteError('database or disk is full', 'SQLITE_FULL');
+    if (failure) throw failure;
     return real.commit(group);
   });
   const gateway = bus.port();
@@ -113,7 +113,11 @@ test('G10 beats: while commits fail they say so, with the reason; each failure i
   assert.ok((await failures()) >= 2);
   assert.match(String(writer.commitTrouble), /^the disk is full/);
   assert.deepEqual(logged.splice(0), ['commit_failed'], 'not at each try: the log may be on that disk');
-  full = false;
+  failure = new Database.SqliteError('disk I/O error', 'SQLITE_IOERR_WRITE');
+  await pass(1_000);
+  assert.match(String(writer.commitTrouble), /I\/O error/);
+  assert.deepEqual(logged.splice(0), ['commit_failed'], 'for another reason now');
+  failure = undefined;
   await pass(1_000);
   assert.deepEqual(logged, ['commits_again']);
   assert.deepEqual(said.at(-1), { ok: true });
@@ -151,6 +155,11 @@ test('G10 beats: commits that fail are not said to work because another could be
   await pass(1_000);
   assert.deepEqual(said.at(-1), true);
   assert.equal(ledger.position, '3');
+  t.mock.method(ledger, 'commitCanary', () => {
+    throw new Database.SqliteError('database disk image is malformed', 'SQLITE_CORRUPT');
+  });
+  await pass(3_000);
+  assert.deepEqual(said.at(-1), false, 'it looks for itself again when it is idle');
 });
 
 test('G10, G7 idle: a writer without commands finds out that it can not commit, and one that finds itself replaced says nothing more', async (t) => {
@@ -389,4 +398,66 @@ test('G1 trim: after nothing was read nothing is forgotten: the log may have bee
   // Trims are 100 ms apart, and reads of an empty log a moment.
   await new Promise((resolve) => setTimeout(resolve, 300));
   assert.equal(trims.length, 1);
+});
+
+test('commits begin two milliseconds apart, the log is trimmed every tenth of a second, and an idle writer tries every two seconds whether it could commit', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  let passed = 0;
+  t.mock.method(performance, 'now', () => passed);
+  const commits: number[] = [];
+  const { bus, ledger, writer } = await fixture('pace', (real, group) => {
+    commits.push(passed);
+    return real.commit(group);
+  });
+  const [port] = bus.ports;
+  assert.ok(port);
+  bus.log = [];
+  const trims = t.mock.method(port, 'trim');
+  const canaries: number[] = [];
+  t.mock.method(ledger, 'commitCanary', () => canaries.push(passed));
+  after(() => writer.stop());
+  await writer.start();
+  const pass = async (ms: number): Promise<void> => {
+    passed += ms;
+    t.mock.timers.tick(ms);
+    await settle();
+  };
+  await pass(10);
+  for (let seq = 2; seq < 252; seq++) {
+    bus.add(JSON.stringify(batch([], seq)));
+    await pass(1);
+  }
+  assert.deepEqual(new Set(commits.slice(1).map((at, i) => at - (commits[i] ?? 0))), new Set([2]));
+  assert.equal(trims.mock.callCount(), 3);
+  canaries.length = 0;
+  for (let i = 0; i < 100; i++) await pass(100);
+  assert.ok(canaries.length >= 4 && canaries.length <= 5, `at ${canaries} ms`);
+});
+
+test('G8 stop: a read that waits for entries does not hold it up, and those that have ended leave nothing behind', async (t) => {
+  const { bus, writer } = await fixture('waits', (real, group) => real.commit(group));
+  const [port] = bus.ports;
+  assert.ok(port);
+  const added = t.mock.method(EventTarget.prototype, 'addEventListener').mock;
+  const removed = t.mock.method(EventTarget.prototype, 'removeEventListener').mock;
+  t.after(() => writer.stop()); // Else a test that fails would never end.
+  await writer.start();
+  await waitFor(
+    () => added.callCount() >= 20,
+    5_000,
+    () => `${added.callCount()} waits`,
+  );
+  assert.ok(added.callCount() - removed.callCount() <= 2, `${removed.callCount()} have ended`);
+  let waiting = false;
+  port.read = () => {
+    waiting = true;
+    return new Promise<never>(() => {});
+  };
+  await waitFor(
+    () => waiting,
+    5_000,
+    () => 'it does not read',
+  );
+  t.mock.timers.enable({ apis: ['setTimeout'] }); // A stop that waits does so for ever.
+  await writer.stop();
 });
