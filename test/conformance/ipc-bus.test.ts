@@ -285,3 +285,53 @@ test('IPC: requests are shared among those who serve; those of a worker that is 
   assert.ok(gone?.got.every(({ on }) => on === 'done'));
   assert.deepEqual([one?.requests(), two?.requests()], [[5, 6, 7, 8], [9]]);
 });
+
+/** A bus whose primary says what the test says. */
+function bareBus() {
+  const sent: BusItem[] = [];
+  let hear: (items: readonly BrokerItem[]) => void = () => {};
+  const bus = new IpcBus({
+    send: (items) => sent.push(...items),
+    onItems: (listener) => {
+      hear = listener;
+    },
+  });
+  return { bus, sent, say: (...items: BrokerItem[]) => hear(items) };
+}
+
+test('IPC: unsubscribe is told to the primary, and what was under way then is not heard; others stay on the channel', async () => {
+  const { bus, sent, say } = bareBus();
+  const heard: string[] = [];
+  void bus.subscribe('a', (payload) => heard.push(payload));
+  bus.unsubscribe('a');
+  say({ on: 'published', channels: ['a'], payloads: ['under way'] });
+  await settle();
+  assert.deepEqual(heard, []);
+  assert.deepEqual(sent.at(-1), { do: 'unsubscribe', channel: 'a' });
+  const broker = new IpcBroker();
+  const [stays, leaves] = [bareMember(broker), bareMember(broker)];
+  for (const { say: tell } of [stays, leaves]) tell({ do: 'subscribe', channel: 'a', ref: 1 });
+  leaves.say({ do: 'unsubscribe', channel: 'a' });
+  leaves.say({ do: 'publish', channels: ['a'], payloads: ['x'] });
+  await settle();
+  assert.deepEqual(stays.got.at(-1), { on: 'published', channels: ['a'], payloads: ['x'] });
+});
+
+test('G8 IPC: what was handed in is sent before close resolves: the process ends then', async () => {
+  const { bus, sent } = bareBus();
+  void bus.publish([{ channel: 'a', payload: 'last words' }]);
+  await bus.close();
+  assert.deepEqual(sent, [{ do: 'publish', channels: ['a'], payloads: ['last words'] }]);
+});
+
+test('IPC: a request goes to the one who has the fewest to answer', async () => {
+  const broker = new IpcBroker();
+  const [asker, busy, idle] = [bareMember(broker), bareMember(broker), bareMember(broker)];
+  const ask = (): void => asker.say({ do: 'request', payload: 'x', timeoutMs: 60_000, ref: 1 });
+  busy.say({ do: 'serve', ref: 1 });
+  for (let i = 0; i < 3; i++) ask();
+  idle.say({ do: 'serve', ref: 1 });
+  for (let i = 0; i < 5; i++) ask();
+  await settle();
+  assert.deepEqual([busy.requests().length, idle.requests().length], [4, 4]);
+});

@@ -50,3 +50,14 @@ test('G6 passwords: an address, or the /64 of one, has a tenth of the line; beyo
   assert.equal(refused.length, 296);
   await Promise.all(Array.from({ length: 4 }, () => passwords.hash('secret', '2001:db8::1')));
 });
+
+test('G6 passwords: what an address has of the line it gets back one by one, as each is done', async () => {
+  const passwords = new Passwords({ atOnce: 1, waitingMax: 20 });
+  const address = '192.0.2.1';
+  const [first, second] = [passwords.hash('secret', address), passwords.hash('secret', address)];
+  await assert.rejects(passwords.hash('secret', address), { code: 'overloaded' });
+  await first;
+  const third = passwords.hash('secret', address);
+  await assert.rejects(passwords.hash('secret', address), { code: 'overloaded' }, 'one was given back');
+  await Promise.all([second, third]);
+});

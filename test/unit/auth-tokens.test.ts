@@ -81,6 +81,19 @@ for (const [why, token] of forged) {
   });
 }
 
+test('G6 tokens: a signature is checked once, as long as it is remembered, which five thousand are', async (t) => {
+  const checks = t.mock.method(crypto.subtle, 'verify').mock;
+  const fresh = new Tokens([SECRET], 3600);
+  const { token } = await fresh.issue('ann', 0);
+  const first = await fresh.verify(token);
+  assert.deepEqual(await fresh.verify(token), first);
+  assert.equal(checks.callCount(), 1);
+  for (let i = 0; i < 5_000; i++) await fresh.verify((await fresh.issue('bob', 0)).token);
+  checks.resetCalls();
+  assert.deepEqual(await fresh.verify(token), first);
+  assert.equal(checks.callCount(), 1, 'it was let go of');
+});
+
 test('A1 tokens: after a rotation old tokens still count, new ones are signed by the new secret, and a dropped secret counts no more', async () => {
   const old = await tokens.issue('ann', 0);
   const rotated = new Tokens([OTHER, SECRET], 3600);
