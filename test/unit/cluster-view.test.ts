@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ClusterView } from '../../src/ops/cluster-view.ts';
-import { type Counts, countsOf, type NodeSummary, quantile } from '../../src/ops/node-summary.ts';
+import {
+  addBuckets,
+  type Counts,
+  countsOf,
+  NO_BUCKETS,
+  type NodeSummary,
+  quantile,
+} from '../../src/ops/node-summary.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 const IDLE: Counts = countsOf([]);
@@ -203,4 +210,79 @@ test('quantiles are taken within the bucket, and above the last bound there is n
   assert.equal(quantile({ bounds, counts: [0, 0, 0, 3] }, 0.99), 4);
   assert.equal(quantile({ bounds, counts: [0, 0, 0, 0] }, 0.99), null);
   assert.equal(quantile({ bounds: [], counts: [] }, 0.5), null);
+  const several = { bounds, counts: [2, 4, 2, 2] };
+  assert.deepEqual(
+    [0.1, 0.4, 0.7, 0.8].map((share) => quantile(several, share)),
+    [0.5, 1.5, 3, 4],
+  );
+});
+
+test('buckets of several nodes are added one by one', () => {
+  const [one, two] = [
+    { bounds: [1, 2], counts: [1, 0, 3] },
+    { bounds: [1, 2], counts: [1, 5, 0] },
+  ];
+  assert.deepEqual(addBuckets(one, two), { bounds: [1, 2], counts: [2, 5, 3] });
+  assert.deepEqual(addBuckets(NO_BUCKETS, two), two);
+});
+
+const textsOf = (it: ClusterView): string[] =>
+  it
+    .answer([], 0)
+    .events.map(({ level, text, times }) => `${level} ${text} ×${times}`)
+    .toReversed();
+
+test('G10: a node that is lost is said to be once, as a warning, and to have joined when it is back; its own trouble is no longer told', () => {
+  const { view: it, second } = view();
+  const b = summary('b', {}, { trouble: 'crash loop: reader' });
+  second(summary('a'), b);
+  for (let s = 0; s < 6; s++) second(summary('a'));
+  assert.deepEqual(it.answer([], 0).problems, ['b is not heard any more']);
+  const silent = it.answer([], 0).nodes.map(({ node, silentMs }) => [node, silentMs]);
+  assert.deepEqual(silent, [
+    ['a', 1_000],
+    ['b', 7_000],
+  ]);
+  second(summary('a'), b);
+  assert.deepEqual(textsOf(it), [
+    'info a joined ×1',
+    'info b joined ×1',
+    'warn b is not heard any more ×1',
+    'info b joined ×1',
+  ]);
+});
+
+test('G10: a writer is said once to write the database; of what goes wrong, each new reason is told, and which worker restarted', () => {
+  const { view: it, second } = view();
+  const workers = (...restarts: number[]) =>
+    restarts.map((count, i) => ({ name: `w${i}`, pid: 1, upMs: 1, restarts: count, sockets: 0 }));
+  second(summary('a', {}, { workers: workers(1, 2) }));
+  for (let s = 0; s < 3; s++) second(summary('a', {}, { writer: 'leader', workers: workers(1, 2) }));
+  second(summary('a', { restarts: 1 }, { writer: 'leader', workers: workers(1, 3) }));
+  for (const trouble of ['crash loop: reader', 'crash loop: writer', 'crash loop: writer'])
+    second(summary('a', { restarts: 1 }, { writer: 'leader', workers: workers(1, 3), trouble }));
+  assert.deepEqual(textsOf(it), [
+    'info a joined ×1',
+    'info a writes the database now ×1',
+    'warn a: w1 restarted ×1',
+    'warn a: crash loop: reader ×1',
+    'warn a: crash loop: writer ×1',
+  ]);
+});
+
+test('nodes are listed with the store first, then by name; where nothing was measured there is no latency, and no rate before time has passed', () => {
+  const { view: it } = view();
+  it.hear(summary('b', { delivered: 5 }));
+  it.hear(summary('a'));
+  it.hear(summary('z', {}, { role: 'store' }));
+  it.hear(summary('b', { delivered: 9 }));
+  it.tick();
+  const { nodes, samples } = it.answer([], 0);
+  assert.deepEqual(
+    nodes.map(({ node }) => node),
+    ['z', 'a', 'b'],
+  );
+  assert.equal(nodes[2]?.now.delivered, 0);
+  const [sample] = samples;
+  assert.deepEqual([sample?.delivery50, sample?.commit99, sample?.lag99], [null, null, null]);
 });
