@@ -51,7 +51,11 @@ async function logIn(model: InstanceType<typeof AppModel>, user: string): Promis
 
 test('web: a logout everywhere that fails is told on the welcome screen, but ends nobody who has logged in meanwhile', async (t) => {
   const model = new AppModel();
-  t.after(() => model.logOut({ everywhere: false }));
+  t.after(async () => {
+    const last = model.logOut({ everywhere: false });
+    await request('/logout').answer({ message: 'Logged out.' });
+    await last;
+  });
   const failed = { error: 'Not now.', code: 'unavailable' };
   await logIn(model, 'alice');
   const first = model.logOut({ everywhere: true });
