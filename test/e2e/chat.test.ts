@@ -259,6 +259,17 @@ describe('chatting in the browser', () => {
     await say(lena.page, 'absent', 'And you?');
     await press('Delete');
     assert.equal(await focus(), 'Message to absent');
+
+    await lena.page.goto(`${site.url}/#/kim`);
+    await lena.page.route('**/history?*', (route) => route.abort());
+    await lena.page.reload();
+    await lena.page.getByText('The messages could not be loaded.').waitFor();
+    kim.send({ type: 'message', to: 'lena', message: 'line 61' });
+    await lena.page.getByText('Earlier messages could not be loaded.').waitFor();
+    await lena.page.unroute('**/history?*');
+    await press('Try again');
+    await bubble(lena.page, 'line 60').waitFor();
+    assert.equal(await focus(), 'Message to kim');
     kim.close();
     await lena.page.context().close();
   });

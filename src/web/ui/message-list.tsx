@@ -200,8 +200,14 @@ export function MessageList({ ref, store, conversation, me, onLeave }: MessageLi
             type="button"
             className="link-button"
             onClick={() => {
-              view.current?.focus();
-              void (history === 'failed' ? store.loadHistory(peer) : store.loadOlder(peer));
+              // The whole list goes while the first page is loaded.
+              if (history === 'failed') {
+                onLeave();
+                void store.loadHistory(peer);
+              } else {
+                view.current?.focus();
+                void store.loadOlder(peer);
+              }
             }}
           >
             Try again
