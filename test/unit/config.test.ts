@@ -85,6 +85,22 @@ test('configuration: a gateway has no readers, a store no gateways', () => {
   assert.equal(readConfig({ ...redis, ROLE: 'store', WORKERS: '3' }).gateways, 0);
 });
 
+test('configuration: a node has as many gateways as it is told', () => {
+  assert.equal(readConfig({ WORKERS: '3' }).gateways, 3);
+});
+
+test('configuration: one port for two things is fine where it is any free one, or where there is no gateway', () => {
+  assert.deepEqual(problemsOf({ PORT: '0', ADMIN_PORT: '0' }), []);
+  assert.deepEqual(problemsOf({ ROLE: 'store', REDIS_URL: 'redis://localhost', PORT: '9464' }), []);
+});
+
+test('configuration: the admin address was chosen where its port or its host is set, to the default too', () => {
+  const chosen = [{}, { ADMIN_PORT: '9464' }, { ADMIN_HOST: '127.0.0.1' }].map(
+    (it) => readConfig(it).admin.chosen,
+  );
+  assert.deepEqual(chosen, [false, true, true]);
+});
+
 test('configuration: secrets may be several, for rotation', () => {
   const { auth } = readConfig({ TOKEN_SECRET: `${SECRET}1, ${SECRET}2` });
   assert.deepEqual(auth.mode === 'required' && auth.secrets, [`${SECRET}1`, `${SECRET}2`]);
@@ -118,6 +134,8 @@ const bad: readonly (readonly [name: string, environment: Record<string, string>
   ['CORS_ORIGINS', { CORS_ORIGINS: 'capacitor://localhost/' }],
   ['CORS_ORIGINS', { CORS_ORIGINS: 'capacitor://user@localhost' }],
   ['CORS_ORIGINS', { CORS_ORIGINS: 'file:///index.html' }],
+  ['CORS_ORIGINS', { CORS_ORIGINS: 'null' }],
+  ['CORS_ORIGINS', { CORS_ORIGINS: 'about://' }],
   ['TRUST_PROXY', { TRUST_PROXY: 'maybe' }],
   ['RATE_LIMITS', { RATE_LIMITS: 'some' }],
   ['PASSWORD_MIN_LENGTH', { PASSWORD_MIN_LENGTH: '0' }],

@@ -85,6 +85,15 @@ test('user events: what is none, or of a kind that this version does not know, i
 test('beats: lists that are not there are empty; what is no beat is undefined', () => {
   const beat = { term: 't', seq: 1, epoch: 'e', writer: { ok: true } };
   assert.deepEqual(decodeBeat(JSON.stringify(beat)), { ...beat, heads: [], revoked: [] });
-  for (const payload of ['', 'junk', 'null', '[]', '{}', JSON.stringify({ ...beat, writer: undefined })])
+  const wrong = [
+    { term: 1 },
+    { seq: '1' },
+    { epoch: 1 },
+    { writer: undefined },
+    { writer: {} },
+    { heads: {} },
+  ];
+  const beats = [...wrong, { revoked: 'ann' }].map((field) => JSON.stringify({ ...beat, ...field }));
+  for (const payload of ['', 'junk', 'null', '[]', '{}', ...beats])
     assert.equal(decodeBeat(payload), undefined, payload);
 });

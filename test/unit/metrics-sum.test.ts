@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Counter, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import { ERRORS } from '../../src/contract/errors.ts';
 import { GatewayMetrics, MetricsSum } from '../../src/ops/metrics.ts';
 
@@ -25,6 +25,20 @@ test('a counter does not fall by the last digit of a sum when a worker departs',
     assert.equal(secondsIn(await sum.text([])), secondsIn(before));
   }
   assert.equal(secondsIn(before), 0.6);
+});
+
+test('what a worker counted stays when it departs, once; what it has is gone at once; one that told nothing departs, too', async () => {
+  const registry = new Registry();
+  new Counter({ name: 'seconds_total', help: 'seconds', registers: [registry] }).inc(5);
+  new Gauge({ name: 'sockets', help: 'sockets', registers: [registry] }).set(3);
+  const sum = new MetricsSum();
+  const [gone, silent] = [{}, {}];
+  sum.update(gone, await registry.getMetricsAsJSON());
+  await Promise.all([gone, silent, gone].map((it) => sum.departed(it)));
+  const text = await sum.text([]);
+  assert.equal(secondsIn(text), 5);
+  assert.doesNotMatch(text, /^sockets /m);
+  assert.deepEqual([...sum.living], []);
 });
 
 test('every code of a refusal and every kind of overflow is 0 from the start, so that the first ones show as a rate', async () => {
