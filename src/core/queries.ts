@@ -81,8 +81,8 @@ export type QueryName = keyof Queries;
 export interface QueryPort {
   /**
    * Asks a reader. With a `token`, that is checked in the same query.
-   * @throws ParleyError unavailable, if no reader answers in time, the store can't, or the bus takes no requests; overloaded, if too
-   *   many queries are under way; token_revoked
+   * @throws ParleyError unavailable, if no reader answers in time, the store can't, or the bus takes no requests; overloaded, if
+   *   too many queries are under way; token_revoked
    */
   ask<Name extends QueryName>(
     name: Name,
