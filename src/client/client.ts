@@ -162,10 +162,7 @@ class ParleyClient implements Client {
     // The server may have ended the session already: then there is still what the user has not sent.
     if (this.#user === null) return;
     const session = this.#session;
-    // First of all: a listener that is told of the end may call connect().
-    this.#session = null;
-    this.disconnect();
-    this.#letGo(new ClientError('logged_out'), true);
+    this.#leave(true);
     this.#emitter.emit('session', { session: null });
     // An open server has no sessions to end.
     if (session?.token !== undefined) {
@@ -329,10 +326,7 @@ class ParleyClient implements Client {
       this.#session = session;
       return;
     }
-    // A listener that is told of the end may call connect(): it is neither the former user's nor the next one's.
-    this.#session = null;
-    this.disconnect();
-    this.#letGo(new ClientError('logged_out'), false);
+    this.#leave(false);
     this.#session = session;
     const { storage, cursorName } = this.#options;
     const id = session.user_id;
@@ -357,6 +351,13 @@ class ParleyClient implements Client {
           });
     this.#user = { id, outbox, cursors, stream: new Stream(cursor) };
     outbox.open();
+  }
+
+  /** Ends the session here. A listener that is told of it may call connect(): that is neither this user's nor the next one's. */
+  #leave(forget: boolean): void {
+    this.#session = null;
+    this.disconnect();
+    this.#letGo(new ClientError('logged_out'), forget);
   }
 
   #letGo(because: ClientError, forget: boolean): void {

@@ -135,7 +135,10 @@ export interface Client {
   /** How far messages have been delivered; null before the first connection. */
   readonly cursor: Cursor | null;
 
-  /** @returns the function that unsubscribes @throws ClientError for an event that there is not, and for what is no function */
+  /**
+   * @returns the function that unsubscribes
+   * @throws ClientError for an event that there is not, and for what is no function
+   */
   on<K extends keyof ClientEvents>(event: K, listener: Listener<ClientEvents[K]>): () => void;
 
   // ---- accounts and history (HTTP). They reject with a `ClientError`; nothing is retried. ----
@@ -189,6 +192,9 @@ export interface Client {
   markRead(user: string, id: number): void;
   /** Call it on every key stroke; it sends a frame every 3 s at most. Does nothing offline. */
   typing(to: string): void;
-  /** Follows the presence of these users, 200 at most. Replaces the previous set. @throws ClientError for more users, and for what is no list */
+  /**
+   * Follows the presence of these users, 200 at most. Replaces the previous set.
+   * @throws ClientError for more users, and for what is no list
+   */
   watch(users: readonly string[]): void;
 }

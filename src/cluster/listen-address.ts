@@ -1,4 +1,5 @@
 import net, { type AddressInfo } from 'node:net';
+import { listen } from '../base/listen.ts';
 
 export type ListenAddress = { readonly host: string; readonly port: number };
 
@@ -18,15 +19,12 @@ export type Reservation = { readonly port: number; readonly release: () => void 
  * share it.
  * @throws EADDRINUSE and the like
  */
-export function reservePort(host: string, port: number): Promise<Reservation> {
+export async function reservePort(host: string, port: number): Promise<Reservation> {
   const keep = port === 0 && kernelBalances;
-  return new Promise((resolve, reject) => {
-    const probe = net.createServer((socket) => socket.destroy());
-    probe.once('error', reject);
-    probe.listen({ host, port, exclusive: true, reusePort: keep }, () => {
-      const reserved = { port: (probe.address() as AddressInfo).port, release: () => void probe.close() };
-      if (keep) resolve(reserved);
-      else probe.close(() => resolve(reserved));
-    });
-  });
+  const probe = net.createServer((socket) => socket.destroy());
+  // Nobody is served here: whatever fails later is no loss.
+  await listen(probe, { host, port, exclusive: true, reusePort: keep }, () => {});
+  const reserved = { port: (probe.address() as AddressInfo).port, release: () => void probe.close() };
+  if (!keep) await new Promise((closed) => probe.close(closed));
+  return reserved;
 }

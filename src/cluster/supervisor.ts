@@ -126,8 +126,8 @@ export class Supervisor {
   /** What is wrong with the node's workers; undefined if nothing is. */
   get trouble(): string | undefined {
     const slots = [...this.#slots.values()];
-    const absent = slots.filter(({ life }) => life?.worker.process.pid === undefined);
-    if (absent.length > 0) return `no process for: ${absent.map(({ name }) => name).join(', ')}`;
+    const unforked = slots.filter(({ life }) => life?.worker.process.pid === undefined);
+    if (unforked.length > 0) return `no process for: ${unforked.map(({ name }) => name).join(', ')}`;
     const looping = slots
       .filter((slot) => slot.looping)
       .map(({ name, life, failure }) => {
