@@ -1,11 +1,11 @@
 import '../support/page-address.ts';
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { setImmediate as turn } from 'node:timers/promises';
 import type { ClientFrame, ServerFrame } from '../../src/client/wire.ts';
 import { totalUnread } from '../../src/web/model/chat-state.ts';
 import { ChatStore } from '../../src/web/model/chat-store.ts';
 import { connected, stored } from '../support/server-frames.ts';
+import { asked, fetch, request, settled } from '../support/unanswered.ts';
 
 /** The server's end of the newest socket. */
 let socket: FakeWebSocket;
@@ -35,45 +35,17 @@ class FakeWebSocket {
   }
 }
 
-type Asked = { readonly url: URL; answer(body: unknown, status?: number): Promise<void> };
-
 let looking = true;
-
-/** Requests that nobody has answered yet. */
-const asked: Asked[] = [];
 
 /** Time in which a burst of messages is taken in. */
 const BURST_MS = 100;
-
-const settled = async (): Promise<void> => {
-  for (let i = 0; i < 5; i++) await turn();
-};
 
 Object.assign(globalThis, {
   WebSocket: FakeWebSocket,
   addEventListener: () => {},
   removeEventListener: () => {},
-  fetch: (url: string) =>
-    new Promise<Response>((resolve) => {
-      asked.push({
-        url: new URL(url),
-        answer(body, status = 200) {
-          resolve(Response.json(body, { status }));
-          return settled();
-        },
-      });
-    }),
+  fetch,
 });
-
-/** The oldest request of this kind that waits for an answer. */
-async function request(path: string): Promise<Asked & { readonly query: Record<string, string> }> {
-  await settled();
-  const index = asked.findIndex(({ url }) => url.pathname === `/${path}`);
-  assert.ok(index >= 0, `nobody asked for ${path}; for ${asked.map(({ url }) => url.pathname)}`);
-  const [found] = asked.splice(index, 1) as [Asked];
-  const { user_id: _, ...query } = Object.fromEntries(found.url.searchParams);
-  return { ...found, query };
-}
 
 const said = (from: number, upto: number) =>
   Array.from({ length: upto - from + 1 }, (_, i) => stored(from + i));
