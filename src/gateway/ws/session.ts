@@ -13,12 +13,11 @@ import { type Command, type Outcome, unitsOf } from '../../core/commands.ts';
 import type { CatchUpPage, Queries, TokenClaims } from '../../core/queries.ts';
 import type { Feed, FeedMember } from '../feeds.ts';
 import type { Watcher } from '../presence.ts';
-import type { Backlogged } from './backlogs.ts';
 import { FrameBudget } from './frame-budget.ts';
 import { FrameError, parseFrame } from './parse-frame.ts';
 import type { SessionContext } from './session-context.ts';
 import { listen, type SocketEvents } from './socket-events.ts';
-import { textFrames } from './text-frames.ts';
+import { SocketWriter } from './socket-writer.ts';
 
 /**
  * waiting: no connect frame yet.
@@ -69,14 +68,10 @@ const WATCHED_BYTES = LIMITS.bytesPerCount / 100;
 /** Shared by all sockets that watch nobody. */
 const NOBODY: readonly string[] = [];
 
-/** Limit on what is written to one socket within one turn of the event loop. */
-const UNSENT_IN_TURN_BYTES = 16 * LIMITS.unsentBytes;
-
 /** One socket, from its upgrade to its end (SPEC.md, part B). */
-export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
+export class Session implements FeedMember, Watcher, SocketEvents {
   readonly #ws: WebSocket;
-  /** What `ws` writes to. */
-  readonly #socket: Duplex;
+  readonly #writer: SocketWriter;
   readonly #context: SessionContext;
   /** Whether the socket speaks the full protocol. */
   readonly #full: boolean;
@@ -89,12 +84,13 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
   #invalid = 0;
   #heardAt: number;
   #typedAt = Number.NEGATIVE_INFINITY;
-  /** Bytes of a page under way that exceeds the limit on unsent bytes; 0 if there is none. It must not close its own socket. */
-  #longPage = 0;
   #onIdle: (() => void) | undefined;
   #cancelExpiry: (() => void) | undefined;
 
-  /** @param claims of the token that came with the upgrade, already verified */
+  /**
+   * @param socket what `ws` writes to
+   * @param claims of the token that came with the upgrade, already verified
+   */
   constructor(
     ws: WebSocket,
     socket: Duplex,
@@ -103,7 +99,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
     context: SessionContext,
   ) {
     this.#ws = ws;
-    this.#socket = socket;
+    this.#writer = new SocketWriter(ws, socket, context, this);
     this.#full = full;
     this.#claims = claims;
     this.#context = context;
@@ -260,7 +256,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
   #settle(outcome: Outcome, clientId: string | undefined): void {
     this.#unanswered--;
     // An id made here is only repeated by the gateway itself, when it sends the batch again after a gap.
-    if (outcome.kind === 'repeat' && clientId !== undefined) this.#write([outcome.frame]);
+    if (outcome.kind === 'repeat' && clientId !== undefined) this.#writer.write([outcome.frame]);
     if (outcome.kind === 'refused') this.#refuse(new ParleyError(outcome.code), clientId);
     if (this.#unanswered === 0) this.#onIdle?.();
   }
@@ -363,7 +359,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
    */
   async #catchUp(feed: Feed, first: CatchUpPage): Promise<void> {
     let page = first;
-    while (this.#state.name === 'catching-up' && this.#open) {
+    while (this.#state.name === 'catching-up' && this.#writer.open) {
       const state = this.#state;
       state.cursor = page.upto;
       const messages = page.frames.join(',');
@@ -374,14 +370,10 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
       const text = `{"type":"page","messages":[${messages}],"upto":${page.upto},"more":${!live}}`;
       if (live) {
         this.#state = { name: 'live', user: state.user, cursor: state.cursor };
-        return this.#write([text]);
+        return this.#writer.write([text]);
       }
-      if (long) this.#longPage = bytes;
       // The next page is fetched when this one has been sent.
-      const sent = new Promise<void>((resolve) => this.#ws.send(text, () => resolve()));
-      this.#context.backlogs.note(this, this.unsent);
-      await sent;
-      this.#longPage = 0;
+      await this.#writer.writePage(text, bytes);
       page = await this.#page({ user: state.user, since: state.cursor });
     }
   }
@@ -403,13 +395,13 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
     const known = ids.findIndex((id) => id > state.cursor);
     if (known === -1) return;
     state.cursor = ids.at(-1) as number;
-    this.#write(known === 0 ? frames : frames.slice(known));
+    this.#writer.write(known === 0 ? frames : frames.slice(known));
     this.#context.delivered(ids.length - known);
   }
 
   signal(frame: string): void {
     if (this.#full && (this.#state.name === 'live' || this.#state.name === 'catching-up'))
-      this.#write([frame]);
+      this.#writer.write([frame]);
   }
 
   presence(online: readonly string[], offline: readonly string[]): void {
@@ -428,7 +420,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
     if (now - this.#heardAt > 2 * LIMITS.heartbeatMs) return this.#ws.terminate();
     this.#ws.ping();
     this.#watchExpiry();
-    this.#context.backlogs.note(this, this.unsent);
+    this.#writer.noteBacklog();
   }
 
   get #tokenLeftMs(): number {
@@ -449,31 +441,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
   // ---- to the client ---------------------------------------------------------------------------------------------
 
   #sendFrame(frame: ServerFrame): void {
-    this.#write([JSON.stringify(frame)]);
-  }
-
-  /** Whether frames still go to the client. Once it has begun to close, nothing may follow our answer to that. */
-  get #open(): boolean {
-    return this.#ws.readyState === this.#ws.OPEN;
-  }
-
-  #write(texts: readonly string[]): void {
-    if (!this.#open) return;
-    // What is corked until the end of this turn could not leave yet, so only the larger bound of a turn applies to it.
-    const inTurn = this.#socket.writableCorked > 0;
-    const bound = inTurn ? UNSENT_IN_TURN_BYTES : LIMITS.unsentBytes + this.#longPage;
-    const frames = textFrames(texts);
-    const { unsent } = this;
-    if (unsent > bound || unsent + frames.length > UNSENT_IN_TURN_BYTES) return this.tooSlow();
-    if (unsent > 0 && !inTurn) this.#context.backlogs.note(this, unsent + frames.length);
-    // It may have been closed just now, to make room for the others.
-    if (!this.#open) return;
-    this.#context.writes.hold(this.#socket);
-    this.#socket.write(frames);
-  }
-
-  get unsent(): number {
-    return this.#ws.bufferedAmount;
+    this.#writer.write([JSON.stringify(frame)]);
   }
 
   tooSlow(): void {
@@ -541,7 +509,7 @@ export class Session implements FeedMember, Watcher, SocketEvents, Backlogged {
     if (state.name === 'live' || state.name === 'catching-up') this.#context.presence.change(state.user, -1);
     if (this.#joined !== undefined) this.#context.feeds.leave(this.#joined, this);
     this.#context.presence.unwatch(this, this.#watched);
-    this.#context.backlogs.forget(this);
+    this.#writer.ended();
     this.#context.ended(this);
     this.#onIdle?.();
   }
