@@ -42,6 +42,8 @@ export type GatewaySettings = {
   readonly port: number;
   /** Whether other workers listen on the same port by themselves. */
   readonly sharePort: boolean;
+  /** Connections of clients it may have; what comes beyond them is closed at once. */
+  readonly connectionsMax: number;
   /** Whether to answer only requests whose Host is `localhost` or an address. */
   readonly localNamesOnly: boolean;
   readonly corsOrigins: Origins;
@@ -82,6 +84,8 @@ const PROXIED_IDLE_MS = 75_000;
 const BACKLOG = 4_096;
 /** Clients of a draining gateway reconnect spread over this time, in milliseconds. */
 const RECONNECT_SPREAD_MS = 3_000;
+/** After a connection was refused, it counts as full, and says so once, for this long, in milliseconds. */
+const FULL_MS = 10_000;
 /** Repairs are logged together after this time, in milliseconds. */
 const TELL_REPAIRS_AFTER_MS = 1_000;
 
@@ -104,6 +108,8 @@ export class Gateway implements Service {
   /** From now on it is not ready, whatever the node's state is. It continues to serve for a while. */
   #stopping = false;
   #draining = false;
+  /** When it last refused a connection. */
+  #fullAt = Number.NEGATIVE_INFINITY;
   /** Repairs not logged yet, and the messages in them. */
   #untold = { repairs: 0, messages: 0 };
   /** HTTP requests not answered yet. */
@@ -178,6 +184,8 @@ export class Gateway implements Service {
     // A client that does not read would keep its answers in memory. When there is something to write, Node waits twice this time.
     // For what is to be read, requestTimeout comes first.
     this.#server.timeout = LIMITS.answerMs / 2;
+    this.#server.maxConnections = settings.connectionsMax;
+    this.#server.on('drop', () => this.#noteFull());
     // Whatever else a client expects, its request is answered.
     this.#server.on('checkExpectation', (...exchange) => this.#server.emit('request', ...exchange));
     this.#server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
@@ -233,9 +241,22 @@ export class Gateway implements Service {
     this.#commands.stop();
   }
 
-  /** Why sends would not be stored and delivered now, in words; empty if they would. */
+  /** Why clients could not send now, or their sends would not be stored and delivered, in words; empty if they would. */
   get failing(): readonly string[] {
-    return this.#readiness.failing;
+    return this.#full ? [...this.#readiness.failing, this.#fullness] : this.#readiness.failing;
+  }
+
+  get #full(): boolean {
+    return this.#clock.steady() - this.#fullAt < FULL_MS;
+  }
+
+  get #fullness(): string {
+    return `it has ${this.#settings.connectionsMax} connections, all that its limit on open files allows (ulimit -n), and refuses others`;
+  }
+
+  #noteFull(): void {
+    if (!this.#full) this.#log.warn({ event: 'gateway_full' }, this.#fullness);
+    this.#fullAt = this.#clock.steady();
   }
 
   /** After a gap each user has a repair, so they are logged in one line. */

@@ -20,7 +20,7 @@ import { waitFor } from '../support/wait.ts';
 
 const says = (): void => {};
 
-async function fixture({ noticeMs = 0 } = {}) {
+async function fixture({ noticeMs = 0, connectionsMax = Number.POSITIVE_INFINITY } = {}) {
   const clock = new ManualClock();
   const bus = new ScriptedBus();
   const port = bus.port();
@@ -30,6 +30,7 @@ async function fixture({ noticeMs = 0 } = {}) {
   /** What the store has of everybody: one message, of this id, or none. */
   const store = { newest: 0 };
   const said: unknown[] = [];
+  const warned: unknown[] = [];
   port.request = async (payload: string) => {
     const [name, params] = JSON.parse(payload);
     asked.push(name === 'catchUp' ? `${params.user} since ${params.since}` : name);
@@ -45,6 +46,7 @@ async function fixture({ noticeMs = 0 } = {}) {
       host: '127.0.0.1',
       port: 0,
       sharePort: false,
+      connectionsMax,
       localNamesOnly: false,
       corsOrigins: '*',
       trustProxy: false,
@@ -58,7 +60,13 @@ async function fixture({ noticeMs = 0 } = {}) {
     clock,
     instance: 'g1',
     name: 'node/1',
-    log: { debug: says, info: (fields) => said.push(fields), warn: says, error: says, fatal: says },
+    log: {
+      debug: says,
+      info: (fields) => said.push(fields),
+      warn: (fields) => warned.push(fields),
+      error: says,
+      fatal: says,
+    },
   });
   await gateway.start();
   after(async () => {
@@ -96,6 +104,8 @@ async function fixture({ noticeMs = 0 } = {}) {
     store,
     /** What it has logged as news. */
     said,
+    /** What it has logged as a warning. */
+    warned,
     tell,
     beat,
     /** The beat that was next is lost. */
@@ -328,4 +338,24 @@ test('a refused upgrade, and what is no HTTP, count as refusals', async () => {
     await Promise.all(['not_found', 'unsupported_subprotocol', 'invalid_request'].map(counted)),
     [1, 1, 2],
   );
+});
+
+test('L6, G10: connections beyond what its limit on open files allows are closed at once, and it says so; the others go on', async () => {
+  const { gateway, url, clock, beat, warned } = await fixture({ connectionsMax: 2 });
+  beat();
+  const [ann, bob] = [await connect(url, 'ann', undefined), await connect(url, 'bob', undefined)];
+  assert.deepEqual(gateway.failing, []);
+  for (let i = 0; i < 2; i++) {
+    const third = new TestSocket(url);
+    await assert.rejects(third.opened);
+  }
+  assert.equal(warned.length, 1, 'not a line for each');
+  assert.match(gateway.failing.join(), /it has 2 connections.*open files.*refuses others/);
+  ann.send({ type: 'ping' });
+  await ann.type('pong');
+  bob.ws.close();
+  await bob.closed;
+  (await connect(url, 'bob', undefined)).send({ type: 'ping' });
+  clock.advance(10_000);
+  assert.doesNotMatch(gateway.failing.join(), /connections/);
 });

@@ -2,10 +2,17 @@ import { randomUUID } from 'node:crypto';
 import { LoginLimits } from '../../auth/login-limits.ts';
 import { systemClock } from '../../base/clock.ts';
 import type { Service } from '../../base/life-cycle.ts';
+import { openFilesMax } from '../../base/open-files.ts';
 import { kernelBalances } from '../../cluster/listen-address.ts';
 import { Gateway } from '../../gateway/gateway.ts';
 import { gatewayDrain } from '../drain-times.ts';
 import type { Setup } from './setup.ts';
+
+/**
+ * Files that a gateway may always open for itself: its own need some 30. Clients could otherwise take what a lost connection to
+ * Redis leaves, and it could not be made again.
+ */
+const OWN_FILES = 64;
 
 /** Serves clients: HTTP and sockets. */
 export function gatewayService({ order, log, bus, process: self }: Setup): Service {
@@ -16,6 +23,8 @@ export function gatewayService({ order, log, bus, process: self }: Setup): Servi
     settings: {
       ...config.http,
       sharePort: kernelBalances,
+      // A primary that distributes connections would hand one that is refused to the next worker, and so on without end.
+      connectionsMax: kernelBalances ? Math.max(1, openFilesMax() - OWN_FILES) : Number.POSITIVE_INFINITY,
       auth: config.auth,
       passwordMinLength: config.passwordMinLength,
       rateLimits: config.rateLimits,
