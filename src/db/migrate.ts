@@ -57,6 +57,8 @@ export async function migrate(db: Db, hash: (password: string) => Promise<string
   const seedUsers = shape === undefined ? undefined : await readSeedUsers(db, hash);
   // Our schema has no foreign keys. The old tables may have some, which could keep them from being dropped.
   db.pragma('foreign_keys = OFF');
+  // Whatever else in the file names the old tables (views, triggers, other tables' keys) goes on to name those of our schema.
+  db.pragma('legacy_alter_table = ON');
   const report = db.transaction(() => migrateNow(db, seedUsers)).exclusive();
   finishScrub(db);
   return report;

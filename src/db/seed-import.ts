@@ -18,14 +18,18 @@ export type Imported = {
 
 type MovedTables = { readonly users: boolean; readonly messages: boolean; readonly hasId: boolean };
 
+/** What SQLite calls a table; `wr` is 1 if it is WITHOUT ROWID. */
+type TableKind = { readonly type: 'table' | 'view' | 'virtual' | 'shadow'; readonly wr: 0 | 1 };
+
 const USER_COLUMNS = ['user_id', 'password'];
 const MESSAGE_COLUMNS = ['sender', 'receiver', 'message', 'timestamp'];
 
 /** Replaces a timestamp that is absent or not a time: rule M2 promises one. */
 const NO_TIME = '1970-01-01 00:00:00';
 
-/** If two rows read as the same user, the one that could log in comes first. */
-const TEXT_FIRST = "typeof(user_id) = 'blob', rowid";
+/** An ORDER BY of old users. If two rows read as the same user, the one that could log in comes first. */
+const textFirst = (db: Db, table: string): string =>
+  `typeof(user_id) = 'blob'${kindOf(db, table)?.wr === 1 ? '' : ', rowid'}`;
 
 /** Ids from here on leave no room for new ones among JavaScript's exact integers. Ids below 1 come before every `since`. */
 const IDS_END = 2 ** 52;
@@ -35,6 +39,9 @@ const HASHES_AT_ONCE = 4;
 
 const columnsOf = (db: Db, table: string): string[] =>
   (db.pragma(`table_info(${table})`) as { name: string }[]).map(({ name }) => name);
+
+const kindOf = (db: Db, table: string): TableKind | undefined =>
+  (db.pragma(`main.table_list(${table})`) as TableKind[])[0];
 
 /**
  * Finds the seed's tables in a database without a schema version; undefined if there are none.
@@ -47,6 +54,10 @@ export function seedShape(db: Db): { moveAside(): MovedTables } | undefined {
   const hasId = messages.includes('id');
   expectColumns(db, 'users', users, USER_COLUMNS);
   expectColumns(db, 'messages', messages, hasId ? ['id', ...MESSAGE_COLUMNS] : MESSAGE_COLUMNS);
+  if (kindOf(db, 'messages')?.wr === 1 && !(hasId && everyRowHasAnId(db, 'messages')))
+    throw new DatabaseError(
+      `The database ${db.name} has a table 'messages' WITHOUT ROWID and without whole numbers as ids: nothing tells the messages' order. Nothing was changed.`,
+    );
   return {
     moveAside() {
       if (users.length > 0) db.exec('ALTER TABLE users RENAME TO seed_users');
@@ -58,6 +69,11 @@ export function seedShape(db: Db): { moveAside(): MovedTables } | undefined {
 
 function expectColumns(db: Db, table: string, found: readonly string[], expected: readonly string[]): void {
   if (found.length === 0) return;
+  const type = kindOf(db, table)?.type;
+  if (type !== 'table')
+    throw new DatabaseError(
+      `The database ${db.name} has a ${type} '${table}' where the old chat app has a table: only what tables hold can be taken over. Nothing was changed.`,
+    );
   const unknown = found.filter((column) => !expected.includes(column));
   const missing = expected.filter((column) => !found.includes(column));
   if (unknown.length === 0 && missing.length === 0) return;
@@ -73,7 +89,7 @@ export async function readSeedUsers(db: Db, hash: (password: string) => Promise<
   const rows = db
     .prepare(
       'SELECT CAST(user_id AS TEXT) AS user, CAST(password AS TEXT) AS password FROM users WHERE user_id IS NOT NULL ORDER BY ' +
-        TEXT_FIRST,
+        textFirst(db, 'users'),
     )
     .all() as { user: string; password: string | null }[];
   const queue = rows.values();
@@ -96,7 +112,7 @@ export function importSeedTables(db: Db, moved: MovedTables, hashes: SeedUsers):
     const insert = db.prepare('INSERT INTO users (user_id, password) VALUES (?, ?) ON CONFLICT DO NOTHING');
     const ids = db
       .prepare(
-        `SELECT CAST(user_id AS TEXT) FROM seed_users WHERE user_id IS NOT NULL ORDER BY ${TEXT_FIRST}`,
+        `SELECT CAST(user_id AS TEXT) FROM seed_users WHERE user_id IS NOT NULL ORDER BY ${textFirst(db, 'seed_users')}`,
       )
       .pluck();
     for (const user of ids.all() as string[]) {
@@ -113,7 +129,7 @@ export function importSeedTables(db: Db, moved: MovedTables, hashes: SeedUsers):
     db.exec('DROP TABLE seed_users');
   }
   if (moved.messages) {
-    const order = moved.hasId && everyRowHasAnId(db) ? 'id' : 'rowid';
+    const order = moved.hasId && everyRowHasAnId(db, 'seed_messages') ? 'id' : 'rowid';
     const odd = db.prepare(
       `SELECT 1 FROM seed_messages WHERE ${order} < 1 OR ${order} >= ${IDS_END} LIMIT 1`,
     );
@@ -145,9 +161,9 @@ export function importSeedTables(db: Db, moved: MovedTables, hashes: SeedUsers):
 }
 
 /** If `id` is not the key (say, the table was copied with CREATE TABLE … AS), the old app has added rows without one. */
-function everyRowHasAnId(db: Db): boolean {
+function everyRowHasAnId(db: Db, table: string): boolean {
   const whole = db.prepare(
-    "SELECT count(DISTINCT id) = count(*) AND total(typeof(id) <> 'integer') = 0 FROM seed_messages",
+    `SELECT count(DISTINCT id) = count(*) AND total(typeof(id) <> 'integer') = 0 FROM ${table}`,
   );
   return whole.pluck().get() === 1;
 }

@@ -402,6 +402,46 @@ test('migration: old tables with foreign keys between them are taken over', asyn
   db.close();
 });
 
+test('migration: old tables WITHOUT ROWID are taken over', async () => {
+  const path = newPath();
+  const old = new Database(path);
+  old.exec(`
+    CREATE TABLE users (user_id TEXT PRIMARY KEY, password TEXT) WITHOUT ROWID;
+    CREATE TABLE messages (id INTEGER PRIMARY KEY, sender TEXT, receiver TEXT, message TEXT, timestamp DATETIME) WITHOUT ROWID;
+    INSERT INTO users VALUES ('ann', 'a'), ('bob', 'b');
+    INSERT INTO messages (id, sender, receiver, message) VALUES (7, 'ann', 'bob', '2'), (5, 'bob', 'ann', '1');`);
+  old.close();
+  const db = openForWriting(path, refuseForeign);
+  assert.deepEqual((await migrate(db, fakeHash)).imported, { users: 2, usersWithoutId: 0, messages: 2 });
+  assert.deepEqual(db.prepare('SELECT id, message FROM messages ORDER BY id').raw().all(), [
+    [5, '1'],
+    [7, '2'],
+  ]);
+  db.close();
+});
+
+test('migration: views, triggers and tables that the old file has beside the two go on to work on the new ones', async () => {
+  const path = seed(true, { users: 2, messages: 3 });
+  const old = new Database(path);
+  old.exec(`
+    CREATE TABLE profiles (user_id TEXT REFERENCES users (user_id), name TEXT);
+    CREATE TABLE removals (message TEXT);
+    CREATE TRIGGER remove AFTER INSERT ON removals BEGIN DELETE FROM messages WHERE message = new.message; END;
+    CREATE VIEW texts AS SELECT message FROM messages;
+    CREATE VIEW broken AS SELECT x FROM nowhere;`);
+  old.close();
+  const db = openForWriting(path, refuseForeign);
+  await migrate(db, fakeHash);
+  db.close();
+  const again = new Database(path);
+  again.pragma('foreign_keys = ON');
+  const texts = again.prepare('SELECT message FROM texts').pluck();
+  assert.deepEqual(texts.all(), ['message 0', 'message 1', 'message 2']);
+  again.exec("INSERT INTO profiles VALUES ('user0', 'Ann'); INSERT INTO removals VALUES ('message 1')");
+  assert.deepEqual(texts.all(), ['message 0', 'message 2']);
+  again.close();
+});
+
 const strange: readonly (readonly [what: string, sql: string])[] = [
   [
     'a newer schema of ours',
@@ -414,6 +454,14 @@ const strange: readonly (readonly [what: string, sql: string])[] = [
   ['users with another column', 'CREATE TABLE users (user_id TEXT PRIMARY KEY, password TEXT, email TEXT)'],
   ['users without passwords', 'CREATE TABLE users (user_id TEXT PRIMARY KEY)'],
   ['messages of another shape', 'CREATE TABLE messages (id INTEGER PRIMARY KEY, body TEXT)'],
+  [
+    'users that are a view',
+    'CREATE TABLE people (user_id, password); CREATE VIEW users AS SELECT * FROM people',
+  ],
+  [
+    'messages that nothing orders',
+    'CREATE TABLE messages (sender, receiver, message, timestamp, PRIMARY KEY (sender, timestamp)) WITHOUT ROWID',
+  ],
   ['messages without a time', 'CREATE TABLE messages (sender TEXT, receiver TEXT, message TEXT)'],
 ];
 for (const [what, sql] of strange) {
