@@ -44,15 +44,25 @@ export class Passwords {
   }
 
   /**
-   * Whether this is the password that was hashed. `passwordHash` is undefined for a user who does not exist, and empty for one
-   * who can't log in; both take as long as a wrong password.
+   * Whether this is the password that was hashed. `passwordHash` is undefined for a user who does not exist, empty for one who
+   * can't log in, and no hash if another program has written it to the file; all take as long as a wrong password.
    * @param address charged for its share of the queue; undefined: nobody is
    * @throws ParleyError overloaded
    */
   async matches(password: string, passwordHash: string | undefined, address?: string): Promise<boolean> {
     const against = passwordHash || (await this.#decoy);
-    const equal = await this.#limited(address, () => verify(against, password));
+    const equal = await this.#limited(address, () => this.#verify(against, password));
     return equal && against === passwordHash;
+  }
+
+  async #verify(against: string, password: string): Promise<boolean> {
+    try {
+      return await verify(against, password);
+    } catch {
+      // It is no hash, which is found out at once.
+      await verify(await this.#decoy, password);
+      return false;
+    }
   }
 
   async #limited<T>(address: string | undefined, work: () => Promise<T>): Promise<T> {

@@ -27,6 +27,15 @@ test('A6 passwords: for a user who does not exist, or who can not log in, nothin
   }
 });
 
+test('A6 passwords: what another program has written in place of a hash matches nothing, not even itself', async () => {
+  const passwords = new Passwords();
+  const whole = await passwords.hash('secret');
+  for (const found of ['secret', 'decoy', whole.slice(0, -60), '$2b$10$abcdefghijklmnopqrstuv']) {
+    for (const password of ['secret', 'decoy', found])
+      assert.equal(await passwords.matches(password, found), false);
+  }
+});
+
 test('G6 passwords: more than may wait are refused as overloaded, and those in line are served', async () => {
   const passwords = new Passwords({ atOnce: 1, waitingMax: 2 });
   const results = await Promise.allSettled(Array.from({ length: 5 }, () => passwords.hash('secret')));
