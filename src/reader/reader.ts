@@ -152,8 +152,7 @@ export class Reader implements QueryHandlers {
   }
 
   users({ prefix, after = '', except = '', limit }: Queries['users']['params']): Queries['users']['answer'] {
-    // In byte order, ids with a common prefix are adjacent. The highest code point ends their range.
-    const users = this.#sql.users.all(prefix, after, `${prefix}\u{10FFFF}`, except, limit) as string[];
+    const users = this.#sql.users.all({ prefix, after, except, limit }) as string[];
     return { users };
   }
 

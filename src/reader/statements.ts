@@ -41,9 +41,16 @@ export function prepareStatements(db: Db) {
       )
       .pluck(),
     readMarker: db.prepare('SELECT read_id FROM members WHERE user_id = ? AND conversation_id = ?').pluck(),
+    /**
+     * In byte order, ids with a common prefix are adjacent. The highest text ends their range: in a file of the old chat app whose
+     * encoding is UTF-16, that is not the highest code point.
+     */
     users: db
       .prepare(
-        'SELECT user_id FROM users WHERE user_id >= ? AND user_id > ? AND user_id < ? AND user_id <> ? ORDER BY user_id LIMIT ?',
+        `SELECT user_id FROM users
+         WHERE user_id >= @prefix AND user_id > @after AND user_id < max(@prefix || char(0x10FFFF), @prefix || char(0xFFFF))
+           AND user_id <> @except
+         ORDER BY user_id LIMIT @limit`,
       )
       .pluck(),
   };

@@ -443,3 +443,21 @@ test('H10 users: exactly those that begin with the prefix, in byte order, howeve
     { numRuns: 60 },
   );
 });
+
+for (const encoding of ['UTF-16le', 'UTF-16be']) {
+  test(`H10 users: all that begin with the prefix, in an old file whose encoding is ${encoding}`, async () => {
+    const path = `${folder}/${encoding}.db`;
+    const old = new Database(path);
+    const users = ['ann', 'anｂ', 'an\u{1F600}', 'ÿ', 'Ā', 'Ａｂ', '\ufeffx', '\u{1F600}'];
+    old.exec(`PRAGMA encoding = '${encoding}'; CREATE TABLE users (user_id TEXT PRIMARY KEY, password TEXT)`);
+    for (const one of users) old.prepare('INSERT INTO users VALUES (?, NULL)').run(one);
+    old.close();
+    const db = await openMigrated(path);
+    const reader = new Reader(db);
+    for (const prefix of ['', 'an', 'ÿ', 'Ａ', '\ufeff', '\u{1F600}']) {
+      const found = [...reader.users({ prefix, limit: 100 }).users];
+      assert.deepEqual(found.sort(), users.filter((one) => one.startsWith(prefix)).sort());
+    }
+    db.close();
+  });
+}
