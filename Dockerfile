@@ -28,7 +28,8 @@ LABEL org.opencontainers.image.title="Parley" \
   org.opencontainers.image.licenses="MIT" \
   org.opencontainers.image.version="${VERSION}" \
   org.opencontainers.image.revision="${REVISION}"
-ENV NODE_ENV=production DATABASE_PATH=/data/chat.db
+# A migration and a VACUUM need space in the folder of SQLite for temporary files. /tmp may be memory, and too small for it.
+ENV NODE_ENV=production DATABASE_PATH=/data/chat.db SQLITE_TMPDIR=/data
 WORKDIR /app
 # A new volume mounted here inherits this owner.
 RUN mkdir /data && chown node:node /data

@@ -4,16 +4,19 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import path from 'node:path';
 import { after, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { FileLock } from '../../src/db/file-lock.ts';
 import { closeToOthers, createPrivate, sameFile } from '../../src/db/files.ts';
 import { DatabaseError, openForWriting, reason } from '../../src/db/open.ts';
+import { ROOT } from '../support/root.ts';
 import { temporaryFolder } from '../support/server.ts';
 
 const folder = temporaryFolder({ after });
@@ -164,3 +167,10 @@ for (const [code, words] of [
     assert.match(reason(new Database.SqliteError('no such thing.', code)), words);
   });
 }
+
+test('files: in the image, SQLite puts what it needs for a while beside the database, and not where memory may be', () => {
+  const image = readFileSync(path.join(ROOT, 'Dockerfile'), 'utf8');
+  const setting = (name: string): string =>
+    new RegExp(`^ENV .*\\b${name}=(\\S+)`, 'm').exec(image)?.[1] ?? '';
+  assert.equal(setting('SQLITE_TMPDIR'), path.dirname(setting('DATABASE_PATH')));
+});
