@@ -158,15 +158,17 @@ export class Outbox {
     if (item === undefined) return false;
     this.#landed(item);
     if (retryable) {
-      this.#update(item, { ...item.entry, status: 'queued' });
       this.#pause();
+      this.#update(item, { ...item.entry, status: 'queued' });
       this.#rebuildQueue();
       return true;
     }
     const { waiter } = item;
     delete item.waiter;
-    this.#update(item, { ...item.entry, status: 'failed', code, error });
-    this.#store?.put(item.entry);
+    const failed: OutboxEntry = { ...item.entry, status: 'failed', code, error };
+    // Before it is told: a listener may discard or retry it at once.
+    this.#store?.put(failed);
+    this.#update(item, failed);
     waiter?.reject(new ClientError(code, error, { retryable: false }));
     this.flush();
     return true;
@@ -285,8 +287,10 @@ export class Outbox {
   }
 
   #requeue(): void {
-    for (const item of [...this.#items.values()]) {
-      if (item.entry.status === 'sent') this.#update(item, { ...item.entry, status: 'queued' });
+    for (const [id, item] of [...this.#items]) {
+      // A listener that was told of the others may have ended it.
+      if (this.#items.get(id) !== item || item.entry.status !== 'sent') continue;
+      this.#update(item, { ...item.entry, status: 'queued' });
     }
     this.#inFlight = 0;
     this.#rebuildQueue();

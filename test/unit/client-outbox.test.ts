@@ -219,6 +219,46 @@ test('M5: a refusal for good rejects, and the entry stays until it is retried or
   assert.deepEqual(client.outbox, []);
 });
 
+for (const act of ['discard', 'retry', 'logout'] as const) {
+  test(`${act}() in a listener that is told of a refusal for good is what the storage keeps`, async () => {
+    const entries = new Map<string, string>();
+    const { client, transport, online } = start({ storage: memoryStorage(entries) });
+    transport.fetch = async () => Response.json({ message: 'Logged out.' });
+    const socket = online();
+    client.on('outbox', ({ entry }) => {
+      if (entry.status === 'failed') void (act === 'logout' ? client.logout() : client[act](entry.client_id));
+    });
+    void client.send('nobody', 'hi', { clientId: 'c1' });
+    socket.says(refusal('unknown_user', false, 'c1'));
+    await tick();
+    const kept = [...entries.values()].map((value) => 'failed' in JSON.parse(value));
+    assert.deepEqual(kept, act === 'retry' ? [false] : []);
+  });
+}
+
+for (const act of ['discard', 'logout'] as const) {
+  test(`${act}() in a listener that is told of a lost send is the last that is told of the entries`, async () => {
+    const { client, transport, online } = start();
+    transport.fetch = async () => Response.json({ message: 'Logged out.' });
+    online();
+    void client.send('bob', 'hi', { clientId: 'c1' });
+    void client.send('bob', 'hi', { clientId: 'c2' });
+    const last = new Map<string, string>();
+    let once = true;
+    client.on('outbox', ({ kind, entry }) => {
+      last.set(entry.client_id, kind);
+      if (!once) return;
+      once = false;
+      if (act === 'logout') void client.logout();
+      else for (const { client_id } of client.outbox) client.discard(client_id);
+    });
+    transport.last.events.closed(1006, '');
+    await tick();
+    assert.deepEqual(Object.fromEntries(last), { c1: 'removed', c2: 'removed' });
+    assert.deepEqual(client.outbox, []);
+  });
+}
+
 test('L5: no more sends are unanswered than the server allows', () => {
   const { client, online } = start();
   const socket = online({ limits: { message_units: 8_000, frame_bytes: 65_536, unanswered: 2 } });
