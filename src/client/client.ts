@@ -66,6 +66,11 @@ class ParleyClient implements Client {
   #user: User | null = null;
   /** What former users still have to write or to forget. A storage that is read before that tells what is no more. */
   #leaving: Promise<unknown> = Promise.resolve();
+  /** The logout whose request is under way. */
+  #revoking: { readonly everywhere: boolean; readonly done: Promise<void> } | null = null;
+  /** Logins and logouts so far; and the last of those that have taken effect. */
+  #asked = 0;
+  #effective = 0;
   #window = 0;
   /** While the cursor is being read for a `connect`. */
   #reading: AbortController | null = null;
@@ -149,9 +154,16 @@ class ParleyClient implements Client {
 
   async login(userId: string, password: string): Promise<Session> {
     this.#needOpen();
+    const asked = ++this.#asked;
     const session = await this.#http.login(userId, password);
     await this.#leaving;
     this.#needOpen();
+    if (asked < this.#effective && session.user_id !== this.#user?.id) {
+      // Nobody will use this session.
+      if (session.token !== undefined) void this.#revoke(session, false).catch(() => {});
+      throw new ClientError('logged_out');
+    }
+    this.#effective = Math.max(asked, this.#effective);
     this.#begin(session, null);
     this.#emitter.emit('session', { session });
     return session;
@@ -159,19 +171,27 @@ class ParleyClient implements Client {
 
   async logout(options?: { readonly everywhere?: boolean | undefined }): Promise<void> {
     const { everywhere = false } = namedOptions(options);
-    // The server may have ended the session already: then there is still what the user has not sent.
-    if (this.#user === null) return;
+    this.#effective = ++this.#asked;
     const session = this.#session;
-    this.#leave(true);
-    this.#emitter.emit('session', { session: null });
-    // An open server has no sessions to end.
-    if (session?.token !== undefined) {
-      await this.#http.logout(session, everywhere).catch((error: ClientError) => {
-        // This session had ended already. The user's others go on.
-        if (everywhere || !endsSession(error.code)) throw error;
-      });
+    // The server may have ended the session already: then there is still what the user has not sent.
+    if (this.#user !== null) {
+      // An open server has no sessions to end.
+      this.#revoking =
+        session?.token === undefined ? null : { everywhere, done: this.#revoke(session, everywhere) };
+      this.#leave(true);
+      this.#emitter.emit('session', { session: null });
+    }
+    const revoking = this.#revoking;
+    try {
+      await revoking?.done;
+    } finally {
+      if (this.#revoking === revoking) this.#revoking = null;
     }
     await this.#leaving;
+    if (everywhere && session === null && !revoking?.everywhere) {
+      this.#needOpen();
+      throw new ClientError('no_session', 'The other sessions of the user go on: log in to end them.');
+    }
   }
 
   async changePassword(current: string, next: string): Promise<Session> {
@@ -237,7 +257,7 @@ class ParleyClient implements Client {
         // The state is still that of the attempt before.
         else if (this.#reading !== null) return false;
         else if (state.name === 'stopped') reject(state.because);
-        else if (state.name === 'idle') reject(new ClientError('disconnected'));
+        else if (state.name === 'idle') reject(new ClientError(this.#closed ? 'closed' : 'disconnected'));
         else return false;
         return true;
       };
@@ -257,11 +277,13 @@ class ParleyClient implements Client {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    const because = new ClientError('closed');
+    this.#stopReading(because);
     this.disconnect();
     this.#unwatchNetwork();
-    this.#letGo(new ClientError('closed'), false);
+    this.#letGo(because, false);
     this.#session = null;
-    this.#http.close();
+    this.#http.endReads(because);
   }
 
   send(to: string, message: string, options?: { readonly clientId?: string | undefined }): Promise<Message> {
@@ -321,6 +343,13 @@ class ParleyClient implements Client {
     return false;
   }
 
+  #revoke(session: Session, everywhere: boolean): Promise<void> {
+    return this.#http.logout(session, everywhere).catch((error: ClientError) => {
+      // This session had ended already. The user's others go on.
+      if (everywhere || !endsSession(error.code)) throw error;
+    });
+  }
+
   #begin(session: Session, cursor: Cursor | null): void {
     if (this.#user?.id === session.user_id) {
       this.#session = session;
@@ -357,7 +386,10 @@ class ParleyClient implements Client {
   #leave(forget: boolean): void {
     this.#session = null;
     this.disconnect();
-    this.#letGo(new ClientError('logged_out'), forget);
+    const because = new ClientError('logged_out');
+    this.#letGo(because, forget);
+    // What the server says to this user is not for the next.
+    this.#http.endReads(because);
   }
 
   #letGo(because: ClientError, forget: boolean): void {

@@ -13,7 +13,7 @@ export const LOCAL = {
   },
   discarded: { text: 'The message was discarded.', retryable: false },
   disconnected: { text: 'The client is offline until connect() is called.', retryable: false },
-  logged_out: { text: 'The user logged out before the message was acknowledged.', retryable: false },
+  logged_out: { text: 'The user logged out before the server had answered.', retryable: false },
   closed: { text: 'The client was closed.', retryable: false },
 } as const;
 

@@ -66,8 +66,8 @@ export class Http {
   }
 
   /** Nobody reads on. What is to change something is seen through: a logout may be the last that a client is told. */
-  close(): void {
-    for (const read of this.#reads) read.abort(new ClientError('closed'));
+  endReads(because: ClientError): void {
+    for (const read of this.#reads) read.abort(because);
   }
 
   async #request(
@@ -98,6 +98,8 @@ export class Http {
         ...(body !== undefined && { body: JSON.stringify(body) }),
       });
       const answer = parse(await response.text());
+      // A transport of one's own may not heed the signal. What has changed something is told all the same.
+      if (method === 'GET') abort.signal.throwIfAborted();
       if (!response.ok) throw failure(response, answer);
       if (answer === null) throw new ClientError('bad_answer');
       return answer;

@@ -35,8 +35,8 @@ export type ClientOptions = {
    */
   readonly cursor?: Cursor | null | undefined;
   /**
-   * Keeps the cursor in `storage` under this name, and saves it after each delivery. Use it only if you keep the messages,
-   * too. Two clients that run at once must not share a name.
+   * Keeps the cursor in `storage`, which it needs, under this name, and saves it after each delivery. Use it only if you
+   * keep the messages, too. Two clients that run at once must not share a name.
    */
   readonly cursorName?: string | undefined;
   /** Prefix of the keys in `storage`; `parley:<host><path>` by default. */
@@ -141,16 +141,21 @@ export interface Client {
    */
   on<K extends keyof ClientEvents>(event: K, listener: Listener<ClientEvents[K]>): () => void;
 
-  // ---- accounts and history (HTTP). They reject with a `ClientError`; nothing is retried. ----
+  // ---- accounts and history (HTTP). They reject with a `ClientError`; nothing is retried. What is asked of history, users
+  // and conversations rejects with `logged_out` when the user logs out, or another logs in, before the answer. ----
 
   /** Creates the account. Does not log in. */
   register(userId: string, password: string): Promise<void>;
-  /** Begins a session. One of another user ends: that user's unanswered sends reject with `logged_out`, and stay in `storage`. */
+  /**
+   * Begins a session. One of another user ends: that user's unanswered sends reject with `logged_out`, and stay in `storage`.
+   * A login rejects so, too, that is answered after a later one of another user, or after a `logout` that was called since.
+   */
   login(userId: string, password: string): Promise<Session>;
   /**
    * Ends the session here, or everywhere, and forgets this user's unsent messages on this device, even if the server has
-   * already ended the session. Resolves when both are done. If the request fails, it rejects: the session is over locally, but
-   * its token, or those of the user's other sessions, stay valid until they expire.
+   * already ended the session. Resolves when both are done; so does a second call meanwhile. If the request fails, it rejects:
+   * the session is over locally, but its token, or those of the user's other sessions, stay valid until they expire. Everywhere
+   * without a session rejects with `no_session`: the others go on.
    */
   logout(options?: { readonly everywhere?: boolean | undefined }): Promise<void>;
   /** Ends all other sessions. This one continues with a new token. */

@@ -397,6 +397,10 @@ test('online() follows the connection to where it ends', async () => {
   const again = client.online();
   client.disconnect();
   await assert.rejects(again, { code: 'disconnected' });
+  client.connect();
+  const last = client.online();
+  client.close();
+  await assert.rejects(last, { code: 'closed' });
 });
 
 test('online() rejects when the cursor was still being read and the caller, or the server, wants out', async () => {
@@ -412,7 +416,7 @@ test('online() rejects when the cursor was still being read and the caller, or t
   client.connect();
   const second = client.online();
   client.close();
-  assert.equal(await outcome(second), 'disconnected');
+  assert.equal(await outcome(second), 'closed');
 
   const other = start({ storage, cursorName: 'here' });
   const over = { code: 'token_revoked' };

@@ -203,6 +203,8 @@ test('after close(), every call says that the client was closed, and asks no ser
     () => client.history('bob'),
     () => client.searchUsers('b'),
     () => client.send('bob', 'hi'),
+    () => client.online(),
+    () => client.logout({ everywhere: true }),
     async () => client.connect(),
   ])
     await assert.rejects(call(), { code: 'closed' });
@@ -239,4 +241,92 @@ test('logout: of a session that the server has ended meanwhile, it resolves; eve
     else await done;
     assert.equal(client.session, null);
   }
+});
+
+test('logout everywhere: once the server has ended the session, it rejects, too, and yet forgets what was not sent', async () => {
+  const entries = new Map<string, string>();
+  const { client, transport } = startClient({ storage: memoryStorage(entries) });
+  transport.fetch = async () =>
+    Response.json({ error: 'The session was ended.', code: 'token_revoked' }, { status: 401 });
+  void client.send('bob', 'secret');
+  await assert.rejects(client.conversations(), { code: 'token_revoked' });
+  await assert.rejects(client.logout({ everywhere: true }), { code: 'no_session' });
+  assert.equal(entries.size, 0);
+  await client.logout();
+});
+
+test('logout: a second one ends with the first, and as the first; everywhere, it is more than the first', async () => {
+  for (const fails of [false, true]) {
+    const { client, transport } = startClient();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    transport.fetch = async () => {
+      await promise;
+      return fails ? Promise.reject(new TypeError('no network')) : Response.json({ message: 'Logged out.' });
+    };
+    const ended: string[] = [];
+    const logout = (everywhere = false) =>
+      client.logout({ everywhere }).then(
+        () => ended.push('done'),
+        ({ code }) => ended.push(code),
+      );
+    const logouts = [logout(), logout(), logout(true)];
+    await new Promise(setImmediate);
+    assert.deepEqual(ended, []);
+    resolve();
+    await Promise.all(logouts);
+    assert.deepEqual(ended, fails ? ['network', 'network', 'network'] : ['done', 'done', 'no_session']);
+    await client.logout();
+  }
+});
+
+test('G9: what the server says to one user is not answered once another has logged in', async () => {
+  const { client, transport } = startClient();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  transport.fetch = async (...[url]: unknown[]) => {
+    if (String(url).endsWith('/login')) return Response.json({ token: 't2' });
+    await promise;
+    return Response.json({ messages: [], conversations: [], users: [], next_before: null });
+  };
+  const asked = [client.history('bob'), client.conversations(), client.searchUsers('b')];
+  await client.login('alice', 'pw');
+  await client.login('bob', 'pw');
+  resolve();
+  const outcomes = await Promise.allSettled(asked);
+  assert.deepEqual(
+    outcomes.map((outcome) => outcome.status === 'rejected' && outcome.reason.code),
+    ['logged_out', 'logged_out', 'logged_out'],
+  );
+});
+
+test('G9: of logins that are answered in another order, or after a logout, the last call counts', async () => {
+  const { client, transport } = startClient();
+  const answers = new Map<string, () => void>();
+  const revoked: string[] = [];
+  transport.fetch = async (...[url, init]: unknown[]) => {
+    const { body, headers } = init as { body: string; headers: Record<string, string> };
+    const { user_id } = JSON.parse(body);
+    if (String(url).endsWith('/logout')) revoked.push(String(headers.Authorization));
+    else await new Promise<void>((resolve) => answers.set(user_id, resolve));
+    return Response.json({ message: 'ok', token: `of ${user_id}` });
+  };
+  const bob = client.login('bob', 'pw');
+  const carol = client.login('carol', 'pw');
+  answers.get('carol')?.();
+  await carol;
+  answers.get('bob')?.();
+  await assert.rejects(bob, { code: 'logged_out' });
+  assert.equal(client.session?.user_id, 'carol');
+  assert.deepEqual(revoked, ['Bearer of bob']);
+
+  const again = client.login('bob', 'pw');
+  await client.logout();
+  answers.get('bob')?.();
+  await assert.rejects(again, { code: 'logged_out' });
+  assert.equal(client.session?.user_id, undefined);
+  assert.deepEqual(revoked.slice(1), ['Bearer of carol', 'Bearer of bob']);
+
+  const twice = [client.login('bob', 'pw'), client.login('bob', 'pw')];
+  answers.get('bob')?.();
+  await twice[1];
+  assert.equal(client.session?.user_id, 'bob');
 });
