@@ -69,9 +69,18 @@ const STORAGE: Readonly<Record<keyof KeyValueStorage, true>> = {
   keys: true,
 };
 
-/** @throws ClientError for one that lacks a method: with the bare `localStorage`, nothing would be sent after a reload */
-export function usableStorage(storage: KeyValueStorage | null | undefined): KeyValueStorage | undefined {
-  if (storage === null || storage === undefined) return undefined;
+/**
+ * @throws ClientError for one that lacks a method: with the bare `localStorage`, nothing would be sent after a reload;
+ * and for none where a cursor is to be kept: after a reload, messages would be missed
+ */
+export function usableStorage(
+  storage: KeyValueStorage | null | undefined,
+  cursorName: string | null | undefined,
+): KeyValueStorage | undefined {
+  if (storage === null || storage === undefined) {
+    if (cursorName === null || cursorName === undefined) return undefined;
+    throw new ClientError('invalid_request', 'A cursorName needs a storage to keep the cursor in.');
+  }
   const methods = Object.keys(STORAGE) as (keyof KeyValueStorage)[];
   if (methods.every((method) => typeof storage[method] === 'function')) return storage;
   throw new ClientError(

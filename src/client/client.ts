@@ -86,7 +86,7 @@ class ParleyClient implements Client {
     base.pathname = base.pathname.replace(/\/*$/, '/');
     const socketUrl = new URL('ws', base);
     socketUrl.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:';
-    this.#options = { ...options, storage: usableStorage(options.storage) };
+    this.#options = { ...options, storage: usableStorage(options.storage, options.cursorName) };
     this.#clock = clock;
     this.#random = options.random ?? Math.random;
     this.#storagePrefix = options.storagePrefix ?? `parley:${base.host}${base.pathname}`;

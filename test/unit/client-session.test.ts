@@ -181,6 +181,8 @@ test('from JavaScript anything may come: what would be passed over in silence is
   // It can be written to, but not be asked for its keys: what it holds would never be sent.
   const { keys: _, ...bare } = memoryStorage();
   assert.throws(() => startClient({ storage: bare as KeyValueStorage }), told);
+  // After a reload, the messages since would be missed.
+  assert.throws(() => startClient({ cursorName: 'here' }), told);
 
   void (client.send as Any).call(client, 'bob', 'hi', null);
   assert.equal(client.outbox.length, 1);
