@@ -495,11 +495,13 @@ class ParleyClient implements Client {
 
   #message(user: User, message: Message): void {
     this.#signals.exists(message.id);
+    // A listener may make of its message what it likes. Which send it answers is not to be read from that.
+    const own = message.from === user.id ? { ...message } : null;
     if (user.stream.accept(message)) {
       this.#signals.stopped(message.from);
       this.#emitter.emit('message', message);
     }
-    if (message.from === user.id) user.outbox.settle(message);
+    if (own !== null) user.outbox.settle(own);
     // Also within a page: what a process that dies there repeats at its next start is one message, not the page.
     this.#saveCursor(user);
   }

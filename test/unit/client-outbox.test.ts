@@ -82,6 +82,19 @@ test('M1: a send resolves with the echo, which is delivered too', async () => {
   assert.deepEqual(client.outbox, []);
 });
 
+test('a send resolves with what was stored, though a listener changes the message for its own use', async () => {
+  const { client, online } = start();
+  const socket = online();
+  client.on('message', (message) => {
+    message.message = message.message.replaceAll('<', '&lt;');
+    message.from = 'me';
+  });
+  const sending = client.send('bob', 'a < b', { clientId: 'c1' });
+  socket.says(echo(1, 'c1', 'a < b'));
+  assert.deepEqual(client.outbox, []);
+  assert.deepEqual(await sending, echo(1, 'c1', 'a < b'));
+});
+
 test("another user's client_id settles nothing of one's own", () => {
   const { client, online } = start();
   const socket = online();
