@@ -124,6 +124,11 @@ class ParleyClient implements Client {
     if (session !== null) this.#begin(session, options.cursor ?? null);
   }
 
+  /** Vue wraps plain objects alone that are put in a `ref` or a store. A wrapped client would have no private fields. */
+  get [Symbol.toStringTag](): string {
+    return 'ParleyClient';
+  }
+
   get session(): Session | null {
     return this.#session;
   }

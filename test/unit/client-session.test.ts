@@ -32,6 +32,10 @@ test('what `client.session` and `client.cursor` say when there is none can be pa
   assert.equal(startClient({ session: client.session, cursor: client.cursor }).client.session, null);
 });
 
+test("a client is no plain object: a framework's proxy around it would have none of its private fields", () => {
+  assert.equal(Object.prototype.toString.call(startClient().client), '[object ParleyClient]');
+});
+
 test('a login that is answered after close() begins no session', async () => {
   const { client, transport } = startClient({ session: undefined });
   const sessions: unknown[] = [];
