@@ -302,6 +302,7 @@ class ParleyClient implements Client {
   }
 
   retry(clientId: string): Promise<Message> {
+    if (this.#closed) return Promise.reject(new ClientError('closed'));
     const entry = this.#user?.outbox.get(clientId);
     if (entry === undefined)
       return Promise.reject(new ClientError('not_found', 'The outbox has no such entry.'));

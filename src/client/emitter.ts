@@ -38,7 +38,10 @@ export class Emitter<Events> {
   }
 
   #call<K extends keyof Events>(name: K, event: Events[K]): void {
-    for (const listener of [...(this.#listeners[name] ?? [])]) {
+    const listeners = this.#listeners[name];
+    for (const listener of [...(listeners ?? [])]) {
+      // One before it has unsubscribed it.
+      if (!listeners?.has(listener)) continue;
       try {
         const done = listener(event);
         if (isPending(done)) done.then(undefined, (error: unknown) => this.#threw(error, name));

@@ -209,6 +209,7 @@ test('after close(), every call says that the client was closed, and asks no ser
     () => client.history('bob'),
     () => client.searchUsers('b'),
     () => client.send('bob', 'hi'),
+    () => client.retry('c1'),
     () => client.online(),
     () => client.logout({ everywhere: true }),
     async () => client.connect(),

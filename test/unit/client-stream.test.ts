@@ -83,6 +83,19 @@ test('a listener that throws neither stops the others nor moves the order', () =
   assert.deepEqual(problems, ["a listener of 'message'", "a listener of 'message'"]);
 });
 
+test('a listener that another unsubscribes is not called again, and the events go on without it', () => {
+  const { client, transport, seen } = start();
+  const late: number[] = [];
+  client.on('message', ({ id }) => {
+    if (id === 2) off();
+  });
+  const off = client.on('message', ({ id }) => late.push(id));
+  client.connect();
+  transport.welcome().says(stored(1), stored(2), stored(3));
+  assert.deepEqual(seen, ['online', 1, 2, 3]);
+  assert.deepEqual(late, [1]);
+});
+
 test('what an asynchronous listener rejects with is told as a problem, and ends no process', async () => {
   const { client, transport } = start();
   const problems: string[] = [];
