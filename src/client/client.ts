@@ -38,6 +38,8 @@ import type { ConnectRequest, ErrorNotice, Message, ServerFrame } from './wire.t
  */
 const ADOPT_EVERY_MS = 60_000;
 
+const NO_ENTRIES: readonly OutboxEntry[] = Object.freeze([]);
+
 /** Makes a client for one user at a time. It does nothing by itself: `login` and `connect` begin. */
 export function createClient(options: ClientOptions): Client {
   return new ParleyClient(options);
@@ -138,7 +140,7 @@ class ParleyClient implements Client {
   }
 
   get outbox(): readonly OutboxEntry[] {
-    return this.#user?.outbox.entries ?? [];
+    return this.#user?.outbox.entries ?? NO_ENTRIES;
   }
 
   get cursor(): Cursor | null {

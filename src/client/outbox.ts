@@ -48,6 +48,7 @@ export class Outbox {
   /** In the order of sending. */
   readonly #items = new Map<string, Item>();
   readonly #pace: Pace;
+  #shown: readonly OutboxEntry[] = [];
   #queued: string[] = [];
   #inFlight = 0;
   #pauses = 0;
@@ -74,8 +75,12 @@ export class Outbox {
     }
   }
 
+  /** The same array while nothing has changed: React's `useSyncExternalStore` would render for ever otherwise. */
   get entries(): readonly OutboxEntry[] {
-    return [...this.#items.values()].map(({ entry }) => entry);
+    const now = [...this.#items.values()].map(({ entry }) => entry);
+    const same = now.length === this.#shown.length && now.every((entry, i) => entry === this.#shown[i]);
+    if (!same) this.#shown = now;
+    return this.#shown;
   }
 
   add(clientId: string, to: string, message: string): Promise<Message> {

@@ -130,7 +130,7 @@ export type Listener<T> = (event: T) => void;
 export interface Client {
   readonly session: Session | null;
   readonly state: ConnectionState;
-  /** In the order of sending. */
+  /** In the order of sending. Like `session`, `state` and `cursor`, the same object until it changes. */
   readonly outbox: readonly OutboxEntry[];
   /** How far messages have been delivered; null before the first connection. */
   readonly cursor: Cursor | null;

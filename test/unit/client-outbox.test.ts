@@ -95,6 +95,36 @@ test('a send resolves with what was stored, though a listener changes the messag
   assert.deepEqual(await sending, echo(1, 'c1', 'a < b'));
 });
 
+test('the outbox is the same array until an event tells of a change, as React wants it', async () => {
+  const { client, transport, online } = start();
+  transport.fetch = async () => Response.json({ message: 'Logged out.' });
+  let shown = client.outbox;
+  let events = 0;
+  client.on('outbox', ({ kind }) => {
+    events++;
+    assert.notEqual(client.outbox, shown, kind);
+    shown = client.outbox;
+  });
+  online();
+  const steps = [
+    () => void client.send('bob', 'hi', { clientId: 'c1' }),
+    () => transport.last.events.closed(1006, ''),
+    () => online().says(refusal('unknown_user', false, 'c1')),
+    () => client.discard('c1'),
+    () => void client.send('bob', 'hi', { clientId: 'c2' }),
+    () => transport.last.says(echo(1, 'c2')),
+    () => void client.send('bob', 'hi', { clientId: 'c3' }),
+    () => void client.logout(),
+  ];
+  for (const step of steps) {
+    const before = events;
+    step();
+    assert.ok(events > before);
+    assert.equal(client.outbox, shown);
+    assert.equal(client.outbox, client.outbox);
+  }
+});
+
 test("another user's client_id settles nothing of one's own", () => {
   const { client, online } = start();
   const socket = online();
