@@ -254,6 +254,11 @@ export class Outbox {
       this.#store?.put(item.entry);
     }
     this.#rebuildQueue();
+    if (entries.length > 0) {
+      // They have other places now.
+      for (const [id, item] of early)
+        if (this.#items.get(id) === item) this.#options.changed({ kind: 'updated', entry: item.entry });
+    }
     this.flush();
   }
 

@@ -566,6 +566,23 @@ for (const end of ['close', 'logout', 'discard'] as const) {
   });
 }
 
+test('the last event of a slow start tells an outbox in the order of sending', async () => {
+  const { storage } = slowStorage(new Map([[`${PREFIX}old`, HI]]));
+  const { client, online } = start({ storage });
+  let told: string[] = [];
+  client.on('outbox', ({ kind }) => {
+    if (kind === 'updated') void client.send('bob', 'hi', { clientId: 'c3' });
+    told = client.outbox.map(({ client_id }) => client_id);
+  });
+  for (const clientId of ['c1', 'c2']) void client.send('bob', 'hi', { clientId });
+  await tick();
+  assert.deepEqual(told, ['old', 'c1', 'c2', 'c3']);
+  assert.deepEqual(
+    sends(online()).map(([id]) => id),
+    ['old', 'c1', 'c2', 'c3'],
+  );
+});
+
 test('what is sent while a slow storage is read stays behind what it holds, though the clock was set back', async () => {
   const entries = new Map([[`${PREFIX}c1`, JSON.stringify({ to: 'bob', message: 'first', at: 3_600_000 })]]);
   const { client } = start({ storage: slowStorage(entries).storage, clock: new ManualClock(0) });
