@@ -93,6 +93,9 @@ export class ShardedPubSub implements RedisPubSub {
     const subscription = this.#subscriptions.get(channel);
     if (subscription === undefined) return;
     this.#subscriptions.delete(channel);
+    const { shard, state } = subscription;
+    // When one slot has moved, all of its master's subscriptions are wanted again, although the connection still has the others'.
+    if (shard !== undefined && state === 'wanted') this.#leave(shard, channel);
     this.#takeAway(subscription);
     for (const { resolve } of subscription.waiters) resolve();
   }
@@ -138,12 +141,15 @@ export class ShardedPubSub implements RedisPubSub {
     if (shard === undefined) return false;
     const lost = shard.lost.delete(subscription);
     shard.subscriptions.delete(subscription);
-    if (state !== 'wanted' && shard.redis.status === 'ready')
-      shard.redis.sunsubscribe(channel).catch(() => {});
+    if (state !== 'wanted') this.#leave(shard, channel);
     subscription.shard = undefined;
     subscription.state = 'wanted';
     this.#tellGap(shard);
     return lost || state === 'in force';
+  }
+
+  #leave({ redis }: Shard, channel: string): void {
+    if (redis.status === 'ready') redis.sunsubscribe(channel).catch(() => {});
   }
 
   #connect(key: NodeKey): Shard {
