@@ -110,3 +110,30 @@ test('G10: a server that is a replica is trouble in its own words, and not as a 
   await set;
   await says((words) => words === undefined);
 });
+
+test('G10: a Redis that is loading its data is told as such, at the start and while nodes run, and not as silent; it is used once it is done', async (t) => {
+  // It loads for six seconds, longer than a silent one is waited for: so many microseconds a key.
+  const redis = await startRedis(t, { config: ['key-load-delay 1000'] });
+  await redis.command('EVAL', "for i = 1, 6000 do redis.call('SET', i, i) end", '0');
+  const target = parseRedisUrl(redis.url);
+  const connections = new RedisConnections(target, 'test');
+  t.after(() => connections.close());
+  const client = connections.open('commands');
+  await client.ping();
+  await redis.kill();
+  const answered = client.get('6000');
+  const said = new Set<string | undefined>();
+  const timer = setInterval(() => said.add(connections.trouble), 20);
+  t.after(() => clearInterval(timer));
+  const started = redis.start().catch(() => {}); // It may take longer on a busy machine: the command below waits.
+  await waitFor(
+    () => /^LOADING/.test(connections.trouble ?? ''),
+    10_000,
+    () => `it says ${connections.trouble}`,
+  );
+  await assert.rejects(probeRedis(target), /^Error: LOADING Redis is loading the dataset in memory$/);
+  await started;
+  assert.equal(await answered, '6000');
+  assert.equal(connections.trouble, undefined);
+  assert.ok(![...said].some((words) => /no answer/.test(words ?? '')), `${[...said]}`);
+});

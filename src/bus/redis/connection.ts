@@ -42,6 +42,29 @@ const nameOfCommand = ({
   readonly args: readonly unknown[];
 }): string => (name === 'evalsha' ? String(args[0]) : name);
 
+/** How often a Redis that is loading its data is asked whether it is done, in milliseconds. Less often, it would pass for silent. */
+const LOADED_EVERY_MS = 500;
+
+/**
+ * Tells, in Redis's own words, when it is still loading its data. It serves nothing meanwhile, and the client waits for it: it is
+ * connected, and not ready.
+ */
+export function watchLoading(client: RedisClient, tell: (error: Error) => void): void {
+  const send: Redis['sendCommand'] = client.sendCommand.bind(client);
+  client.sendCommand = (...sent: Parameters<typeof send>) => {
+    const [{ name, promise }] = sent;
+    if (name === 'info')
+      promise.then(
+        (answer: unknown) => {
+          if (/^loading:1/m.test(String(answer)))
+            tell(new Error('LOADING Redis is loading the dataset in memory'));
+        },
+        () => {},
+      );
+    return send(...sent);
+  };
+}
+
 /** How often a cluster's slots are looked up even if nothing fails, in milliseconds: a cut-off master does not report it. */
 const SLOTS_EVERY_MS = 5_000;
 /** The wait before a command follows its slot, and before it is retried while a slot has no master, in milliseconds. */
@@ -101,6 +124,7 @@ export class RedisConnections {
       ...this.#options(purpose),
       ...address,
       retryStrategy: backOff,
+      maxLoadingRetryTime: LOADED_EVERY_MS,
       autoResendUnfulfilledCommands: false,
     });
     return this.#keep(redis, watchConnection(redis));
@@ -137,6 +161,7 @@ export class RedisConnections {
       kept.error = undefined;
     });
     forgetAnswered(client, this.refusals);
+    watchLoading(client, failed);
     this.#open.set(client, kept);
     return client;
   }
@@ -189,12 +214,18 @@ export function optionsOf(target: RedisTarget, name: string): RedisOptions {
   };
   switch (target.kind) {
     case 'single':
-      return { ...options, ...target.address, db: target.database };
+      return {
+        ...options,
+        ...target.address,
+        db: target.database,
+        maxLoadingRetryTime: LOADED_EVERY_MS,
+      };
     case 'sentinel': {
       const { username, password } = target.sentinelCredentials;
       return {
         ...options,
         db: target.database,
+        maxLoadingRetryTime: LOADED_EVERY_MS,
         sentinels: [...target.sentinels],
         name: target.master,
         sentinelCommandTimeout: SILENCE_MS,

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { Cluster, Redis } from 'ioredis';
 import type { RedisAddress, RedisTarget } from '../../config/redis-url.ts';
-import { CLUSTER_OPTIONS, keyPrefix, optionsOf } from './connection.ts';
+import { CLUSTER_OPTIONS, keyPrefix, optionsOf, watchLoading } from './connection.ts';
 import { SILENCE_MS } from './watch.ts';
 
 /** How long to wait for the message of a server that refuses all connections, in milliseconds. */
@@ -17,10 +17,14 @@ export async function probeRedis(target: RedisTarget): Promise<void> {
     reason ??= error.message;
   };
   const redis = target.kind === 'cluster' ? clusterFor(target, because) : clientFor(target, because);
+  let loading: string | undefined;
+  watchLoading(redis, ({ message }) => {
+    loading = message;
+  });
   // A server that accepts the connection but stays silent must not hold up the start for ever.
   const { promise: silence, reject } = Promise.withResolvers<never>();
   const patience = setTimeout(() => {
-    reason ??= `no answer within ${SILENCE_MS / 1000} s`;
+    reason ??= loading ?? `no answer within ${SILENCE_MS / 1000} s`;
     reject(new Error(reason));
   }, SILENCE_MS);
   try {
