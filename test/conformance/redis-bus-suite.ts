@@ -136,6 +136,29 @@ export function redisBusSuite(
     assert.equal(await bus.request('x', PATIENCE_MS), 'x!', 'whoever asked in vain is answered');
   });
 
+  test(`G5 ${name}: a subscription that is refused from the first is told so, and asked for until it is taken, or left`, async () => {
+    const { member } = await fixture();
+    const home = homeOf();
+    const { bus } = await member();
+    const heard: string[] = [];
+    const user = home.target.credentials.username ?? 'default';
+    await home.command('ACL', 'SETUSER', user, 'resetchannels');
+    await assert.rejects(
+      bus.subscribe('a', (payload) => heard.push(payload)),
+      /NOPERM/,
+    );
+    await assert.rejects(
+      bus.subscribe('left', () => {}),
+      /NOPERM/,
+    );
+    bus.unsubscribe('left');
+    await home.command('ACL', 'SETUSER', user, '&*');
+    await until(async () => (await channels('a')).length > 0, 'the subscription is made');
+    await bus.publish([{ channel: 'a', payload: 'at last' }]);
+    await until(() => heard.includes('at last'), 'heard');
+    assert.deepEqual(await channels('left'), []);
+  });
+
   test(`G8 ${name}: a server that closes answers what it has taken, and takes nothing more`, async () => {
     const { member } = await fixture();
     const [asker, server] = [await member(), await member()];

@@ -55,7 +55,8 @@ export class PlainPubSub implements RedisPubSub {
       this.#channels.set(channel, waiters);
       return promise;
     });
-    if (this.#subscriber.status === 'ready') this.#ask(channels).catch(() => {}); // #askForSome tells the waiters.
+    // #askForSome tells the waiters.
+    if (this.#subscriber.status === 'ready') this.#ask(channels).catch(() => this.#retryLater());
     return inForce;
   }
 
@@ -72,12 +73,15 @@ export class PlainPubSub implements RedisPubSub {
         if (this.#lost) this.#listener.gap();
         this.#lost = false;
       },
-      () => {
-        this.#lost = true;
-        if (this.#subscriber.status === 'ready')
-          this.#retry = setTimeout(() => this.#subscribeAll(), RETRY_AFTER_MS).unref();
-      },
+      () => this.#retryLater(),
     );
+  }
+
+  #retryLater(): void {
+    this.#lost = true;
+    clearTimeout(this.#retry);
+    if (this.#subscriber.status === 'ready')
+      this.#retry = setTimeout(() => this.#subscribeAll(), RETRY_AFTER_MS).unref();
   }
 
   /** Settles the waiters. Never settles itself if the connection is lost before the answer. */
