@@ -3,7 +3,8 @@
  * suite (test/conformance) runs against both.
  *
  * It promises little, on purpose (G5): publications and requests may be lost, and the log may lose entries that nobody has read
- * yet. Callers that need more build it from cursors, retries and idempotent commands.
+ * yet. Each may also come twice: what was unanswered when a connection broke is sent again. Callers that need more build it from
+ * cursors, retries and idempotent commands.
  */
 
 export type Publication = { readonly channel: string; readonly payload: string };
@@ -14,7 +15,10 @@ export type Position = string;
 export type LogEntry = { readonly position: Position; readonly payload: string };
 
 export interface Bus {
-  /** At most once, in order per channel. Resolves when handed over. If it rejects, the publications may or may not have been. */
+  /**
+   * In order per channel; after a broken connection, some may come again, from an earlier one on. Resolves when handed over. If it
+   * rejects, the publications may or may not have been.
+   */
   publish(publications: readonly Publication[]): Promise<void>;
 
   /** Resolves when the subscription is active: everything published after that is heard. One listener per channel. */
