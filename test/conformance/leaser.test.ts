@@ -144,14 +144,16 @@ for (const { name, start } of REDIS_FORMS) {
       assert.equal(await kindOf(other.acquire(foreign)), 'refused');
     });
 
-    test(`G7 ${name}: a store that was refused for another database leads when the cluster's is its own again`, async () => {
-      const { redis, leaser } = await fixture();
+    test(`G7 ${name}: a store that was refused for another database leads when the cluster's is its own again, and is one that may begin it from then on`, async () => {
+      const { redis, flush, leaser } = await fixture();
       const [one, foreign] = [leaser('one'), leaser('foreign')];
       await foreign.renew(identity({ databaseId: 'foreign' }));
       assert.equal(await kindOf(one.renew(identity())), 'refused');
       await foreign.release();
       await redis.hset(`${LEASE}:database`, 'id', 'db');
       assert.equal(await kindOf(one.acquire(identity())), 'held');
+      await flush();
+      assert.equal(await kindOf(one.acquire(identity())), 'undecided', 'it may lead the new cluster, soon');
     });
 
     test(`G5 ${name}: a Redis that takes nothing more (maxmemory) keeps no writer away`, async () => {
