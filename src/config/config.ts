@@ -129,8 +129,8 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
 function isOrigin(text: string): boolean {
   // A pattern would be taken for a host with that name, which no page has.
   if (!URL.canParse(text) || text.includes('*')) return false;
-  const { origin, protocol, host } = new URL(text);
-  return text === (origin === 'null' && host !== '' ? `${protocol}//${host}` : origin);
+  const { protocol, host } = new URL(text);
+  return host !== '' && text === `${protocol}//${host}`;
 }
 
 function describe(issue: z.core.$ZodIssue, set: NodeJS.ProcessEnv): string {

@@ -85,6 +85,11 @@ test('configuration: a gateway has no readers, a store no gateways', () => {
   assert.equal(readConfig({ ...redis, ROLE: 'store', WORKERS: '3' }).gateways, 0);
 });
 
+test('configuration: whoever names a Redis has a node of a cluster', () => {
+  const { bus } = readConfig({ REDIS_URL: 'redis://localhost' });
+  assert.equal(bus.kind, 'redis');
+});
+
 test('configuration: a node has as many gateways as it is told', () => {
   assert.equal(readConfig({ WORKERS: '3' }).gateways, 3);
 });
@@ -99,6 +104,18 @@ test('configuration: the admin address was chosen where its port or its host is 
     (it) => readConfig(it).admin.chosen,
   );
   assert.deepEqual(chosen, [false, true, true]);
+});
+
+test('configuration: a number may be as low or as high as its refusal says', () => {
+  const [low, high] = [
+    { TOKEN_TTL: '1', WORKERS: '1', PASSWORD_MIN_LENGTH: '1', SHUTDOWN_TIMEOUT_MS: '0' },
+    { TOKEN_TTL: '315360000', WORKERS: '256', PASSWORD_MIN_LENGTH: '256', SHUTDOWN_TIMEOUT_MS: '3600000' },
+  ].map((environment) => readConfig({ ...environment, PORT: environment.WORKERS }));
+  assert.deepEqual(
+    [low, high].map((it) => it?.auth.mode === 'required' && it.auth.tokenTtlS),
+    [1, 315_360_000],
+  );
+  assert.match(problemsOf({ TOKEN_TTL: '315360001' })[0] ?? '', /must be at most 315360000 \(it is/);
 });
 
 test('configuration: secrets may be several, for rotation', () => {
