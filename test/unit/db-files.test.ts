@@ -29,6 +29,18 @@ function leave(file: string, mode: number): string {
   return file;
 }
 
+/** The files that this process has open, of those whose paths begin so. */
+const openedFrom = (start: string): string[] =>
+  readdirSync('/proc/self/fd')
+    .map((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`);
+      } catch {
+        return ''; // That of the list itself, which is closed.
+      }
+    })
+    .filter((target) => target.startsWith(start));
+
 for (const [mode, becomes, why] of [
   [0o644, '600', 'a default has left it so'],
   [0o664, '600', 'a default has left it so'],
@@ -102,17 +114,18 @@ test('a database that can not be opened is not left open', { skip: !existsSync('
   const file = `${folder}/no-database.db`;
   writeFileSync(file, 'x'.repeat(4_096));
   assert.throws(() => openForWriting(file), { name: 'DatabaseError', message: /not an SQLite database/ });
-  const opened = readdirSync('/proc/self/fd').map((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`);
-    } catch {
-      return ''; // That of the list itself, which is closed.
-    }
-  });
-  assert.deepEqual(
-    opened.filter((target) => target.startsWith(file)),
-    [],
-  );
+  assert.deepEqual(openedFrom(file), []);
+});
+
+test('a store that stands by asks for the lock for days, and none of its questions leaves the file open', {
+  skip: !existsSync('/proc/self/fd'),
+}, () => {
+  const file = `${folder}/stood-by.db`;
+  const [holder, asking] = [new FileLock(file, 'exclusive'), new FileLock(file, 'exclusive')];
+  assert.equal(holder.acquire(), true);
+  for (let i = 0; i < 10; i++) assert.equal(asking.acquire(), false);
+  holder.release(); // Until then, SQLite itself keeps them: closing one would drop the lock.
+  assert.deepEqual(openedFrom(file), []);
 });
 
 test('a file that can not be looked at is the same as none: it is for who opens it to say what is wrong', () => {
@@ -124,16 +137,24 @@ test('a file that can not be looked at is the same as none: it is for who opens 
     assert.equal(sameFile(`${folder}/${other}`, file), false);
 });
 
-test('a path that leads to no database is an error that names it: a circle of links, a file for a folder', () => {
+test('a copy is another file than its original, though on the same disk; a link leads to the same one', () => {
+  const [file, copy, link] = [`${folder}/original.db`, `${folder}/copy.db`, `${folder}/same.db`];
+  for (const name of [file, copy]) writeFileSync(name, '');
+  symlinkSync(file, link);
+  assert.deepEqual([sameFile(file, copy), sameFile(file, link)], [false, true]);
+});
+
+test('a path that leads to no database is an error that names it: a circle of links, a file for a folder, no folder', () => {
   symlinkSync('round.db', `${folder}/about.db`);
   symlinkSync('about.db', `${folder}/round.db`);
   const named = (path: string) => (error: unknown) =>
     error instanceof DatabaseError && error.message.includes(path);
-  for (const nowhere of [`${folder}/round.db`, '/etc/passwd/chat.db'])
-    assert.throws(() => openForWriting(nowhere), named(nowhere));
+  const unlockable = ['/etc/passwd/chat.db', `${folder}/no/folder/chat.db`];
   // A circle has a folder, where a lock can be.
-  const nowhere = '/etc/passwd/chat.db';
-  assert.throws(() => new FileLock(nowhere, 'exclusive').acquire(), named(nowhere));
+  for (const nowhere of [`${folder}/round.db`, ...unlockable])
+    assert.throws(() => openForWriting(nowhere), named(nowhere));
+  for (const nowhere of unlockable)
+    assert.throws(() => new FileLock(nowhere, 'exclusive').acquire(), named(nowhere));
 });
 
 test('G7: a lock that is shared keeps out who wants to be alone, and nobody else; who is alone keeps out everybody, until they let go', () => {

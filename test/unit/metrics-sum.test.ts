@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { ERRORS } from '../../src/contract/errors.ts';
-import { GatewayMetrics, MetricsSum } from '../../src/ops/metrics.ts';
+import {
+  GatewayMetrics,
+  MetricsSum,
+  PrimaryMetrics,
+  ReaderMetrics,
+  WriterMetrics,
+} from '../../src/ops/metrics.ts';
 
 /** What a worker that counted so many seconds tells. */
 async function worker(seconds: number) {
@@ -47,4 +53,76 @@ test('every code of a refusal and every kind of overflow is 0 from the start, so
   const codes = [...text.matchAll(/^parley_refusals_total\{code="(\w+)"\} 0$/gm)].map(([, code]) => code);
   assert.deepEqual(codes, Object.keys(ERRORS));
   assert.match(text, /^parley_overflows_total\{kind="unsent"\} 0$/m);
+});
+
+const SAMPLE = /^(parley_\w+)(?:\{.*\})? (\S+)$/gm;
+
+/** What a process's metrics say, the last label of a name for all. */
+const saidBy = async ({
+  registry,
+}: {
+  registry: { metrics(): Promise<string> };
+}): Promise<Map<string, number>> =>
+  new Map(
+    [...(await registry.metrics()).matchAll(SAMPLE)].map(([, name, value]) => [
+      name as string,
+      Number(value),
+    ]),
+  );
+
+test('the CPU seconds and the memory of a process are what it has used, however often they are read', async () => {
+  const used = (): number => Object.values(process.cpuUsage()).reduce((sum, us) => sum + us, 0) / 1e6;
+  const before = used();
+  const metrics = new ReaderMetrics();
+  const begun = used();
+  let last = new Map<string, number>();
+  for (let i = 0; i < 3; i++) {
+    const until = used() + 0.02;
+    while (used() < until);
+    last = await saidBy(metrics);
+  }
+  const seconds = last.get('parley_process_cpu_seconds_total') ?? 0;
+  assert.ok(seconds >= 0.06 && seconds <= used() - before + 1e-6, `${seconds} s of ${used() - begun} s`);
+  const bytes = last.get('parley_process_resident_bytes') ?? 0;
+  assert.ok(bytes > 1e6 && bytes < 1e12, `${bytes} bytes`);
+});
+
+test('a gauge tells what there is when it is read: sockets, commands, the log, workers, who leads, what is well', async () => {
+  const now = { sockets: 0, unsettled: 0, wal: 0, gateways: 0, well: false };
+  const well = (): boolean => now.well;
+  const all = [
+    new GatewayMetrics({ sockets: () => now.sockets, unsettled: () => now.unsettled }),
+    new WriterMetrics({ walBytes: () => now.wal }),
+    new PrimaryMetrics(
+      { version: '1.2.3', node: 'v24' },
+      {
+        workers: () => ({ gateway: now.gateways, writer: 1, reader: 1 }),
+        leads: well,
+        ready: () => !now.well,
+        redisUp: well,
+      },
+    ),
+  ];
+  const text = async (): Promise<string> =>
+    (await Promise.all(all.map(({ registry }) => registry.metrics()))).join('\n');
+  assert.match(await text(), /^parley_sockets 0$/m);
+  Object.assign(now, { sockets: 3, unsettled: 4, wal: 5, gateways: 6, well: true });
+  const said = (await text()).split('\n');
+  const expected = [
+    'parley_sockets 3',
+    'parley_commands_pending 4',
+    'parley_wal_bytes 5',
+    'parley_workers{role="gateway"} 6',
+    'parley_workers{role="writer"} 1',
+    'parley_writer_leads 1',
+    'parley_ready 0',
+    'parley_redis_up 1',
+    'parley_build_info{version="1.2.3",node="v24"} 1',
+    'parley_logins_total{result="failed"} 0',
+    'parley_worker_restarts_total{role="reader"} 0',
+  ];
+  assert.deepEqual(
+    expected.filter((line) => !said.includes(line)),
+    [],
+  );
 });
