@@ -112,9 +112,26 @@ test('G8 stop: a thread that fails while it is being stopped does not keep what 
     (error) => failures.push(error),
     PAGES,
   );
-  await once(process, 'worker'); // The thread has been started, and has not got to the file.
+  const [thread] = await once(process, 'worker'); // It has been started, and has not got to the file.
   await checkpointer.stop();
   assert.deepEqual(failures, []);
+  assert.equal(thread.threadId, -1, 'it has ended: the file can be closed');
+});
+
+test('G8 stop: a writer whose log is short stops at once, and starts no thread afterwards, which would keep the process alive', async () => {
+  const failures: unknown[] = [];
+  const path = `${folder}/stopped.db`;
+  const database = { autoCheckpoint: () => {}, finishCheckpoint: () => {} };
+  const checkpointer = new Checkpointer(path, database, (error) => failures.push(error), PAGES);
+  await checkpointer.stop();
+  let threads = 0;
+  const count = (): void => void threads++;
+  process.on('worker', count);
+  writeFileSync(path, '');
+  writeFileSync(`${path}-wal`, Buffer.alloc(PAGES * PAGE_BYTES));
+  await sleep(200);
+  process.off('worker', count);
+  assert.deepEqual([threads, failures], [0, []]);
 });
 
 test('G6 pages that somebody still reads are not copied; when they are let go of, the log is, though commits go on without a pause', async (t) => {
