@@ -15,7 +15,7 @@ import { after, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { FileLock } from '../../src/db/file-lock.ts';
 import { closeToOthers, createPrivate, sameFile } from '../../src/db/files.ts';
-import { DatabaseError, openForWriting, reason } from '../../src/db/open.ts';
+import { DatabaseError, openForReading, openForWriting, reason } from '../../src/db/open.ts';
 import { ROOT } from '../support/root.ts';
 import { temporaryFolder } from '../support/server.ts';
 
@@ -108,6 +108,16 @@ test('one lock for one file: a link to a database that is yet to be made leads t
   for (const name of [file, `${folder}/links/first.db`, `${folder}/links/second.db`])
     assert.equal(new FileLock(name, 'exclusive').acquire(), false, name);
   lock.release();
+});
+
+test('who reads a database does not change it, and makes none where there is none', () => {
+  const file = `${folder}/read.db`;
+  assert.throws(() => openForReading(file), { name: 'DatabaseError' });
+  assert.equal(existsSync(file), false);
+  openForWriting(file).close();
+  const reading = openForReading(file);
+  assert.throws(() => reading.exec('CREATE TABLE t (a)'), { code: 'SQLITE_READONLY' });
+  reading.close();
 });
 
 test('a database that can not be opened is not left open', { skip: !existsSync('/proc/self/fd') }, () => {
