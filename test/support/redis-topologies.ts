@@ -249,7 +249,7 @@ export async function startCluster(options: TopologyOptions, replicas = 0): Prom
         ...(options.tls ? ['tls-cluster yes'] : []),
         'cluster-enabled yes',
         `cluster-port ${bus}`,
-        `cluster-node-timeout ${DOWN_AFTER_MS}`,
+        `cluster-node-timeout ${options.steady ? STEADY_MS : DOWN_AFTER_MS}`,
         'cluster-allow-replica-migration no',
         'cluster-announce-ip 127.0.0.1',
         `cluster-announce-${options.tls ? 'tls-port' : 'port'} ${announced}`,
@@ -333,5 +333,5 @@ export const REDIS_FORMS: readonly {
   { name: 'Redis', start: startSingle },
   { name: 'Redis with a user and TLS', start: startSecured },
   { name: 'Redis Sentinel', start: (options) => startSentinel({ ...options, steady: true }) },
-  { name: 'Redis Cluster', start: (options) => startCluster(options) },
+  { name: 'Redis Cluster', start: (options) => startCluster({ ...options, steady: true }) },
 ];
