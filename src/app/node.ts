@@ -1,8 +1,6 @@
 import cluster from 'node:cluster';
-import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 import { MemoryAttempts } from '../auth/attempts.ts';
 import { systemClock } from '../base/clock.ts';
@@ -28,6 +26,7 @@ import { drainDeadlines } from './drain-times.ts';
 import { fail, startFailure } from './fail.ts';
 import { launchOf } from './launch.ts';
 import { NodeHealth } from './node-health.ts';
+import { nodeName } from './node-name.ts';
 import { readConfigOrFail } from './read-config.ts';
 
 const { version } = JSON.parse(
@@ -54,7 +53,7 @@ export async function startNode(environment: NodeJS.ProcessEnv): Promise<void> {
       fail(`Redis at ${redactedUrl(redis)} can't be used: ${error.message}.`),
     );
   }
-  const node = `${os.hostname().slice(0, 32)}-${randomUUID().slice(0, 4)}`;
+  const node = nodeName();
   const { host, port } = config.http;
   const reserved =
     config.gateways === 0
