@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type ListenOptions } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { sleep } from '../../src/base/clock.ts';
 import { kernelBalances, reservePort } from '../../src/cluster/listen-address.ts';
 import { freePort } from '../support/ports.ts';
 
@@ -29,4 +30,32 @@ test('a port that was asked for is looked at, and not kept', async (t) => {
   await listen(t, { port });
   release();
   await assert.rejects(reservePort(host, port), { code: 'EADDRINUSE' });
+});
+
+// Both found the port free, and shared it: each got half of the other's clients, for ever.
+test('of two nodes that start at once on one port, the second looks when a gateway of the first listens', {
+  skip: !kernelBalances,
+}, async (t) => {
+  const port = await freePort();
+  const first = await reservePort(host, port);
+  const second = reservePort(host, port);
+  const looked = second.then(
+    () => 'took it',
+    (error) => error.code,
+  );
+  assert.equal(await Promise.race([looked, sleep(200).then(() => 'waits')]), 'waits');
+  await listen(t, { port, reusePort: true });
+  first.release();
+  assert.equal(await looked, 'EADDRINUSE');
+});
+
+test('a node that could not have its port leaves it to the next', async (t) => {
+  const port = await freePort();
+  const taken = createServer().listen({ host, port });
+  await once(taken, 'listening');
+  t.after(() => taken.close());
+  await assert.rejects(reservePort(host, port), { code: 'EADDRINUSE' });
+  taken.close();
+  await once(taken, 'close');
+  (await reservePort(host, port)).release();
 });
