@@ -18,4 +18,4 @@ export function checkRuntime(): void {
  * If it can't be written, everything works without it.
  */
 export const COMPILE_CACHE =
-  process.env['NODE_COMPILE_CACHE'] ?? path.join(import.meta.dirname, '../../node_modules/.cache/compile');
+  process.env['NODE_COMPILE_CACHE'] || path.join(import.meta.dirname, '../../node_modules/.cache/compile');

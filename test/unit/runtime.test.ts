@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { test } from 'node:test';
 import { checkRuntime } from '../../src/config/runtime.ts';
+import { ROOT } from '../support/root.ts';
+
+const NAME = 'NODE_COMPILE_CACHE';
 
 for (const [version, ends] of [
   ['18.20.4', true],
@@ -29,3 +33,16 @@ for (const [version, ends] of [
     assert.match(said, ends ? /^parley: Node 22\.14 or newer is needed, this is [\d.]+\. .*\n$/ : /^$/);
   });
 }
+
+const NAME = 'NODE_COMPILE_CACHE';
+// Compiled code was kept in, and run from, the working folder.
+test('start: an empty NODE_COMPILE_CACHE counts as not set', async (t) => {
+  const before = process.env[NAME];
+  t.after(() => {
+    if (before === undefined) delete process.env[NAME];
+    else process.env[NAME] = before;
+  });
+  process.env[NAME] = '';
+  const { COMPILE_CACHE } = await import(`../../src/config/runtime.ts?${NAME}=`);
+  assert.equal(COMPILE_CACHE, path.join(ROOT, 'node_modules/.cache/compile'));
+});
