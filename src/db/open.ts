@@ -1,4 +1,5 @@
-import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, type Stats, statSync } from 'node:fs';
+import { devNull } from 'node:os';
 import Database from 'better-sqlite3';
 import { behindLinks, besides, companionBytes } from './files.ts';
 
@@ -138,6 +139,22 @@ function isFolder(path: string): boolean {
   }
 }
 
+/** Files that SQLite opens for a database: itself, its log, and the log's index. */
+const FILES_OF_A_DATABASE = 3;
+
+/** Whether a database could not be opened now, whatever its path: SQLite does not tell this from a file that is not there. */
+function isOutOfFiles(): boolean {
+  const files: number[] = [];
+  try {
+    while (files.length < FILES_OF_A_DATABASE) files.push(openSync(devNull, 'r'));
+    return false;
+  } catch (error) {
+    return /^E[MN]FILE$/.test(codeOf(error));
+  } finally {
+    files.forEach(closeSync);
+  }
+}
+
 /** SQLite's error in words, with what to do if that is known. */
 export function reason(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
@@ -149,7 +166,9 @@ export function reason(error: unknown): string {
   if (code.startsWith('SQLITE_CORRUPT')) return 'the file is corrupt (stop, keep the file, restore a backup)';
   if (code.startsWith('SQLITE_NOTADB')) return 'the file is not an SQLite database';
   if (code.startsWith('SQLITE_CANTOPEN') || /directory does not exist/.test(error.message))
-    return 'the file or its folder does not exist, or may not be read or written by this user';
+    return isOutOfFiles()
+      ? 'this process, or the machine, has no file descriptors left (ulimit -n)'
+      : 'the file or its folder does not exist, or may not be read or written by this user';
   if (code.startsWith('SQLITE_READONLY')) return 'the file or its folder may not be written by this user';
   if (code.startsWith('SQLITE_BUSY')) return 'another process keeps it locked';
   return error.message.replace(/\.$/, '');

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -204,4 +205,25 @@ test('files: in the image, SQLite puts what it needs for a while beside the data
   const setting = (name: string): string =>
     new RegExp(`^ENV .*\\b${name}=(\\S+)`, 'm').exec(image)?.[1] ?? '';
   assert.equal(setting('SQLITE_TMPDIR'), path.dirname(setting('DATABASE_PATH')));
+});
+
+test('database: a process without file descriptors says so, not that the file is missing', () => {
+  const file = `${folder}/few-files.db`;
+  openForWriting(file).close();
+  const script = `
+    import { openSync } from 'node:fs';
+    import { openForReading } from './src/db/open.ts';
+    openForReading(process.argv[1]).close();
+    try { for (;;) openSync('/dev/null'); } catch {}
+    try { openForReading(process.argv[1]); } catch (error) { process.stdout.write(error.message); }`;
+  const started = [
+    '-c',
+    'ulimit -n 64; exec "$0" "$@"',
+    process.execPath,
+    '--input-type=module',
+    '-e',
+    script,
+  ];
+  const said = execFileSync('sh', [...started, file], { cwd: ROOT, encoding: 'utf8' });
+  assert.match(said, /few-files\.db can't be opened: this process, or the machine, has no file descriptors/);
 });

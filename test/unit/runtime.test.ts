@@ -34,7 +34,6 @@ for (const [version, ends] of [
   });
 }
 
-const NAME = 'NODE_COMPILE_CACHE';
 // Compiled code was kept in, and run from, the working folder.
 test('start: an empty NODE_COMPILE_CACHE counts as not set', async (t) => {
   const before = process.env[NAME];
