@@ -47,7 +47,7 @@ function start(t: TestContext) {
     t.mock.timers.tick(400);
     for (let i = 0; i < 5; i++) await turn();
   };
-  return { arrive, wait };
+  return { arrive, wait, stop };
 }
 
 describe('what is told outside the page', () => {
@@ -59,6 +59,15 @@ describe('what is told outside the page', () => {
     arrive(1_001, 'bob');
     await wait();
     assert.equal(told.at(-1), 'bob: message 1001');
+  });
+
+  test('what came just before a logout is not told after it, to whoever is there then', async (t) => {
+    const { arrive, wait, stop } = start(t);
+    const before = told.length;
+    arrive(1_501, 'bob');
+    stop();
+    await wait();
+    assert.equal(told.length, before);
   });
 
   test('a browser that has locks and gives the page none notifies all the same', async (t) => {

@@ -13,6 +13,7 @@ const BODY_UNITS = 140;
 /** Announces new messages outside the page: in the title, in the icon, and on the desktop. */
 export function startNotifier(store: ChatStore, openConversation: (peer: string) => void): () => void {
   let shown = 0;
+  let stopped = false;
   const updateTitle = () => {
     const unread = totalUnread(store.state.value);
     if (unread === shown) return;
@@ -44,12 +45,13 @@ export function startNotifier(store: ChatStore, openConversation: (peer: string)
         newest.delete(peer);
         const conversation = store.state.value.conversations.get(peer);
         const read = conversation === undefined || conversation.read >= id;
-        if (read || (await presentInAnyTab())) return;
+        if (read || (await presentInAnyTab()) || stopped) return;
         notify(peer, text, () => openConversation(peer));
       }, WAIT_MS);
     }),
   ];
   return () => {
+    stopped = true;
     clearTimeout(timer);
     for (const stop of stops) stop();
     document.title = 'Parley';
