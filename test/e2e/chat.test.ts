@@ -11,6 +11,8 @@ import { bubble, composer, entry, find, lookAway, mark, say, search, texts } fro
 import { type Site, startSite } from './support/site.ts';
 
 const USERS = [
+  'ann',
+  'joann',
   'nils',
   'olga',
   'alice',
@@ -332,6 +334,29 @@ describe('chatting in the browser', () => {
     await search(page).fill('y'.repeat(LIMITS.userIdLookupUnits + 1));
     await page.getByText('Nobody’s name begins with').waitFor();
     await page.context().close();
+  });
+
+  test('a search that fails while connected can be tried again; Enter after a whole name means that person, not one with a name like it', async () => {
+    const joann = await connect(site.url, 'joann', await mintToken('joann'));
+    joann.send({ type: 'message', to: 'olga', message: 'hello' });
+    const { page } = await openTab(browser, site.url, { user: 'olga' });
+    await entry(page, 'joann').waitFor();
+    joann.close();
+    await page.route('**/users?*', (route) => route.fulfill({ status: 503, json: { error: 'Not now.' } }));
+    await search(page).fill('jud');
+    await page.getByText('People could not be searched.').waitFor();
+    await page.unroute('**/users?*');
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await entry(page, 'judy').waitFor();
+    assert.ok(await search(page).evaluate((field) => field === document.activeElement));
+    await search(page).fill('ann');
+    await search(page).press('Enter');
+    await page.locator('.conversation-head bdi').waitFor();
+    assert.equal(await page.locator('.conversation-head bdi').textContent(), 'ann');
+    // What is no name yet stands for the first that fits.
+    await search(page).fill('oan');
+    await search(page).press('Enter');
+    await composer(page, 'joann').waitFor();
   });
 
   test('a clock that is set right makes the days right', async () => {

@@ -13,7 +13,7 @@ const SHOWN_MAX = 100;
 
 type Found =
   | { readonly status: 'searching' }
-  | { readonly status: 'failed' }
+  | { readonly status: 'failed'; readonly query: string; readonly connected: boolean }
   | { readonly status: 'found'; readonly query: string; readonly users: readonly string[] };
 
 /** A form in which names that read alike are equal. */
@@ -23,17 +23,23 @@ type SearchResultsProps = {
   readonly store: ChatStore;
   readonly query: string;
   readonly open: string | null;
-  /** Enter was pressed before there was a result: the first one to appear is chosen. */
+  /** Enter was pressed: whoever has exactly this name is chosen, else the first result once all are there. */
   readonly eager: boolean;
   readonly onChosen: () => void;
+  /** The focused button is about to disappear. */
+  readonly onLeave: () => void;
 };
 
 /** Conversations whose name contains the text, then users whose name begins with it. */
-export function SearchResults({ store, query, open, eager, onChosen }: SearchResultsProps) {
+export function SearchResults({ store, query, open, eager, onChosen, onLeave }: SearchResultsProps) {
   const [found, setFound] = useState<Found>({ status: 'searching' });
   const settled = found.status === 'found' && found.query === query;
   const online = usePart(store.state, ({ connection }) => connection.name === 'online');
+  const [attempt, setAttempt] = useState(0);
   const isSettled = useEffectEvent(() => settled);
+  const fail = useEffectEvent((failed: string) =>
+    setFound({ status: 'failed', query: failed, connected: online }),
+  );
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: what failed is tried again when the connection is back.
   useEffect(() => {
@@ -42,14 +48,14 @@ export function SearchResults({ store, query, open, eager, onChosen }: SearchRes
     const timer = setTimeout(() => {
       store.searchUsers(query).then(
         (users) => current && setFound({ status: 'found', query, users }),
-        () => current && setFound({ status: 'failed' }),
+        () => current && fail(query),
       );
     }, PAUSE_MS);
     return () => {
       current = false;
       clearTimeout(timer);
     };
-  }, [store, query, online]);
+  }, [store, query, online, attempt]);
 
   const { me } = store.state.value;
   const needle = folded(query);
@@ -66,15 +72,24 @@ export function SearchResults({ store, query, open, eager, onChosen }: SearchRes
   if (folded(me) === needle && !matches.includes(me)) others.push(me);
   const total = matches.length + others.length;
 
-  const first = known[0] ?? others[0];
+  const all = [...matches, ...others];
+  // Who types a whole name means that person, whom only the answer may bring, and not the first with a name like it.
+  const answered = found.status !== 'searching' && found.query === query;
+  const likely = all.find((person) => folded(person) === needle) ?? all[0];
+  const chosen = all.includes(query) ? query : answered || !online ? likely : undefined;
   const choose = useEffectEvent((person: string) => {
     go(person);
     onChosen();
   });
   useEffect(() => {
-    if (eager && settled && first !== undefined) choose(first);
-  }, [eager, settled, first]);
+    if (eager && chosen !== undefined) choose(chosen);
+  }, [eager, chosen]);
 
+  const tryAgain = () => {
+    onLeave();
+    setFound({ status: 'searching' });
+    setAttempt(attempt + 1);
+  };
   return (
     <nav className="list" aria-label="Search results">
       {known.length > 0 && (
@@ -86,14 +101,25 @@ export function SearchResults({ store, query, open, eager, onChosen }: SearchRes
       {others.length > 0 && (
         <PersonList title="People" people={others} store={store} open={open} onChosen={onChosen} />
       )}
-      <p className={total === 0 ? 'list-note' : 'unseen'} role="status">
-        {found.status === 'failed'
-          ? 'People can only be searched while connected.'
-          : !settled
-            ? ''
-            : total === 0
-              ? `Nobody’s name begins with “${query}”.`
-              : plural(total, 'result')}
+      <p className={total === 0 || found.status === 'failed' ? 'list-note' : 'unseen'} role="status">
+        {found.status === 'failed' ? (
+          found.connected ? (
+            <>
+              People could not be searched.{' '}
+              <button type="button" className="link-button" onClick={tryAgain}>
+                Try again
+              </button>
+            </>
+          ) : (
+            'People can only be searched while connected.'
+          )
+        ) : !settled ? (
+          ''
+        ) : total === 0 ? (
+          `Nobody’s name begins with “${query}”.`
+        ) : (
+          plural(total, 'result')
+        )}
       </p>
     </nav>
   );

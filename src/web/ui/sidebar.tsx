@@ -72,10 +72,7 @@ export function Sidebar({ store, open, search, onSettings }: SidebarProps) {
           onKeyDown={(event) => {
             if (isComposing(event)) return;
             if (event.key === 'Escape') change('');
-            if (event.key !== 'Enter' || query.trim() === '') return;
-            const first = event.currentTarget.closest('.sidebar')?.querySelector<HTMLElement>(ITEMS);
-            if (first != null) first.click();
-            else setEager(true);
+            if (event.key === 'Enter') setEager(true);
           }}
         />
         {query !== '' && (
@@ -93,6 +90,7 @@ export function Sidebar({ store, open, search, onSettings }: SidebarProps) {
           open={open}
           eager={eager}
           onChosen={() => change('')}
+          onLeave={() => search.current?.focus()}
         />
       )}
       <NotificationOffer />
