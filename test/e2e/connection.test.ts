@@ -111,8 +111,14 @@ describe('a connection that breaks, in the browser', () => {
       () => 'the message of the other was not stored',
     );
 
+    await carol.page.getByRole('button', { name: 'Settings' }).click();
+    const unsent = carol.page.getByText('2 messages have not been sent yet.');
+    await unsent.waitFor();
     await carol.page.context().setOffline(false);
     await bubble(carol.page, 'meanwhile').waitFor();
+    // Who is about to log out is not told any longer that this would lose something.
+    await unsent.waitFor({ state: 'detached' });
+    await carol.page.keyboard.press('Escape');
     await mark(carol.page, 'from the tunnel 2', 'Sent').waitFor();
     await carol.page.getByText('You are offline. Messages wait').waitFor({ state: 'detached' });
     assert.deepEqual(stored('carol'), ['online', 'from the tunnel 1', 'from the tunnel 2']);

@@ -1,4 +1,4 @@
-import { type FormEvent, useEffect, useId, useRef, useState } from 'react';
+import { type FormEvent, useEffect, useId, useRef, useState, useSyncExternalStore } from 'react';
 import { ClientError } from '../../client/index.ts';
 import { LIMITS } from '../../contract/limits.ts';
 import type { AppModel } from '../model/app-model.ts';
@@ -16,7 +16,10 @@ export function Settings({ model, store, onClose }: SettingsProps) {
   const pressed = useRef<EventTarget>(null);
   const id = useId();
   useEffect(() => dialog.current?.showModal(), []);
-  const unsent = store.client.outbox.length;
+  const unsent = useSyncExternalStore(
+    (changed) => store.client.on('outbox', changed),
+    () => store.client.outbox.length,
+  );
   return (
     <dialog
       ref={dialog}
