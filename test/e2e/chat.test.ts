@@ -357,6 +357,14 @@ describe('chatting in the browser', () => {
     await search(page).fill('oan');
     await search(page).press('Enter');
     await composer(page, 'joann').waitFor();
+    // The search field, too, gets the focus of a button that goes.
+    await page.addInitScript(() =>
+      Object.defineProperty(Notification, 'permission', { get: () => 'default' }),
+    );
+    await page.reload();
+    await page.getByRole('button', { name: 'No notifications' }).press('Enter');
+    await page.getByRole('button', { name: 'No notifications' }).waitFor({ state: 'detached' });
+    assert.ok(await search(page).evaluate((field) => field === document.activeElement));
   });
 
   test('a clock that is set right makes the days right', async () => {

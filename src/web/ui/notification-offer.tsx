@@ -6,14 +6,20 @@ import { BellIcon, CloseIcon } from './icons.tsx';
 /** Phone browsers have the interface, but throw when a page uses it. */
 export const notificationsWork = (): boolean => 'Notification' in window && !isTouch();
 
+type NotificationOfferProps = {
+  /** The focused button is about to disappear. */
+  readonly onLeave: () => void;
+};
+
 /** Offered once, quietly. The browser's own question comes only after a yes. */
-export function NotificationOffer() {
+export function NotificationOffer({ onLeave }: NotificationOfferProps) {
   const { notificationsDeclined } = useListenable(preferences);
   const [asked, setAsked] = useState(false);
   if (asked || notificationsDeclined || !notificationsWork() || Notification.permission !== 'default')
     return null;
   const accept = async () => {
     await Notification.requestPermission();
+    onLeave();
     setAsked(true);
   };
   return (
@@ -26,7 +32,10 @@ export function NotificationOffer() {
         type="button"
         className="icon-button"
         aria-label="No notifications"
-        onClick={() => setPreferences({ notificationsDeclined: true })}
+        onClick={() => {
+          onLeave();
+          setPreferences({ notificationsDeclined: true });
+        }}
       >
         <CloseIcon size={18} />
       </button>

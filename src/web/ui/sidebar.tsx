@@ -27,9 +27,11 @@ export function Sidebar({ store, open, search, onSettings }: SidebarProps) {
     setEager(false);
   };
 
+  const toSearch = () => search.current?.focus();
+
   const clear = () => {
     change('');
-    search.current?.focus();
+    toSearch();
   };
 
   return (
@@ -90,10 +92,10 @@ export function Sidebar({ store, open, search, onSettings }: SidebarProps) {
           open={open}
           eager={eager}
           onChosen={() => change('')}
-          onLeave={() => search.current?.focus()}
+          onLeave={toSearch}
         />
       )}
-      <NotificationOffer />
+      <NotificationOffer onLeave={toSearch} />
     </section>
   );
 }
