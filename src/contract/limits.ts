@@ -68,6 +68,11 @@ export const LIMITS = {
   recentMessages: 10_000,
   /** Text in one `/get-messages` answer, in UTF-16 units: its messages are in memory while it is built. */
   recentUnits: 8 * 1024 * 1024,
+  /**
+   * `/get-messages` answers of more than `pageUnits` that a gateway makes at once, for all users. Control characters take six bytes
+   * each, so one is up to 50 MB: some dozen accounts with four requests each would take all memory that a gateway has.
+   */
+  longAnswersAtOnce: 4,
   /** Users in one `/get-messages` answer. */
   recentUsers: 10_000,
   /** Conversations in one page of the conversation list: default and largest. */

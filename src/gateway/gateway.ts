@@ -6,6 +6,7 @@ import { type Clock, sleep } from '../base/clock.ts';
 import type { Service } from '../base/life-cycle.ts';
 import { listen } from '../base/listen.ts';
 import { http } from '../base/node-http.ts';
+import { Semaphore } from '../base/semaphore.ts';
 import { CHANNELS } from '../bus/channels.ts';
 import { CommandSender } from '../bus/command-sender.ts';
 import { QueryClient } from '../bus/query-client.ts';
@@ -315,6 +316,7 @@ export class Gateway implements Service {
       feeds: this.#feeds,
       queries: this.#queries,
       turns: new Turns(),
+      longAnswers: new Semaphore(LIMITS.longAnswersAtOnce),
       commands: this.#commands,
       shares: new PendingShares(),
       presence: this.#presence,

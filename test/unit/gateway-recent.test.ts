@@ -1,10 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Semaphore } from '../../src/base/semaphore.ts';
 import { LIMITS } from '../../src/contract/limits.ts';
 import type { Queries, QueryName, QueryPort, StoredRow } from '../../src/core/queries.ts';
-import { recent } from '../../src/gateway/http/messages.ts';
+import * as messages from '../../src/gateway/http/messages.ts';
+import type { Identity } from '../../src/gateway/identities.ts';
+import { settle } from '../support/scripted-bus.ts';
 
 const ANN = { user: 'ann', claims: undefined };
+
+const recent = (
+  queries: QueryPort,
+  identity: Identity,
+  request: Parameters<typeof messages.recent>[2],
+  gone: () => boolean,
+  longAnswers = new Semaphore(1),
+): Promise<Buffer> => messages.recent(queries, identity, request, gone, longAnswers);
 
 /** A store with these rows, which it tells `most` at a time. */
 const storeOf = (
@@ -102,4 +113,64 @@ test('L10: for one who has gone nothing more is read', async () => {
   }) as QueryPort['ask'];
   await recent({ ask }, ANN, { user_id: 'ann' }, () => asked.length > 2);
   assert.deepEqual(asked.sort(), ['recent', 'recent', 'users']);
+});
+
+test('L10: of answers longer than a page, as many are made at once as there are places: a dozen accounts took all memory of a gateway', async () => {
+  const store = storeOf(ROWS, 5);
+  const places = new Semaphore(2);
+  const waiting: (() => void)[] = [];
+  let under = 0;
+  /** Answers a first page at once, and those that follow when it is told to. */
+  const ask = (async (name: QueryName, params: Queries['recent']['params']) => {
+    if (name === 'recent' && params.before !== undefined) {
+      under++;
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      under--;
+    }
+    return store.ask(name, params as never);
+  }) as QueryPort['ask'];
+  const make = (limit: number, gone = () => false): Promise<Buffer> =>
+    recent({ ask }, ANN, { user_id: 'ann', limit }, gone, places);
+  const long = [1, 2, 3].map(() => make(15));
+  await settle();
+  assert.equal(under, 2, 'the third waits');
+  assert.equal(JSON.parse((await make(5)).toString()).next_before, 36, 'a short one does not wait');
+  let left = false;
+  const leaver = make(15, () => left);
+  left = true;
+  const failing = recent(
+    {
+      ask: (async (name: QueryName, params: Queries['recent']['params']) => {
+        if (params.before !== undefined) throw new Error('no answer');
+        return store.ask(name, params as never);
+      }) as QueryPort['ask'],
+    },
+    ANN,
+    { user_id: 'ann' },
+    () => false,
+    places,
+  );
+  failing.catch(() => {});
+  const halfFailing = recent(
+    {
+      ask: ((name: QueryName, params: never) =>
+        name === 'users'
+          ? Promise.reject(new Error('no users'))
+          : store.ask(name, params)) as QueryPort['ask'],
+    },
+    ANN,
+    { user_id: 'ann' },
+    () => false,
+    places,
+  );
+  await assert.rejects(halfFailing, /no users/);
+  while (waiting.length > 0) {
+    assert.ok(under <= 2);
+    waiting.shift()?.();
+    await settle();
+  }
+  for (const answer of await Promise.all(long)) assert.equal(JSON.parse(answer.toString()).next_before, 26);
+  await leaver;
+  await assert.rejects(failing, /no answer/);
+  assert.ok(places.idle, 'whatever became of an answer, its place is free');
 });

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { Semaphore } from '../../base/semaphore.ts';
 import type * as http from '../../contract/http.ts';
 import { LIMITS } from '../../contract/limits.ts';
 import type { QueryPort, StoredRow, TokenClaims } from '../../core/queries.ts';
@@ -8,12 +9,14 @@ import type { Identity } from '../identities.ts';
  * `POST /get-messages` (rule H6), as JSON text. Each message is encoded as it arrives. Measured with 8 Mi units of text: encoding
  * everything at the end blocked all clients for 0.3 s, and used more than twice the memory while a slow client read it.
  * @param gone whether nobody waits for the answer any more
+ * @param longAnswers places for answers that are longer than one page of the store's: they are in memory while they are made
  */
 export async function recent(
   queries: QueryPort,
   { user, claims }: Identity,
   { before, limit = LIMITS.recentMessages }: z.infer<typeof http.recentRequest>,
   gone: () => boolean,
+  longAnswers: Semaphore,
 ): Promise<Buffer> {
   // Newest first, each with a comma before it. Conversations are kept in the order of their oldest message so far.
   const conversations = new Map<string, Buffer[]>();
@@ -27,7 +30,7 @@ export async function recent(
   };
   const [{ users }, nextBefore] = await Promise.all([
     queries.ask('users', { prefix: '', except: user, limit: LIMITS.recentUsers + 1 }, claims),
-    takeNewest(queries, user, claims, before, limit, gone, take),
+    takeNewest(queries, user, claims, before, limit, gone, longAnswers, take),
   ]);
   const rest: Omit<z.infer<typeof http.recentAnswer>, 'conversations'> = {
     users: users.slice(0, LIMITS.recentUsers),
@@ -55,21 +58,29 @@ async function takeNewest(
   before: number | undefined,
   limit: number,
   gone: () => boolean,
+  longAnswers: Semaphore,
   take: (row: StoredRow) => void,
 ): Promise<number | undefined> {
   let taken = 0;
   let units = 0;
-  for (let from = before; ; ) {
-    const params = { user, limit: limit - taken, ...(from !== undefined && { before: from }) };
-    const page = await queries.ask('recent', params, claims);
-    for (const row of page.rows) {
-      units += row[3].length;
-      take(row);
+  let leave: (() => void) | undefined;
+  try {
+    for (let from = before; ; ) {
+      const params = { user, limit: limit - taken, ...(from !== undefined && { before: from }) };
+      const page = await queries.ask('recent', params, claims);
+      for (const row of page.rows) {
+        units += row[3].length;
+        take(row);
+      }
+      taken += page.rows.length;
+      if (!page.more) return undefined;
+      from = page.rows.at(-1)?.[0] as number;
+      if (taken >= limit || units >= LIMITS.recentUnits) return from;
+      leave ??= await longAnswers.acquire();
+      if (gone()) return undefined;
     }
-    taken += page.rows.length;
-    if (!page.more || gone()) return undefined;
-    from = page.rows.at(-1)?.[0] as number;
-    if (taken >= limit || units >= LIMITS.recentUnits) return from;
+  } finally {
+    leave?.();
   }
 }
 

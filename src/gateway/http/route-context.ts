@@ -1,5 +1,6 @@
 import type { LoginLimits } from '../../auth/login-limits.ts';
 import type { Passwords } from '../../auth/passwords.ts';
+import type { Semaphore } from '../../base/semaphore.ts';
 import type { ErrorCode, ParleyError } from '../../contract/errors.ts';
 import type { Command, Outcome } from '../../core/commands.ts';
 import type { QueryPort } from '../../core/queries.ts';
@@ -13,6 +14,8 @@ export interface RouteContext {
   readonly identities: Identities;
   readonly queries: QueryPort;
   readonly turns: Turns;
+  /** Places for long answers that are being made, over all users. */
+  readonly longAnswers: Semaphore;
   readonly passwords: Passwords;
   readonly limits: LoginLimits;
   readonly readiness: Readiness;

@@ -53,7 +53,7 @@ export function createRouter(context: RouteContext): KoaRouter {
       throw new ParleyError('missing_user');
     const request = parseFields(body, http.recentRequest);
     ctx.body = await inTurn(ctx, request.user_id, (identity) =>
-      recent(context.queries, identity, request, () => ctx.res.closed),
+      recent(context.queries, identity, request, () => ctx.res.closed, context.longAnswers),
     );
     ctx.type = 'application/json';
   });
