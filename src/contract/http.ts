@@ -98,9 +98,10 @@ export const conversationSummary = z.object({
   peer_read: messageId.meta({ description: 'The other user has read up to this id' }),
 });
 export const conversationsAnswer = z.object({
-  conversations: z
-    .array(conversationSummary)
-    .meta({ description: 'Newest first; fewer than `limit` if last messages are very long' }),
+  conversations: z.array(conversationSummary).meta({
+    description:
+      'Newest first; fewer than `limit` if last messages are very long, or very many messages are unread',
+  }),
   next_before: messageId
     .nullable()
     .meta({ description: 'Pass this as `before` to get the next page; null at the end' }),

@@ -83,6 +83,11 @@ export const LIMITS = {
    * length don't, however many: it is for those of the old chat app, which may be pictures of megabytes.
    */
   conversationsUnits: 2 * 1024 * 1024,
+  /**
+   * Messages that are searched for unread ones for such a page: the conversation that reaches it is the last. Each costs 0.6 to 1 µs,
+   * and a sender's own are searched, too: the page of one who had sent 5,000 to each of 200 users took a reader a second.
+   */
+  conversationsSearched: 100_000,
   /** Unread messages of a conversation are counted up to this many. */
   unreadCounted: 1_000,
   /** Users in one search answer: default and largest. */

@@ -130,12 +130,15 @@ export class Reader implements QueryHandlers {
       const newest = this.#sql.newestByConversation.all(user, before, limit + 1) as Newest[];
       const conversations: ConversationSummary[] = [];
       let units = 0;
+      let searched = 0;
       for (const row of newest) {
-        if (conversations.length >= limit || units >= LIMITS.conversationsUnits)
+        const full = units >= LIMITS.conversationsUnits || searched >= LIMITS.conversationsSearched;
+        if (conversations.length >= limit || full)
           return { conversations, nextBefore: conversations.at(-1)?.last_message.id ?? null };
         const summary = this.#summary(user, row);
         conversations.push(summary);
         units += summary.last_message.message.length;
+        searched += this.#sql.searched.get(row.conversation, row.read, UNREAD_AMONG) as number;
       }
       return { conversations, nextBefore: null };
     });

@@ -322,6 +322,34 @@ test('G6, H9 bounded: unread messages are counted among the 5,000 newest after t
   assert.equal(unread(), LIMITS.unreadCounted);
 });
 
+test('G6, H9 bounded: a page ends when its search for unread messages has read enough: 200 conversations of 5,000 sent messages took a second', async () => {
+  const path = `${folder}/${++files}.db`;
+  const file = await openMigrated(path);
+  const [peers, each] = [LIMITS.conversationsSearched / 5_000 + 3, 5_001];
+  file.exec(`
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${peers})
+      INSERT INTO conversations (id, user_a, user_b) SELECT i, 'ann', 'peer' || i FROM n;
+    INSERT INTO members (user_id, conversation_id, peer) SELECT user_a, id, user_b FROM conversations;
+    INSERT INTO members (user_id, conversation_id, peer) SELECT user_b, id, user_a FROM conversations;
+    WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ${peers * each - 1})
+      INSERT INTO messages (conversation_id, sender, receiver, message)
+      SELECT i % ${peers} + 1, 'ann', 'peer' || (i % ${peers} + 1), 'x' FROM n;`);
+  file.close();
+  const db = openForReading(path);
+  const reader = new Reader(db);
+  const first = reader.conversations({ user: 'ann', limit: 200 });
+  assert.equal(first.conversations.length, LIMITS.conversationsSearched / 5_000);
+  assert.ok(first.nextBefore !== null);
+  const second = reader.conversations({ user: 'ann', limit: 200, before: first.nextBefore });
+  assert.equal(second.nextBefore, null);
+  assert.deepEqual(
+    [...first.conversations, ...second.conversations].map(({ user }) => user),
+    Array.from({ length: peers }, (_, i) => `peer${peers - i}`),
+    'none is left out',
+  );
+  db.close();
+});
+
 test('G4 catch-up: pages of 200 follow each other without gap or repeat, each with a valid since', async () => {
   const { ledger, reader, db } = await fixture(USERS);
   const total = LIMITS.catchUpPage * 2 + 7;
