@@ -85,8 +85,9 @@ export class Identities {
   async current({ claims }: Identity): Promise<void> {
     if (claims === undefined) return;
     const { user, tokenId, version } = claims;
-    if ((await this.#queries.ask('tokenState', { user, tokenId, version })) === 'revoked')
-      throw new ParleyError('token_revoked');
+    if ((await this.#queries.ask('tokenState', { user, tokenId, version })) === 'valid') return;
+    this.ended(claims);
+    throw new ParleyError('token_revoked');
   }
 
   #signer(): Tokens {

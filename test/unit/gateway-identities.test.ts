@@ -92,6 +92,15 @@ test('A5 current: the store is asked whether the token of an identity was revoke
   await assert.rejects(identities.current({ user: 'ann', claims }), { code: 'token_revoked' });
 });
 
+test('L10: a token that a logout or a change of password has found ended is refused from then on without asking', async () => {
+  const settings = { mode: 'required', secrets: [TEST_SECRET], tokenTtlS: 60 } as const;
+  const identities = new Identities(settings, { ask: async () => 'revoked' } as unknown as QueryPort);
+  const claims = { user: 'ann', tokenId: 'one', version: 3, expiresAt: 9e9 };
+  const identity = await identities.identify('ann', claims);
+  await assert.rejects(identities.current(identity), { code: 'token_revoked' });
+  await assert.rejects(identities.identify('ann', claims), { code: 'token_revoked' });
+});
+
 test('A3: until the database has told its secret, nobody is let in, and told to try again', async () => {
   const identities = new Identities({ mode: 'required', secrets: [], tokenTtlS: 60 }, {} as QueryPort);
   await assert.rejects(identities.identify('ann', undefined, 'token'), { code: 'unavailable' });
