@@ -130,11 +130,11 @@ describe('the client package, installed as its README says', () => {
 
   test('the chat in a terminal, at the end of its input, waits until all of it is stored', () => {
     const [alice, bob] = String(TERMINAL).trim().split('\n');
-    const output = shell(app, alice, 'one\n\ntwo\nthree');
+    const output = shell(app, alice, 'one\n\ntwo\nthree \u001b[2J\u009b2J');
     assert.deepEqual(output.split('\n').slice(-5), [
       'alice: one',
       'alice: two',
-      'alice: three',
+      'alice: three \ufffd[2J\ufffd2J', // It would clear the other's screen.
       '[idle]',
       '',
     ]);

@@ -6,7 +6,10 @@ import { createClient } from 'parley/client';
 const [url = 'http://localhost:8888', me = 'alice', password = 'wonderland', peer = 'bob'] =
   process.argv.slice(2);
 const client = createClient({ url });
-client.on('message', ({ from, message }) => console.log(`${from}: ${message}`));
+// Control characters in a message could rewrite what the terminal shows, and a line that begins like ours could pose as a message.
+const plain = (text) => text.replace(/\p{Cc}/gu, (control) => (control === '\n' ? '\n  ' : '\ufffd'));
+const show = ({ from, message }) => console.log(plain(`${from}: ${message}`));
+client.on('message', show);
 client.on('state', ({ name }) => console.log(`[${name}]`));
 await client.register(me, password).catch((error) => {
   if (error.code !== 'user_exists') throw error; // The name is taken: by us, and then the login works.
@@ -14,7 +17,7 @@ await client.register(me, password).catch((error) => {
 await client.login(me, password);
 client.connect();
 await client.online();
-for (const { from, message } of (await client.history(peer)).messages) console.log(`${from}: ${message}`);
+for (const message of (await client.history(peer)).messages) show(message);
 const sends = [];
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === '') continue;
