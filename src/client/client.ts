@@ -78,6 +78,7 @@ class ParleyClient implements Client {
   #reading: AbortController | null = null;
   /** Requests for a new password that are under way: of several at once, the server grants one. */
   #passwordChanges = 0;
+  #made = false;
   #closed = false;
   #cancelAdopt: () => void = () => {};
 
@@ -97,7 +98,9 @@ class ParleyClient implements Client {
       randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
     });
     this.#emitter = new Emitter((error, during) => {
-      if (during !== 'problem') this.#problem(error, `a listener of '${during}'`);
+      const listener = `a listener of '${during}'`;
+      if (during === 'problem') toConsole(error, listener);
+      else this.#problem(error, listener);
     });
     this.#http = new Http({
       base,
@@ -124,6 +127,7 @@ class ParleyClient implements Client {
     this.#unwatchNetwork = transport.watchNetwork((up) => this.#connection.network(up));
     const session = options.session ?? null;
     if (session !== null) this.#begin(session, options.cursor ?? null);
+    this.#made = true;
   }
 
   /** Vue wraps plain objects alone that are put in a `ref` or a store. A wrapped client would have no private fields. */
@@ -530,6 +534,14 @@ class ParleyClient implements Client {
   }
 
   #problem(error: unknown, during: string): void {
-    this.#emitter.emit('problem', { error, during });
+    // Whoever makes the client can listen only then.
+    if (!this.#made) queueMicrotask(() => this.#problem(error, during));
+    else if (this.#emitter.has('problem')) this.#emitter.emit('problem', { error, during });
+    else toConsole(error, during);
   }
+}
+
+/** For want of anybody else to tell: a listener with a fault in it would seem to be never called. */
+function toConsole(error: unknown, during: string): void {
+  console.error(`parley: a problem with ${during}:`, error);
 }

@@ -26,6 +26,11 @@ export class Emitter<Events> {
     return () => listeners.delete(call);
   }
 
+  /** Whether anybody listens. */
+  has(name: keyof Events): boolean {
+    return (this.#listeners[name]?.size ?? 0) > 0;
+  }
+
   emit<K extends keyof Events>(name: K, event: Events[K]): void {
     this.#waiting.push(() => this.#call(name, event));
     if (this.#emitting) return;

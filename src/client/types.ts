@@ -124,7 +124,10 @@ export type ClientEvents = {
 /** Which page: the newest, or the one before an id. `before` takes the last page's `next_before`. */
 export type PageRequest = { readonly before?: number | undefined; readonly limit?: number | undefined };
 
-/** May be asynchronous, but is not awaited. A throw or a rejection is reported as a `problem`. */
+/**
+ * May be asynchronous, but is not awaited. A throw or a rejection is reported as a `problem`; if nobody listens to that, on the
+ * console.
+ */
 export type Listener<T> = (event: T) => void;
 
 export interface Client {

@@ -73,7 +73,7 @@ export class FakeTransport implements Transport {
   }
 }
 
-/** A client of alice's, logged in, for whom time and the network are the test's. Chance is `random`. */
+/** A client of alice's, logged in, for whom time and the network are the test's. Chance is `random`. `unheard` ends the listener to its problems. */
 export function startClient(options: Partial<ClientOptions> = {}) {
   const clock = new ManualClock();
   const transport = new FakeTransport();
@@ -85,5 +85,7 @@ export function startClient(options: Partial<ClientOptions> = {}) {
     random: () => 0,
     ...options,
   });
-  return { client, clock, transport };
+  // Or the console would tell those that a test is not about.
+  const unheard = client.on('problem', () => {});
+  return { client, clock, transport, unheard };
 }

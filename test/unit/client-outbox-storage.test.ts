@@ -419,6 +419,17 @@ test('a storage that does not tell its keys costs what it holds, not the sending
   }
 });
 
+test('what goes wrong while a client is made is told to whoever listens right afterwards', async () => {
+  const keys = () => {
+    throw new Error('closing');
+  };
+  const { client } = start({ storage: { ...memoryStorage(), keys } });
+  const problems: string[] = [];
+  client.on('problem', ({ during, error }) => problems.push(`${during}: ${(error as Error).message}`));
+  await tick();
+  assert.deepEqual(problems, ['the storage: closing']);
+});
+
 test('rubbish in the storage is passed over, and a problem tells', () => {
   const entries = new Map(
     ['', '{', 'null', '{"to":"bob"}', '[]', '{"to":"bob","message":"hi","at":"1"}'].map(

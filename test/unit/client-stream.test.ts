@@ -5,7 +5,7 @@ import { startClient } from '../support/fake-transport.ts';
 import { connected, stored } from '../support/server-frames.ts';
 
 function start(options: Partial<ClientOptions> = {}) {
-  const { client, clock, transport } = startClient(options);
+  const { client, clock, transport, unheard } = startClient(options);
   const seen: (number | string)[] = [];
   client.on('message', ({ id }) => seen.push(id));
   client.on('resync', ({ epoch, head }) => seen.push(`resync ${epoch} ${head}`));
@@ -19,7 +19,7 @@ function start(options: Partial<ClientOptions> = {}) {
     transport.last.events.opened();
     return transport.last.take()[0];
   };
-  return { client, clock, transport, seen, reconnect };
+  return { client, clock, transport, unheard, seen, reconnect };
 }
 
 test('G3, G4: pages, then live messages; each once, in order, across a reconnect', () => {
@@ -96,7 +96,27 @@ test('a listener that another unsubscribes is not called again, and the events g
   assert.deepEqual(late, [1]);
 });
 
-test('what an asynchronous listener rejects with is told as a problem, and ends no process', async () => {
+test('a problem that nobody listens to is told on the console, and no other is', (t) => {
+  const { client, transport, unheard } = start();
+  unheard();
+  const written: string[] = [];
+  t.mock.method(console, 'error', (text: string, error: Error) => written.push(`${text} ${error.message}`));
+  client.on('message', ({ id }) => {
+    throw new Error(`mine at ${id}`);
+  });
+  client.connect();
+  const socket = transport.welcome();
+  socket.says(stored(1));
+  assert.deepEqual(written, ["parley: a problem with a listener of 'message': mine at 1"]);
+  const off = client.on('problem', () => {});
+  socket.says(stored(2));
+  off();
+  socket.says(stored(3));
+  assert.deepEqual(written.slice(1), ["parley: a problem with a listener of 'message': mine at 3"]);
+});
+
+test('what an asynchronous listener rejects with is told as a problem, and ends no process', async (t) => {
+  t.mock.method(console, 'error', () => {});
   const { client, transport } = start();
   const problems: string[] = [];
   client.on('problem', ({ error, during }) => problems.push(`${during}: ${error}`));
