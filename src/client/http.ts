@@ -16,7 +16,13 @@ export type HttpOptions = {
 };
 
 type Query = Readonly<Record<string, string | number | undefined>>;
-type Request = { readonly query?: Query; readonly body?: unknown; readonly session?: Session };
+type Request = {
+  readonly query?: Query;
+  readonly body?: unknown;
+  readonly session?: Session;
+  /** Whether it is sent even if the page goes away at once. */
+  readonly keepalive?: boolean;
+};
 type Grant = { token?: string; expires_at?: string };
 
 /** The HTTP half of the contract. One request, one answer: the caller decides what is worth a retry. */
@@ -39,7 +45,8 @@ export class Http {
   }
 
   async logout(session: Session, everywhere: boolean): Promise<void> {
-    await this.#request('POST', 'logout', { session, body: { user_id: session.user_id, everywhere } });
+    const body = { user_id: session.user_id, everywhere };
+    await this.#request('POST', 'logout', { session, body, keepalive: true });
   }
 
   async changePassword(session: Session, current_password: string, new_password: string): Promise<Session> {
@@ -73,7 +80,7 @@ export class Http {
   async #request(
     method: 'GET' | 'POST',
     path: string,
-    { query, body, session }: Request,
+    { query, body, session, keepalive = false }: Request,
   ): Promise<Record<string, unknown>> {
     const url = new URL(path, this.#options.base);
     // An open server takes the user from here; one with tokens only compares (A2).
@@ -95,6 +102,7 @@ export class Http {
         method,
         headers,
         signal: abort.signal,
+        keepalive,
         ...(body !== undefined && { body: JSON.stringify(body) }),
       });
       const answer = parse(await response.text());

@@ -23,6 +23,7 @@ export type HttpRequest = {
   readonly headers: Record<string, string>;
   readonly body?: string;
   readonly signal: Signal;
+  readonly keepalive: boolean;
 };
 
 /** A `Response`, in so far as the client uses it. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
 import { type TestContext, test } from 'node:test';
-import { createClient, type Session } from '../../src/client/index.ts';
+import { createClient, type HttpRequest, type Session } from '../../src/client/index.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { connected } from '../support/server-frames.ts';
@@ -223,19 +223,19 @@ test('no answer in time, and no server at all', async (t) => {
   }
 });
 
-test('close() gives up what is only asked, which would keep the process, and so does a logout; a logout is seen through', async () => {
+test('close() gives up what is only asked, which would keep the process, and so does a logout; a logout is seen through, even by a page that goes away', async () => {
   for (const end of ['close', 'logout'] as const) {
-    const signals = new Map<string, AbortSignal>();
+    const requests = new Map<string, HttpRequest>();
     const client = createClient({
       url: 'http://chat.test',
       session: ALICE,
       clock: new ManualClock(),
       transport: {
         open: () => ({ send: () => {}, close: () => {} }),
-        fetch: (url, { signal }) =>
+        fetch: (url, request) =>
           new Promise((_, reject) => {
-            signals.set(new URL(url).pathname, signal!);
-            signal?.addEventListener('abort', () => reject(signal.reason));
+            requests.set(new URL(url).pathname, request);
+            request.signal.addEventListener('abort', () => reject(request.signal.reason));
           }),
         watchNetwork: () => () => {},
       },
@@ -244,8 +244,10 @@ test('close() gives up what is only asked, which would keep the process, and so 
     if (end === 'logout') void client.logout();
     client.close();
     await assert.rejects(asked, { code: end === 'logout' ? 'logged_out' : 'closed' });
-    assert.equal(signals.get('/history')?.aborted, true);
-    assert.equal(signals.get('/logout')?.aborted, end === 'logout' ? false : undefined);
+    const [read, logout] = [requests.get('/history'), requests.get('/logout')];
+    assert.deepEqual([read?.signal.aborted, read?.keepalive], [true, false]);
+    const through = end === 'logout' ? [false, true] : [undefined, undefined];
+    assert.deepEqual([logout?.signal.aborted, logout?.keepalive], through);
   }
 });
 
