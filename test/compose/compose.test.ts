@@ -164,6 +164,24 @@ test('G10 truthful: with the store stopped, the load balancer says why and serve
   await untilHealthy(stack, 'lb');
 });
 
+test('G10 truthful: a Redis that answers with errors alone is not healthy', async () => {
+  const redis = await stack.container('redis');
+  const cli = (...args: string[]): Promise<string> => docker('exec', redis, 'redis-cli', ...args);
+  await cli('config', 'set', 'busy-reply-threshold', '100');
+  const busy = cli('eval', 'while true do end', '0');
+  try {
+    await waitFor(
+      async () => !(await stack.isHealthy(redis)),
+      30_000,
+      () => 'its health check takes an error for an answer',
+    );
+  } finally {
+    await cli('script', 'kill');
+    await busy;
+  }
+  for (const service of SERVICES) await untilHealthy(stack, service);
+});
+
 test('nothing is lost, doubled, reordered or misdelivered whatever befalls the containers', async (t) => {
   t.diagnostic(`seed ${SEED}`);
   const accounts: Account[] = [];
