@@ -123,7 +123,12 @@ class ParleyClient implements Client {
       changed: (state, before) => this.#connectionChanged(state, before),
       problem: (error) => this.#problem(error, 'the connection'),
     });
-    this.#signals = new Signals((frame) => this.#connection.send(frame), this.#emitter, clock);
+    this.#signals = new Signals({
+      clock,
+      emitter: this.#emitter,
+      send: (frame) => this.#connection.send(frame),
+      problem: (error, during) => this.#problem(error, during),
+    });
     this.#unwatchNetwork = transport.watchNetwork((up) => this.#connection.network(up));
     const session = options.session ?? null;
     if (session !== null) this.#begin(session, options.cursor ?? null);

@@ -14,13 +14,22 @@ const REPEAT_MS = 1_000;
 /** Who may be typing at once, as far as this client keeps count. */
 const TYPISTS = 1_000;
 
+export type SignalsOptions = {
+  readonly clock: Clock;
+  readonly emitter: Emitter<ClientEvents>;
+  /** Puts a frame on the socket; false if there is none that takes it. */
+  readonly send: (frame: ClientFrame) => boolean;
+  readonly problem: (error: unknown, during: string) => void;
+};
+
 type Marker = { id: number; confirmed: boolean };
 
 /** Read markers, typing and presence: what each is worth when a socket is lost. */
 export class Signals {
-  readonly #send: (frame: ClientFrame) => boolean;
+  readonly #send: SignalsOptions['send'];
   readonly #emitter: Emitter<ClientEvents>;
   readonly #clock: Clock;
+  readonly #problem: SignalsOptions['problem'];
   /** Highest marker of each conversation. Kept until confirmed, for it is durable on the server. */
   readonly #markers = new Map<string, Marker>();
   /** The newest message that is known to exist; each connection tells it before anything is sent there. */
@@ -32,16 +41,17 @@ export class Signals {
   #watchAnswered = true;
   #cancelRepeat: (() => void) | null = null;
 
-  constructor(send: (frame: ClientFrame) => boolean, emitter: Emitter<ClientEvents>, clock: Clock) {
-    this.#send = send;
-    this.#emitter = emitter;
+  constructor({ clock, emitter, send, problem }: SignalsOptions) {
     this.#clock = clock;
+    this.#emitter = emitter;
+    this.#send = send;
+    this.#problem = problem;
   }
 
   markRead(user: string, id: number): void {
     if (!this.#isUser(user, 'markRead')) return;
     if (!isMessageId(id)) {
-      this.#wrong(new ClientError('invalid_frame', 'A message id is a positive integer.'), 'markRead');
+      this.#problem(new ClientError('invalid_frame', 'A message id is a positive integer.'), 'markRead');
       return;
     }
     if ((this.#markers.get(user)?.id ?? 0) >= id) return;
@@ -161,12 +171,8 @@ export class Signals {
   /** An id that can be nobody's is passed over: the server would refuse the whole frame, now and after each reconnect. */
   #isUser(id: string, during: string): boolean {
     if (isUserId(id)) return true;
-    this.#wrong(new ClientError('unknown_user'), during);
+    this.#problem(new ClientError('unknown_user'), during);
     return false;
-  }
-
-  #wrong(error: ClientError, during: string): void {
-    this.#emitter.emit('problem', { error, during });
   }
 
   #sendWatch(): void {
