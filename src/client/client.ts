@@ -51,6 +51,7 @@ type User = {
   readonly outbox: Outbox;
   readonly cursors: CursorStore | null;
   stream: Stream;
+  loggedOut: boolean;
 };
 
 class ParleyClient implements Client {
@@ -70,9 +71,10 @@ class ParleyClient implements Client {
   #leaving: Promise<unknown> = Promise.resolve();
   /** The logout whose request is under way. */
   #revoking: { readonly everywhere: boolean; readonly done: Promise<void> } | null = null;
-  /** Logins and logouts so far; and the last of those that have taken effect. */
+  /** Logins and logouts so far; the last of those that have taken effect; and the last logout. */
   #asked = 0;
   #effective = 0;
+  #loggedOut = 0;
   #window = 0;
   /** While the cursor is being read for a `connect`. */
   #reading: AbortController | null = null;
@@ -171,13 +173,16 @@ class ParleyClient implements Client {
   async login(userId: string, password: string): Promise<Session> {
     this.#needOpen();
     const asked = ++this.#asked;
+    // A logout everywhere that reaches the server after this login would end its session, too.
+    if (this.#revoking?.everywhere) await this.#revoking.done.catch(() => {});
+    this.#needOpen();
     const session = await this.#http.login(userId, password);
     await this.#leaving;
-    this.#needOpen();
-    if (asked < this.#effective && session.user_id !== this.#user?.id) {
-      // Nobody will use this session.
-      if (session.token !== undefined) void this.#revoke(session, false).catch(() => {});
-      throw new ClientError('logged_out');
+    this.#needTurn(asked, session);
+    if (this.#user !== null && this.#user.id !== userId) {
+      this.#leave(new ClientError('logged_out'), false);
+      // A listener that was told of it may have closed the client, or logged out.
+      this.#needTurn(asked, session);
     }
     this.#effective = Math.max(asked, this.#effective);
     this.#begin(session, null);
@@ -187,14 +192,15 @@ class ParleyClient implements Client {
 
   async logout(options?: { readonly everywhere?: boolean | undefined }): Promise<void> {
     const { everywhere = false } = namedOptions(options);
-    this.#effective = ++this.#asked;
+    this.#effective = this.#loggedOut = ++this.#asked;
     const session = this.#session;
     // The server may have ended the session already: then there is still what the user has not sent.
     if (this.#user !== null) {
+      this.#user.loggedOut = true;
       // An open server has no sessions to end.
       this.#revoking =
         session?.token === undefined ? null : { everywhere, done: this.#revoke(session, everywhere) };
-      this.#leave(true);
+      this.#leave(new ClientError('logged_out'), true);
       this.#emitter.emit('session', { session: null });
     }
     const revoking = this.#revoking;
@@ -212,14 +218,16 @@ class ParleyClient implements Client {
 
   async changePassword(current: string, next: string): Promise<Session> {
     const before = this.#needSession();
+    const user = this.#user;
     // The server ends this session's socket, too, and may do so before it answers here.
     this.#passwordChanges += 1;
     try {
       const session = await this.#http.changePassword(before, current, next);
-      if (this.#session === before) {
+      // One that has begun meanwhile may have ended with the old password.
+      if (this.#user !== null && this.#user === user) {
         this.#session = session;
         this.#emitter.emit('session', { session });
-      }
+      } else if (user?.loggedOut) this.#drop(session);
       return session;
     } finally {
       this.#passwordChanges -= 1;
@@ -295,11 +303,8 @@ class ParleyClient implements Client {
     this.#closed = true;
     const because = new ClientError('closed');
     this.#stopReading(because);
-    this.disconnect();
     this.#unwatchNetwork();
-    this.#letGo(because, false);
-    this.#session = null;
-    this.#http.endReads(because);
+    this.#leave(because, false);
   }
 
   send(to: string, message: string, options?: { readonly clientId?: string | undefined }): Promise<Message> {
@@ -367,13 +372,24 @@ class ParleyClient implements Client {
     });
   }
 
+  /** Nobody will use this session. */
+  #drop(session: Session): void {
+    if (session.token !== undefined) void this.#revoke(session, false).catch(() => {});
+  }
+
+  /** @throws ClientError once the client is closed, or a later call has logged out, or another user in */
+  #needTurn(asked: number, session: Session): void {
+    const other = asked < this.#effective && session.user_id !== this.#user?.id;
+    const overtaken = other || asked < this.#loggedOut;
+    if (!this.#closed && !overtaken) return;
+    this.#drop(session);
+    throw new ClientError(this.#closed ? 'closed' : 'logged_out');
+  }
+
+  /** There is no other user. */
   #begin(session: Session, cursor: Cursor | null): void {
-    if (this.#user?.id === session.user_id) {
-      this.#session = session;
-      return;
-    }
-    this.#leave(false);
     this.#session = session;
+    if (this.#user !== null) return;
     const { storage, cursorName } = this.#options;
     const id = session.user_id;
     const prefix = `${this.#storagePrefix}:${encodeURIComponent(id)}`;
@@ -395,24 +411,19 @@ class ParleyClient implements Client {
             random: this.#random,
             failed,
           });
-    this.#user = { id, outbox, cursors, stream: new Stream(cursor) };
+    this.#user = { id, outbox, cursors, stream: new Stream(cursor), loggedOut: false };
     outbox.open();
   }
 
-  /** Ends the session here. A listener that is told of it may call connect(): that is neither this user's nor the next one's. */
-  #leave(forget: boolean): void {
+  /** Ends the session here. What a listener then calls, as connect() or close(), is neither this user's nor the next one's. */
+  #leave(because: ClientError, forget: boolean): void {
+    const user = this.#user;
     this.#session = null;
+    this.#user = null;
     this.disconnect();
-    const because = new ClientError('logged_out');
-    this.#letGo(because, forget);
+    this.#signals.reset();
     // What the server says to this user is not for the next.
     this.#http.endReads(because);
-  }
-
-  #letGo(because: ClientError, forget: boolean): void {
-    const user = this.#user;
-    this.#user = null;
-    this.#signals.reset();
     if (user === null) return;
     const outbox = user.outbox.close(because, forget);
     if (forget) user.cursors?.forget();

@@ -151,7 +151,8 @@ export interface Client {
   register(userId: string, password: string): Promise<void>;
   /**
    * Begins a session. One of another user ends: that user's unanswered sends reject with `logged_out`, and stay in `storage`.
-   * A login rejects so, too, that is answered after a later one of another user, or after a `logout` that was called since.
+   * A login rejects so, too, that is answered after a later one of another user, or after a `logout` that was called since. What
+   * rejects has begun no session: one that the server has granted meanwhile is ended.
    */
   login(userId: string, password: string): Promise<Session>;
   /**
@@ -161,7 +162,7 @@ export interface Client {
    * without a session rejects with `no_session`: the others go on.
    */
   logout(options?: { readonly everywhere?: boolean | undefined }): Promise<void>;
-  /** Ends all other sessions. This one continues with a new token. */
+  /** Ends all other sessions. This one continues with a new token, which is ended, too, if the user logs out before the answer. */
   changePassword(current: string, next: string): Promise<Session>;
   conversations(page?: PageRequest): Promise<ConversationsPage>;
   history(user: string, page?: PageRequest): Promise<HistoryPage>;

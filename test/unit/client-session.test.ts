@@ -1,8 +1,30 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ClientError, type KeyValueStorage, memoryStorage } from '../../src/client/index.ts';
-import { startClient } from '../support/fake-transport.ts';
+import { type FakeTransport, startClient } from '../support/fake-transport.ts';
 import { stored } from '../support/server-frames.ts';
+
+type Asked = {
+  readonly path: string;
+  readonly token: string | undefined;
+  readonly answer: (body: object, status?: number) => void;
+};
+
+/** From now on, requests are answered when the test says so. @returns those so far */
+function holdRequests(transport: FakeTransport): Asked[] {
+  const asked: Asked[] = [];
+  transport.fetch = (...[url, init]: unknown[]) =>
+    new Promise((resolve) => {
+      asked.push({
+        path: new URL(String(url)).pathname,
+        token: (init as { headers: Record<string, string> }).headers.Authorization,
+        answer: (body, status = 200) => resolve(Response.json(body, { status })),
+      });
+    });
+  return asked;
+}
+
+const inShort = ({ path, token }: Asked): string => `${path} ${token}`;
 
 test('a server with a path is found there by HTTP and by socket, and with TLS by both', async () => {
   const asked: string[] = [];
@@ -36,16 +58,66 @@ test("a client is no plain object: a framework's proxy around it would have none
   assert.equal(Object.prototype.toString.call(startClient().client), '[object ParleyClient]');
 });
 
-test('a login that is answered after close() begins no session', async () => {
+test('a login that is answered after close() begins no session, and leaves none at the server', async () => {
   const { client, transport } = startClient({ session: undefined });
   const sessions: unknown[] = [];
   client.on('session', ({ session }) => sessions.push(session));
-  transport.fetch = async () => Response.json({ token: 't2' });
+  const asked = holdRequests(transport);
   const login = client.login('alice', 'pw');
   client.close();
+  asked[0]!.answer({ token: 't2' });
   await assert.rejects(login, { code: 'closed' });
   assert.equal(client.session, null);
   assert.deepEqual(sessions, []);
+  assert.deepEqual(asked.slice(1).map(inShort), ['/logout Bearer t2']);
+});
+
+test('A5: a new password that is granted after a logout, even of a client that is closed since, leaves no session at the server', async () => {
+  const { client, transport } = startClient();
+  const asked = holdRequests(transport);
+  const changing = client.changePassword('old', 'new');
+  const leaving = client.logout();
+  client.close();
+  asked[1]!.answer({ code: 'token_revoked' }, 401);
+  await leaving;
+  asked[0]!.answer({ token: 't2' });
+  await changing;
+  assert.deepEqual(asked.map(inShort), [
+    '/change-password Bearer t1',
+    '/logout Bearer t1',
+    '/logout Bearer t2',
+  ]);
+});
+
+test('A5: what a new password grants replaces a session that the user has begun meanwhile: it may have ended that', async () => {
+  const { client, transport } = startClient();
+  const asked = holdRequests(transport);
+  const changing = client.changePassword('old', 'new');
+  const login = client.login('alice', 'old');
+  asked[1]!.answer({ token: 't2' });
+  await login;
+  asked[0]!.answer({ token: 't3' });
+  await changing;
+  assert.equal(client.session?.token, 't3');
+});
+
+test('A5: a login that is called after a logout everywhere is not ended by it', async () => {
+  const { client, transport } = startClient();
+  const asked = holdRequests(transport);
+  const leaving = client.logout({ everywhere: true });
+  const login = client.login('alice', 'pw');
+  const late = client.login('alice', 'pw');
+  await new Promise(setImmediate);
+  assert.deepEqual(asked.map(inShort), ['/logout Bearer t1']);
+  asked[0]!.answer({ error: 'Not now.' }, 503);
+  await assert.rejects(leaving, { code: 'unavailable' });
+  await new Promise(setImmediate);
+  asked[1]!.answer({ token: 't2' });
+  await login;
+  assert.equal(client.session?.token, 't2');
+  client.close();
+  asked[2]!.answer({ token: 't3' });
+  await assert.rejects(late, { code: 'closed' });
 });
 
 test('A5: a new password tells the new session, but not to who has logged out meanwhile', async () => {
@@ -238,6 +310,46 @@ test('a listener that always wants a connection gets none of a session that is e
   assert.deepEqual(problems, ['no_session', 'no_session']);
 });
 
+test('a listener that hears of the end of a session may log out, or close the client, and neither is half done', async () => {
+  for (const end of ['logout', 'close'] as const)
+    for (const call of ['logout', 'login'] as const) {
+      const entries = new Map<string, string>();
+      const { client, transport } = startClient({ storage: memoryStorage(entries) });
+      client.connect();
+      transport.welcome();
+      void client.send('bob', 'secret');
+      const outcomes: unknown[] = [];
+      const tell = (done: Promise<unknown>) =>
+        done.then(
+          () => outcomes.push('done'),
+          ({ code }) => outcomes.push(code),
+        );
+      const sessions: unknown[] = [];
+      client.on('session', ({ session }) => sessions.push(session));
+      client.on('state', ({ name }) => {
+        if (name !== 'idle') return;
+        if (end === 'close') client.close();
+        else void tell(client.logout());
+      });
+      const asked = holdRequests(transport);
+      const done = tell(call === 'logout' ? client.logout() : client.login('carol', 'pw'));
+      asked[0]!.answer({ token: 't2', code: 'unavailable' }, call === 'logout' ? 503 : 200);
+      await done;
+      await new Promise(setImmediate);
+      assert.equal(client.session, null);
+      if (call === 'logout') {
+        assert.deepEqual(outcomes, end === 'logout' ? ['unavailable', 'unavailable'] : ['unavailable']);
+        assert.deepEqual(sessions, [null]);
+        assert.equal(entries.size, 0);
+      } else {
+        assert.deepEqual(outcomes.sort(), end === 'logout' ? ['done', 'logged_out'] : ['closed']);
+        assert.deepEqual(asked.slice(1).map(inShort), ['/logout Bearer t2']);
+        // As after any login of another.
+        assert.equal(entries.size, 1);
+      }
+    }
+});
+
 test('logout: of a session that the server has ended meanwhile, it resolves; everywhere, it rejects, since the others go on', async () => {
   for (const everywhere of [false, true]) {
     const { client, transport } = startClient();
@@ -331,6 +443,17 @@ test('G9: of logins that are answered in another order, or after a logout, the l
   await assert.rejects(again, { code: 'logged_out' });
   assert.equal(client.session?.user_id, undefined);
   assert.deepEqual(revoked.slice(1), ['Bearer of carol', 'Bearer of bob']);
+
+  const before = client.login('bob', 'pw');
+  const answer = answers.get('bob');
+  await client.logout();
+  const after = client.login('bob', 'pw');
+  answers.get('bob')?.();
+  await after;
+  answer?.();
+  await assert.rejects(before, { code: 'logged_out' });
+  assert.equal(client.session?.user_id, 'bob');
+  assert.equal(revoked.length, 4);
 
   const twice = [client.login('bob', 'pw'), client.login('bob', 'pw')];
   answers.get('bob')?.();
