@@ -357,6 +357,17 @@ describe('chatting in the browser', () => {
     await search(page).fill('oan');
     await search(page).press('Enter');
     await composer(page, 'joann').waitFor();
+    // Who writes by the time that a slow answer comes stays in the conversation.
+    const answer = Promise.withResolvers<void>();
+    await page.route('**/users?*', (route) => answer.promise.then(() => route.continue()));
+    await search(page).fill('jud');
+    await search(page).press('Enter');
+    await composer(page, 'joann').focus();
+    answer.resolve();
+    await entry(page, 'judy').waitFor();
+    await page.unroute('**/users?*');
+    assert.equal(await search(page).inputValue(), 'jud');
+    assert.equal(await page.locator('.conversation-head bdi').textContent(), 'joann');
     // The search field, too, gets the focus of a button that goes.
     await page.addInitScript(() =>
       Object.defineProperty(Notification, 'permission', { get: () => 'default' }),

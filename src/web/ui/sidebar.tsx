@@ -71,6 +71,8 @@ export function Sidebar({ store, open, search, onSettings }: SidebarProps) {
           aria-keyshortcuts="Control+K"
           value={query}
           onChange={(event) => change(event.target.value)}
+          // Who writes elsewhere by now is not to be taken to whom a slow answer brings.
+          onBlur={() => setEager(false)}
           onKeyDown={(event) => {
             if (isComposing(event)) return;
             if (event.key === 'Escape') change('');
