@@ -1,5 +1,6 @@
 import { LIMITS } from '../contract/limits.ts';
 import { uuidv7Generator } from '../contract/uuidv7.ts';
+import { type Account, Accounts } from './accounts.ts';
 import {
   checkListener,
   namedOptions,
@@ -46,12 +47,10 @@ export function createClient(options: ClientOptions): Client {
 }
 
 /** Everything of one user: it goes with the session, so that nothing of one is ever sent as another. */
-type User = {
-  readonly id: string;
+type User = Account & {
   readonly outbox: Outbox;
   readonly cursors: CursorStore | null;
   stream: Stream;
-  loggedOut: boolean;
 };
 
 class ParleyClient implements Client {
@@ -62,26 +61,17 @@ class ParleyClient implements Client {
   readonly #newId: () => string;
   readonly #emitter: Emitter<ClientEvents>;
   readonly #http: Http;
+  readonly #accounts: Accounts;
   readonly #connection: Connection;
   readonly #signals: Signals;
   readonly #unwatchNetwork: () => void;
-  #session: Session | null = null;
   #user: User | null = null;
   /** What former users still have to write or to forget. A storage that is read before that tells what is no more. */
   #leaving: Promise<unknown> = Promise.resolve();
-  /** The logout whose request is under way. */
-  #revoking: { readonly everywhere: boolean; readonly done: Promise<void> } | null = null;
-  /** Logins and logouts so far; the last of those that have taken effect; and the last logout. */
-  #asked = 0;
-  #effective = 0;
-  #loggedOut = 0;
   #window = 0;
   /** While the cursor is being read for a `connect`. */
   #reading: AbortController | null = null;
-  /** Requests for a new password that are under way: of several at once, the server grants one. */
-  #passwordChanges = 0;
   #made = false;
-  #closed = false;
   #cancelAdopt: () => void = () => {};
 
   constructor(options: ClientOptions) {
@@ -110,8 +100,14 @@ class ParleyClient implements Client {
       clock,
       timeoutMs: options.requestTimeoutMs ?? 15_000,
       ended: (session, because) => {
-        if (session === this.#session && this.#passwordChanges === 0) this.#sessionOver(because);
+        if (this.#accounts.endsWith(session)) this.#sessionOver(because);
       },
+    });
+    this.#accounts = new Accounts(this.#http, this.#emitter, {
+      current: () => this.#user,
+      begin: (session) => this.#begin(session),
+      leave: (because, forget) => this.#leave(because, forget),
+      atRest: () => this.#leaving,
     });
     this.#connection = new Connection({
       url: socketUrl.href,
@@ -121,7 +117,7 @@ class ParleyClient implements Client {
       backoff: options.backoff ?? {},
       greet: () => this.#greet(),
       receive: (frame) => this.#receive(frame),
-      outdated: ({ token }) => this.#passwordChanges > 0 || token !== this.#session?.token,
+      outdated: ({ token }) => this.#accounts.outdated(token),
       changed: (state, before) => this.#connectionChanged(state, before),
       problem: (error) => this.#problem(error, 'the connection'),
     });
@@ -133,7 +129,8 @@ class ParleyClient implements Client {
     });
     this.#unwatchNetwork = transport.watchNetwork((up) => this.#connection.network(up));
     const session = options.session ?? null;
-    if (session !== null) this.#begin(session, options.cursor ?? null);
+    if (session !== null) this.#accounts.begin(session);
+    if (this.#user !== null) this.#user.stream = new Stream(options.cursor ?? null);
     this.#made = true;
   }
 
@@ -143,7 +140,7 @@ class ParleyClient implements Client {
   }
 
   get session(): Session | null {
-    return this.#session;
+    return this.#accounts.session;
   }
 
   get state(): ConnectionState {
@@ -166,91 +163,42 @@ class ParleyClient implements Client {
   // ---- accounts and history --------------------------------------------------------------------------------------
 
   async register(userId: string, password: string): Promise<void> {
-    this.#needOpen();
+    this.#accounts.needOpen();
     await this.#http.register(userId, password);
   }
 
-  async login(userId: string, password: string): Promise<Session> {
-    this.#needOpen();
-    const asked = ++this.#asked;
-    // A logout everywhere that reaches the server after this login would end its session, too.
-    if (this.#revoking?.everywhere) await this.#revoking.done.catch(() => {});
-    this.#needOpen();
-    const session = await this.#http.login(userId, password);
-    await this.#leaving;
-    this.#needTurn(asked, session);
-    if (this.#user !== null && this.#user.id !== userId) {
-      this.#leave(new ClientError('logged_out'), false);
-      // A listener that was told of it may have closed the client, or logged out.
-      this.#needTurn(asked, session);
-    }
-    this.#effective = Math.max(asked, this.#effective);
-    this.#begin(session, null);
-    this.#emitter.emit('session', { session });
-    return session;
+  login(userId: string, password: string): Promise<Session> {
+    return this.#accounts.login(userId, password);
   }
 
-  async logout(options?: { readonly everywhere?: boolean | undefined }): Promise<void> {
-    const { everywhere = false } = namedOptions(options);
-    this.#effective = this.#loggedOut = ++this.#asked;
-    const session = this.#session;
-    // The server may have ended the session already: then there is still what the user has not sent.
-    if (this.#user !== null) {
-      this.#user.loggedOut = true;
-      // An open server has no sessions to end.
-      this.#revoking =
-        session?.token === undefined ? null : { everywhere, done: this.#revoke(session, everywhere) };
-      this.#leave(new ClientError('logged_out'), true);
-      this.#emitter.emit('session', { session: null });
-    }
-    const revoking = this.#revoking;
-    try {
-      await revoking?.done;
-    } finally {
-      if (this.#revoking === revoking) this.#revoking = null;
-    }
-    await this.#leaving;
-    if (everywhere && session === null && !revoking?.everywhere) {
-      this.#needOpen();
-      throw new ClientError('no_session', 'The other sessions of the user go on: log in to end them.');
-    }
+  logout(options?: { readonly everywhere?: boolean | undefined }): Promise<void> {
+    return this.#accounts.logout(options);
   }
 
   async changePassword(current: string, next: string): Promise<Session> {
-    const before = this.#needSession();
-    const user = this.#user;
-    // The server ends this session's socket, too, and may do so before it answers here.
-    this.#passwordChanges += 1;
     try {
-      const session = await this.#http.changePassword(before, current, next);
-      // One that has begun meanwhile may have ended with the old password.
-      if (this.#user !== null && this.#user === user) {
-        this.#session = session;
-        this.#emitter.emit('session', { session });
-      } else if (user?.loggedOut) this.#drop(session);
-      return session;
+      return await this.#accounts.changePassword(current, next);
     } finally {
-      this.#passwordChanges -= 1;
       if (this.#connection.state.name === 'waiting') this.#connection.connect();
     }
   }
 
   async conversations(page?: PageRequest) {
-    return this.#http.conversations(this.#needSession(), namedOptions(page));
+    return this.#http.conversations(this.#accounts.needSession(), namedOptions(page));
   }
 
   async history(user: string, page?: PageRequest) {
-    return this.#http.history(this.#needSession(), { ...namedOptions(page), with: user });
+    return this.#http.history(this.#accounts.needSession(), { ...namedOptions(page), with: user });
   }
 
   async searchUsers(prefix: string, options?: Pick<PageRequest, 'limit'>) {
-    return this.#http.users(this.#needSession(), { prefix, limit: namedOptions(options).limit });
+    return this.#http.users(this.#accounts.needSession(), { prefix, limit: namedOptions(options).limit });
   }
 
   // ---- live ------------------------------------------------------------------------------------------------------
 
   connect(): void {
-    this.#needSession();
+    this.#accounts.needSession();
     const user = this.#user;
     if (user === null || this.#reading !== null) return;
     if (user.cursors === null || user.stream.cursor !== null) {
@@ -281,7 +229,8 @@ class ParleyClient implements Client {
         // The state is still that of the attempt before.
         else if (this.#reading !== null) return false;
         else if (state.name === 'stopped') reject(state.because);
-        else if (state.name === 'idle') reject(new ClientError(this.#closed ? 'closed' : 'disconnected'));
+        else if (state.name === 'idle')
+          reject(new ClientError(this.#accounts.closed ? 'closed' : 'disconnected'));
         else return false;
         return true;
       };
@@ -299,16 +248,15 @@ class ParleyClient implements Client {
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#accounts.closed) return;
     const because = new ClientError('closed');
     this.#stopReading(because);
+    this.#accounts.close(because);
     this.#unwatchNetwork();
-    this.#leave(because, false);
   }
 
   send(to: string, message: string, options?: { readonly clientId?: string | undefined }): Promise<Message> {
-    if (this.#closed) return Promise.reject(new ClientError('closed'));
+    if (this.#accounts.closed) return Promise.reject(new ClientError('closed'));
     if (this.#user === null) return Promise.reject(new ClientError('no_session'));
     const clientId = options?.clientId;
     const wrong = wrongOptions(options) ?? wrongSend(to, message, clientId);
@@ -318,7 +266,7 @@ class ParleyClient implements Client {
   }
 
   retry(clientId: string): Promise<Message> {
-    if (this.#closed) return Promise.reject(new ClientError('closed'));
+    if (this.#accounts.closed) return Promise.reject(new ClientError('closed'));
     const entry = this.#user?.outbox.get(clientId);
     if (entry === undefined)
       return Promise.reject(new ClientError('not_found', 'The outbox has no such entry.'));
@@ -348,50 +296,16 @@ class ParleyClient implements Client {
 
   // ---- inside ----------------------------------------------------------------------------------------------------
 
-  #needOpen(): void {
-    if (this.#closed) throw new ClientError('closed');
-  }
-
-  #needSession(): Session {
-    this.#needOpen();
-    if (this.#session === null) throw new ClientError('no_session');
-    return this.#session;
-  }
-
   /** What is told without a user would be nobody's, or the next one's: it is passed over. */
   #hasUser(during: string): boolean {
     if (this.#user !== null) return true;
-    this.#problem(new ClientError(this.#closed ? 'closed' : 'no_session'), during);
+    this.#problem(new ClientError(this.#accounts.closed ? 'closed' : 'no_session'), during);
     return false;
   }
 
-  #revoke(session: Session, everywhere: boolean): Promise<void> {
-    return this.#http.logout(session, everywhere).catch((error: ClientError) => {
-      // This session had ended already. The user's others go on.
-      if (everywhere || !endsSession(error.code)) throw error;
-    });
-  }
-
-  /** Nobody will use this session. */
-  #drop(session: Session): void {
-    if (session.token !== undefined) void this.#revoke(session, false).catch(() => {});
-  }
-
-  /** @throws ClientError once the client is closed, or a later call has logged out, or another user in */
-  #needTurn(asked: number, session: Session): void {
-    const other = asked < this.#effective && session.user_id !== this.#user?.id;
-    const overtaken = other || asked < this.#loggedOut;
-    if (!this.#closed && !overtaken) return;
-    this.#drop(session);
-    throw new ClientError(this.#closed ? 'closed' : 'logged_out');
-  }
-
-  /** There is no other user. */
-  #begin(session: Session, cursor: Cursor | null): void {
-    this.#session = session;
+  #begin({ user_id: id }: Session): void {
     if (this.#user !== null) return;
     const { storage, cursorName } = this.#options;
-    const id = session.user_id;
     const prefix = `${this.#storagePrefix}:${encodeURIComponent(id)}`;
     const failed = (error: unknown) => this.#problem(error, 'the storage');
     const store = storage === undefined ? null : new OutboxStore(storage, `${prefix}:outbox:`, failed);
@@ -411,14 +325,13 @@ class ParleyClient implements Client {
             random: this.#random,
             failed,
           });
-    this.#user = { id, outbox, cursors, stream: new Stream(cursor), loggedOut: false };
+    this.#user = { id, outbox, cursors, stream: new Stream(null), loggedOut: false };
     outbox.open();
   }
 
-  /** Ends the session here. What a listener then calls, as connect() or close(), is neither this user's nor the next one's. */
+  /** What a listener then calls, as connect() or close(), is neither this user's nor the next one's. */
   #leave(because: ClientError, forget: boolean): void {
     const user = this.#user;
-    this.#session = null;
     this.#user = null;
     this.disconnect();
     this.#signals.reset();
@@ -432,7 +345,7 @@ class ParleyClient implements Client {
 
   /** The outbox stays: the user is about to log in again. */
   #sessionOver(because: ClientError): void {
-    this.#session = null;
+    this.#accounts.lost();
     this.#stopReading(because);
     this.#connection.refuse(because);
     this.#emitter.emit('session', { session: null, because });
@@ -449,7 +362,7 @@ class ParleyClient implements Client {
   }
 
   #greet(): ConnectRequest {
-    const { user_id, token } = this.#needSession();
+    const { user_id, token } = this.#accounts.needSession();
     const cursor = this.cursor;
     return {
       type: 'connect',
@@ -473,7 +386,7 @@ class ParleyClient implements Client {
       this.#user?.outbox.flush();
       this.#adopt(0);
     }
-    if (state.name === 'stopped' && this.#session !== null && endsSession(state.because.code)) {
+    if (state.name === 'stopped' && this.#accounts.session !== null && endsSession(state.because.code)) {
       this.#sessionOver(state.because);
     }
   }
