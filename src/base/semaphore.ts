@@ -18,6 +18,11 @@ export class Semaphore {
     return this.#running === 0;
   }
 
+  /** Whether one more task would wait. */
+  get full(): boolean {
+    return this.#running >= this.#atOnce;
+  }
+
   async run<T>(task: () => Promise<T>): Promise<T> {
     const release = await this.acquire();
     try {
@@ -29,7 +34,7 @@ export class Semaphore {
 
   /** Resolves when a place is free. The caller holds it until it calls the returned function, once. */
   async acquire(): Promise<() => void> {
-    if (this.#running >= this.#atOnce) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    if (this.full) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     else this.#running++;
     return () => {
       // The place passes to the next in line, or becomes free.

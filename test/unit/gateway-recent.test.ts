@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Semaphore } from '../../src/base/semaphore.ts';
 import { LIMITS } from '../../src/contract/limits.ts';
 import type { Queries, QueryName, QueryPort, StoredRow } from '../../src/core/queries.ts';
@@ -173,4 +175,39 @@ test('L10: of answers longer than a page, as many are made at once as there are 
   await leaver;
   await assert.rejects(failing, /no answer/);
   assert.ok(places.idle, 'whatever became of an answer, its place is free');
+});
+
+test('L10: an answer that waits for a place keeps nothing of what was read, and is begun anew: hundreds that waited filled the memory', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const text = 'x'.repeat(LIMITS.pageUnits);
+  const store = storeOf(
+    [1, 2, 3].map((id): StoredRow => [id, 'bob', 'ann', text, '']),
+    1,
+  );
+  const places = new Semaphore(1);
+  const leave = await places.acquire();
+  collect();
+  const before = process.memoryUsage().arrayBuffers;
+  const waiting = Array.from({ length: 40 }, () =>
+    recent(store, ANN, { user_id: 'ann' }, () => false, places),
+  );
+  await settle();
+  assert.equal(places.waiting, 40);
+  let left = false;
+  const leaver = recent(store, ANN, { user_id: 'ann' }, () => left, places);
+  await settle();
+  left = true;
+  collect();
+  const kept = process.memoryUsage().arrayBuffers - before;
+  assert.ok(kept < 10 * LIMITS.pageUnits, `${kept} bytes for 40 that wait`);
+  leave();
+  await assert.rejects(
+    leaver,
+    { code: 'unavailable' },
+    'nothing more is read for one who has left meanwhile',
+  );
+  for (const answer of waiting)
+    assert.equal(JSON.parse((await answer).toString()).conversations.bob.length, 3);
+  assert.ok(places.idle);
 });

@@ -1,23 +1,48 @@
 import type { z } from 'zod';
 import type { Semaphore } from '../../base/semaphore.ts';
+import { ParleyError } from '../../contract/errors.ts';
 import type * as http from '../../contract/http.ts';
 import { LIMITS } from '../../contract/limits.ts';
 import type { QueryPort, StoredRow, TokenClaims } from '../../core/queries.ts';
 import type { Identity } from '../identities.ts';
 
+type RecentRequest = z.infer<typeof http.recentRequest>;
+
 /**
- * `POST /get-messages` (rule H6), as JSON text. Each message is encoded as it arrives. Measured with 8 Mi units of text: encoding
- * everything at the end blocked all clients for 0.3 s, and used more than twice the memory while a slow client read it.
+ * `POST /get-messages` (rule H6), as JSON text.
  * @param gone whether nobody waits for the answer any more
- * @param longAnswers places for answers that are longer than one page of the store's: they are in memory while they are made
+ * @param longAnswers places for answers that are longer than one page of the store's: they are in memory while they are made.
+ *   One that waits for a place keeps nothing meanwhile, since thousands may wait. It is begun anew.
+ * @throws ParleyError unavailable, which nobody hears, if the client has left meanwhile; those of the queries
  */
 export async function recent(
   queries: QueryPort,
-  { user, claims }: Identity,
-  { before, limit = LIMITS.recentMessages }: z.infer<typeof http.recentRequest>,
+  identity: Identity,
+  request: RecentRequest,
   gone: () => boolean,
   longAnswers: Semaphore,
 ): Promise<Buffer> {
+  const make = (pages: number) => recentOf(queries, identity, request, gone, pages);
+  const short = longAnswers.full ? await make(1) : undefined;
+  if (short !== undefined) return short;
+  return longAnswers.run(async () => {
+    if (gone()) throw new ParleyError('unavailable');
+    return (await make(Number.POSITIVE_INFINITY)) as Buffer;
+  });
+}
+
+/**
+ * Each message is encoded as it arrives. Measured with 8 Mi units of text: encoding everything at the end blocked all clients for
+ * 0.3 s, and used more than twice the memory while a slow client read it.
+ * @returns undefined if it takes more than `pages` of the store's
+ */
+async function recentOf(
+  queries: QueryPort,
+  { user, claims }: Identity,
+  { before, limit = LIMITS.recentMessages }: RecentRequest,
+  gone: () => boolean,
+  pages: number,
+): Promise<Buffer | undefined> {
   // Newest first, each with a comma before it. Conversations are kept in the order of their oldest message so far.
   const conversations = new Map<string, Buffer[]>();
   const take = ([id, sender, receiver, message, timestamp]: StoredRow): void => {
@@ -28,10 +53,12 @@ export async function recent(
     conversations.delete(other);
     conversations.set(other, messages);
   };
-  const [{ users }, nextBefore] = await Promise.all([
-    queries.ask('users', { prefix: '', except: user, limit: LIMITS.recentUsers + 1 }, claims),
-    takeNewest(queries, user, claims, before, limit, gone, longAnswers, take),
-  ]);
+  const listed = queries.ask('users', { prefix: '', except: user, limit: LIMITS.recentUsers + 1 }, claims);
+  // If this fails, it is told once nothing more is read: until then, the answer has its place.
+  listed.catch(() => {});
+  const nextBefore = await takeNewest(queries, user, claims, before, limit, gone, pages, take);
+  const { users } = await listed;
+  if (nextBefore === 'too long') return undefined;
   const rest: Omit<z.infer<typeof http.recentAnswer>, 'conversations'> = {
     users: users.slice(0, LIMITS.recentUsers),
     ...(nextBefore !== undefined && { next_before: nextBefore }),
@@ -49,7 +76,7 @@ export async function recent(
 
 /**
  * Reads the newest rows, newest first, in as many queries as the size of the answers demands.
- * @returns the id before which older rows begin, if there are any
+ * @returns the id before which older rows begin, if there are any; 'too long' if it takes more queries than `pages`
  */
 async function takeNewest(
   queries: QueryPort,
@@ -58,29 +85,24 @@ async function takeNewest(
   before: number | undefined,
   limit: number,
   gone: () => boolean,
-  longAnswers: Semaphore,
+  pages: number,
   take: (row: StoredRow) => void,
-): Promise<number | undefined> {
+): Promise<number | 'too long' | undefined> {
   let taken = 0;
   let units = 0;
-  let leave: (() => void) | undefined;
-  try {
-    for (let from = before; ; ) {
-      const params = { user, limit: limit - taken, ...(from !== undefined && { before: from }) };
-      const page = await queries.ask('recent', params, claims);
-      for (const row of page.rows) {
-        units += row[3].length;
-        take(row);
-      }
-      taken += page.rows.length;
-      if (!page.more) return undefined;
-      from = page.rows.at(-1)?.[0] as number;
-      if (taken >= limit || units >= LIMITS.recentUnits) return from;
-      leave ??= await longAnswers.acquire();
-      if (gone()) return undefined;
+  let from = before;
+  for (let read = 1; ; read++) {
+    const params = { user, limit: limit - taken, ...(from !== undefined && { before: from }) };
+    const page = await queries.ask('recent', params, claims);
+    for (const row of page.rows) {
+      units += row[3].length;
+      take(row);
     }
-  } finally {
-    leave?.();
+    taken += page.rows.length;
+    if (!page.more || gone()) return undefined;
+    from = page.rows.at(-1)?.[0] as number;
+    if (taken >= limit || units >= LIMITS.recentUnits) return from;
+    if (read >= pages) return 'too long';
   }
 }
 
