@@ -428,7 +428,8 @@ test('migration: views, triggers and tables that the old file has beside the two
     CREATE TABLE removals (message TEXT);
     CREATE TRIGGER remove AFTER INSERT ON removals BEGIN DELETE FROM messages WHERE message = new.message; END;
     CREATE VIEW texts AS SELECT message FROM messages;
-    CREATE VIEW broken AS SELECT x FROM nowhere;`);
+    CREATE VIEW broken AS SELECT x FROM nowhere;
+    CREATE TRIGGER log AFTER INSERT ON messages BEGIN INSERT INTO removals VALUES ('as in the README, it is gone'); END;`);
   old.close();
   const db = openForWriting(path, refuseForeign);
   await migrate(db, fakeHash);
@@ -439,6 +440,8 @@ test('migration: views, triggers and tables that the old file has beside the two
   assert.deepEqual(texts.all(), ['message 0', 'message 1', 'message 2']);
   again.exec("INSERT INTO profiles VALUES ('user0', 'Ann'); INSERT INTO removals VALUES ('message 1')");
   assert.deepEqual(texts.all(), ['message 0', 'message 2']);
+  const triggers = again.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").pluck();
+  assert.deepEqual(triggers.all(), ['remove'], 'those of the old tables themselves would run in each commit');
   again.close();
 });
 
