@@ -114,7 +114,7 @@ test('L10: for one who has gone nothing more is read', async () => {
     return store.ask(name, ...rest);
   }) as QueryPort['ask'];
   await recent({ ask }, ANN, { user_id: 'ann' }, () => asked.length > 2);
-  assert.deepEqual(asked.sort(), ['recent', 'recent', 'users']);
+  assert.deepEqual(asked, ['recent', 'recent', 'recent']);
 });
 
 test('L10: of answers longer than a page, as many are made at once as there are places: a dozen accounts took all memory of a gateway', async () => {
@@ -165,7 +165,7 @@ test('L10: of answers longer than a page, as many are made at once as there are 
     () => false,
     places,
   );
-  await assert.rejects(halfFailing, /no users/);
+  halfFailing.catch(() => {});
   while (waiting.length > 0) {
     assert.ok(under <= 2);
     waiting.shift()?.();
@@ -174,6 +174,7 @@ test('L10: of answers longer than a page, as many are made at once as there are 
   for (const answer of await Promise.all(long)) assert.equal(JSON.parse(answer.toString()).next_before, 26);
   await leaver;
   await assert.rejects(failing, /no answer/);
+  await assert.rejects(halfFailing, /no users/);
   assert.ok(places.idle, 'whatever became of an answer, its place is free');
 });
 
@@ -189,11 +190,17 @@ test('L10: an answer that waits for a place keeps nothing of what was read, and 
   const leave = await places.acquire();
   collect();
   const before = process.memoryUsage().arrayBuffers;
+  const asked: QueryName[] = [];
+  const ask = ((name: QueryName, ...rest: [never]) => {
+    asked.push(name);
+    return store.ask(name, ...rest);
+  }) as QueryPort['ask'];
   const waiting = Array.from({ length: 40 }, () =>
-    recent(store, ANN, { user_id: 'ann' }, () => false, places),
+    recent({ ask }, ANN, { user_id: 'ann' }, () => false, places),
   );
   await settle();
   assert.equal(places.waiting, 40);
+  assert.deepEqual(new Set(asked), new Set(['recent']), 'the list of users is not read for nothing');
   let left = false;
   const leaver = recent(store, ANN, { user_id: 'ann' }, () => left, places);
   await settle();

@@ -53,12 +53,11 @@ async function recentOf(
     conversations.delete(other);
     conversations.set(other, messages);
   };
-  const listed = queries.ask('users', { prefix: '', except: user, limit: LIMITS.recentUsers + 1 }, claims);
-  // If this fails, it is told once nothing more is read: until then, the answer has its place.
-  listed.catch(() => {});
   const nextBefore = await takeNewest(queries, user, claims, before, limit, gone, pages, take);
-  const { users } = await listed;
   if (nextBefore === 'too long') return undefined;
+  // Up to 10,000 ids: not read beside the messages, which may turn out to be too long.
+  const others = { prefix: '', except: user, limit: LIMITS.recentUsers + 1 };
+  const users = gone() ? [] : (await queries.ask('users', others, claims)).users;
   const rest: Omit<z.infer<typeof http.recentAnswer>, 'conversations'> = {
     users: users.slice(0, LIMITS.recentUsers),
     ...(nextBefore !== undefined && { next_before: nextBefore }),
