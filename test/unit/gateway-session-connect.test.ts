@@ -80,6 +80,19 @@ test('B5, M4: what comes to the user’s other sockets while the store is asked 
   assert.equal(second.ofType('connected')[0]?.['head'], 6, 'from there on it has everything');
 });
 
+test('B5, M4: head is the newest id of the server also where the user has another socket, whose feed is not so far', async () => {
+  const first = await sessionFixture({ page: { ...PAGE, head: 5 } });
+  // Others' messages, and 7, whose event is still on its way.
+  const second = await sessionFixture({ on: first.gateway, page: { ...PAGE, head: 9 } });
+  const other = await sessionFixture({ on: first.gateway, since: 10, page: { ...PAGE, head: 9 } });
+  for (const { ofType } of [second, other]) assert.equal(ofType('connected')[0]?.['head'], 9);
+  first.event(5, 7);
+  first.event(7, 10);
+  await settle();
+  assert.deepEqual(story(first.client.ws.frames), ['connected', 7, 10]);
+  for (const { client } of [second, other]) assert.deepEqual(story(client.ws.frames), ['connected', 10]);
+});
+
 test('R1: since yields pages in order, the last one marked, then live messages', async () => {
   const store = new Store([1, 2, 3, 4, 5, 6]);
   const { client, event, asked } = await sessionFixture({ since: 1, answer: store.answer });

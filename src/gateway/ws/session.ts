@@ -286,11 +286,13 @@ export class Session implements FeedMember, Watcher, SocketEvents {
       cancelTimeout();
       const user = feed.user;
       const resumes = this.#full && frame.since !== undefined && !resync;
-      if (this.#full) this.#greet(user, page, resync, resumes ? page.head : feed.cursor);
+      // A feed that was open before knows nothing of others' messages since its user's last one.
+      const head = resumes ? page.head : Math.max(page.head, feed.cursor);
+      if (this.#full) this.#greet(user, page, resync, head);
       // It reads too slowly even for that.
       if (this.closed) return;
       if (resumes) this.#state = { name: 'catching-up', user, cursor: frame.since as number };
-      else this.#state = { name: 'live', user, cursor: feed.cursor };
+      else this.#state = { name: 'live', user, cursor: head };
       this.#context.presence.change(user, 1);
       this.#context.opened();
       this.#watchExpiry();
