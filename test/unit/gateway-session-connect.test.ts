@@ -120,6 +120,22 @@ test('R1, M4: a socket whose pages went further than its user’s feed gets only
   assert.deepEqual(story(second.client.ws.frames), ['connected', [[6, 7], 7, 'last'], 8]);
 });
 
+test('G4, M4: a delivery that fails at one socket of a user is repaired there, and comes to the others once', async () => {
+  const store = new Store([1, 2]);
+  const answer = (asked: Asked): CatchUpPage => (asked.since === undefined ? PAGE : store.answer(asked));
+  const first = await sessionFixture({ answer });
+  const second = await sessionFixture({ on: first.gateway });
+  const { deliver } = second.session;
+  second.session.deliver = () => {
+    throw new Error('a defect of ours');
+  };
+  assert.throws(() => first.event(0, 1));
+  second.session.deliver = deliver;
+  first.event(1, 2);
+  await settle();
+  for (const { client } of [first, second]) assert.deepEqual(story(client.ws.frames), ['connected', 1, 2]);
+});
+
 test('R1: there is a page where nothing is new, too', async () => {
   for (const since of [0, 9]) {
     const { client } = await sessionFixture({ since, page: { ...PAGE, upto: 9, head: 9 } });

@@ -477,6 +477,15 @@ test('B4, G6: a connect whose subscription does not come into force is refused a
   assert.equal(asked.length, 0);
 });
 
+test('G6: a socket that is gone before its user is known joins nothing: nobody would take it out again', async () => {
+  const { client, asked, left } = await sessionFixture({ connects: false });
+  client.connect();
+  client.ws.emit('close');
+  await settle();
+  assert.deepEqual(left(), NOTHING);
+  assert.equal(asked.length, 0);
+});
+
 test('L10, G6: a connect is answered in its user’s turn, which it keeps until the store has answered, though the socket has left', async () => {
   const turns = new Turns();
   const { promise: answered, resolve } = Promise.withResolvers<void>();

@@ -148,7 +148,6 @@ export class Session implements FeedMember, Watcher, SocketEvents {
     try {
       frame = parseFrame(data.toString(), this.#full);
       const more = frame.type === 'watch' ? this.#hear(frame.users.length * WATCHED_BYTES) : 'ok';
-      if (more === undefined) return;
       if (budget === 'over' || more !== 'ok') throw new FrameError(new ParleyError('rate_limited'), frame);
     } catch (error) {
       const refused = error as FrameError;
@@ -418,7 +417,6 @@ export class Session implements FeedMember, Watcher, SocketEvents {
 
   /** Called once per heartbeat interval. */
   heartbeat(now: number): void {
-    if (this.closed) return;
     if (now - this.#heardAt > 2 * LIMITS.heartbeatMs) return this.#ws.terminate();
     this.#ws.ping();
     this.#watchExpiry();
