@@ -249,6 +249,17 @@ test('L6, G6: where sockets have more unsent together than a gateway keeps, whoe
   assert.deepEqual(fixtures[3]?.overflows, []);
 });
 
+test('L6: a socket that is closed over its own frame, to make room for others, does not get it behind the close', async () => {
+  const { client, session } = await sessionFixture({ unsentMax: 1_000 });
+  Object.assign(client.ws, { bufferedAmount: 1_001 });
+  session.signal('{"type":"typing","from":"bob"}');
+  await settle();
+  assert.deepEqual(
+    [client.ws.closed, client.ws.frames.map(({ type }) => type)],
+    [CLOSE.slowConsumer.code, ['connected']],
+  );
+});
+
 test('L6, G6: a page of catch-up that is not taken counts among what sockets have unsent', async () => {
   const { gateway: on, ...slow } = await sessionFixture({ unsentMax: 1_000 });
   Object.defineProperty(slow.client.ws, 'bufferedAmount', { value: 900 });
