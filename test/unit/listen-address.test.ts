@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type ListenOptions } from 'node:net';
+import { connect, createServer, type ListenOptions } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import { sleep } from '../../src/base/clock.ts';
+import { sleep, systemClock } from '../../src/base/clock.ts';
 import { kernelBalances, reservePort } from '../../src/cluster/listen-address.ts';
 import { freePort } from '../support/ports.ts';
 
@@ -23,6 +24,19 @@ test('a port that was chosen is kept from others until a gateway listens, which 
   release();
   release();
   await assert.rejects(listen(t, { port }), { code: 'EADDRINUSE' });
+});
+
+test('once the gateways listen on a port that was chosen, every client reaches one of them', {
+  skip: !kernelBalances,
+}, async (t) => {
+  const { port, release } = await reservePort(host, 0);
+  const gateway = createServer((socket) => socket.end('hello')).listen({ host, port, reusePort: true });
+  await once(gateway, 'listening');
+  t.after(() => gateway.close());
+  release();
+  for (let i = 0; i < 30; i++) {
+    assert.equal(await text(connect({ host, port })), 'hello');
+  }
 });
 
 test('a port that was asked for is looked at, and not kept', async (t) => {
@@ -57,5 +71,8 @@ test('a node that could not have its port leaves it to the next', async (t) => {
   await assert.rejects(reservePort(host, port), { code: 'EADDRINUSE' });
   taken.close();
   await once(taken, 'close');
+  let now = 0;
+  const { mock } = t.mock.method(systemClock, 'steady', () => (now += 60_000));
   (await reservePort(host, port)).release();
+  assert.ok(mock.callCount() <= 1, 'it had to wait for its turn, until that was over');
 });

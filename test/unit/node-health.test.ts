@@ -71,3 +71,12 @@ test('what fails is told in words: Redis, and gateways that are not ready; a wor
   health.gone('gateway 2');
   assert.deepEqual(health.failing, []);
 });
+
+test('G10: a Redis that refuses the node alone, and none of its workers, is said to fail, too', () => {
+  const { said, health, workers } = fixture();
+  workers(REFUSED);
+  for (let i = 1; i <= 32; i++) health.gone(`gateway ${i}`);
+  assert.deepEqual(health.failing, [`Redis fails: ${REFUSED}`]);
+  for (let i = 0; i < 2; i++) health.look();
+  assert.deepEqual(said, [`redis_lost ${REFUSED}`]);
+});
