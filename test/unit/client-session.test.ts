@@ -398,6 +398,32 @@ test('logout: a second one ends with the first, and as the first; everywhere, it
   }
 });
 
+test('logout everywhere, asked for twice at once, ends every session, and rejects neither call', async () => {
+  const { client, transport } = startClient();
+  const asked = holdRequests(transport);
+  const both = Promise.all([client.logout({ everywhere: true }), client.logout({ everywhere: true })]);
+  asked[0]!.answer({ message: 'Logged out.' });
+  await both;
+  assert.deepEqual(asked.map(inShort), ['/logout Bearer t1']);
+});
+
+test('two logins of one user at once, as by a second click, both succeed, in whatever order they are answered', async () => {
+  for (const order of [
+    [0, 1],
+    [1, 0],
+  ]) {
+    const { client, transport } = startClient({ session: undefined });
+    const asked = holdRequests(transport);
+    const both = [client.login('alice', 'pw'), client.login('alice', 'pw')];
+    for (const i of order) {
+      asked[i]!.answer({ token: `t${i}` });
+      await both[i];
+    }
+    assert.equal(client.session?.user_id, 'alice');
+    assert.equal(asked.length, 2, 'none of the sessions is ended');
+  }
+});
+
 test('G9: what the server says to one user is not answered once another has logged in', async () => {
   const { client, transport } = startClient();
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -350,6 +350,19 @@ test('logout() forgets the cursor of an earlier page, though this one never conn
   assert.equal(cursor(), undefined);
 });
 
+test('logout() resolves once a slow storage has forgotten the cursor: a page that goes away then leaves none behind', async () => {
+  const { promise: removed, resolve } = Promise.withResolvers<void>();
+  const storage = { ...failingStorage(0).storage, removeItem: () => removed };
+  const { client } = start({ storage, cursorName: 'here', session: { user_id: 'alice' } });
+  const told: string[] = [];
+  const loggedOut = client.logout().then(() => told.push('logged out'));
+  await new Promise(setImmediate);
+  told.push('removed');
+  resolve();
+  await loggedOut;
+  assert.deepEqual(told, ['removed', 'logged out']);
+});
+
 test('rubbish in the place of a cursor brings a resync, and is written over', () => {
   const key = 'parley:chat.test/:alice:cursor:here';
   for (const rubbish of [
