@@ -321,6 +321,24 @@ test('tabs: one that stays online finds the messages of one that went away', () 
   assert.deepEqual(sends(socket), [['c1', 'wait for me']]);
 });
 
+test('tabs: one that stays online leaves to another what it has written just now, and will send by itself', () => {
+  const storage = memoryStorage();
+  const stays = start({ storage });
+  const socket = stays.online();
+  const other = start({ storage });
+  const pass = (seconds: number): void => {
+    for (let s = 0; s < seconds; s += 10) {
+      for (const { clock } of [stays, other]) clock.advance(10_000);
+      socket.says({ type: 'pong' });
+    }
+  };
+  pass(50);
+  void other.client.send('bob', 'mine', { clientId: 'c1' });
+  pass(30);
+  assert.deepEqual(sends(socket), []);
+  assert.deepEqual(stays.client.outbox, []);
+});
+
 for (const kind of ['throws', 'rejects'] as const) {
   test(`an entry that ${kind} when it is read keeps no other from being sent, and is sent when it can be read`, async () => {
     const entries = new Map<string, string>();

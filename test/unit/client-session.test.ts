@@ -166,6 +166,25 @@ test('A3, A5: once a new password was granted, or refused, an answer that the se
   }
 });
 
+test('A3: the end of a session is told once, by whichever way the client hears of it first', async () => {
+  for (const how of ['HTTP', 'the socket']) {
+    const { client, transport } = startClient();
+    const told: unknown[] = [];
+    client.on('session', ({ session, because }) => told.push([session, because?.code]));
+    client.connect();
+    const socket = transport.welcome();
+    const body = { error: 'The session was ended.', code: 'token_revoked' };
+    transport.fetch = async () => Response.json(body, { status: 401 });
+    if (how === 'HTTP') await assert.rejects(client.conversations(), { code: 'token_revoked' });
+    else {
+      socket.says({ type: 'closing', ...body, reconnect_after_ms: null });
+      socket.events.closed(4401, '');
+    }
+    assert.deepEqual(told, [[null, 'token_revoked']], how);
+    assert.equal(client.state.name, 'stopped');
+  }
+});
+
 test('A3: an answer that an earlier session is over does not end the next one', async () => {
   const { client, transport } = startClient();
   const { promise, resolve } = Promise.withResolvers<Response>();
