@@ -231,7 +231,6 @@ export class Gateway implements Service {
     await sleep(noticeMs);
     this.#draining = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeIdleConnections();
     await Promise.all([
       this.#sockets.drain(patienceMs, RECONNECT_SPREAD_MS),
       Promise.race([this.#requestsAnswered(), sleep(patienceMs)]),

@@ -9,7 +9,7 @@ import { type Beat, encodeMessages } from '../../src/core/events.ts';
 import { Gateway } from '../../src/gateway/gateway.ts';
 import { connect, TestSocket } from '../support/client.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { rawRequest, upgradeLines } from '../support/raw.ts';
+import { RawConnection, rawRequest, upgradeLines } from '../support/raw.ts';
 import { ScriptedBus, settle } from '../support/scripted-bus.ts';
 import { messageText, PAGE } from '../support/session-fixture.ts';
 import { waitFor } from '../support/wait.ts';
@@ -20,7 +20,11 @@ import { waitFor } from '../support/wait.ts';
 
 const says = (): void => {};
 
-async function fixture({ noticeMs = 0, connectionsMax = Number.POSITIVE_INFINITY } = {}) {
+async function fixture({
+  noticeMs = 0,
+  lastAnswersMs = 1_000,
+  connectionsMax = Number.POSITIVE_INFINITY,
+} = {}) {
   const clock = new ManualClock();
   const bus = new ScriptedBus();
   const port = bus.port();
@@ -53,7 +57,7 @@ async function fixture({ noticeMs = 0, connectionsMax = Number.POSITIVE_INFINITY
       auth: { mode: 'open' },
       passwordMinLength: 1,
       rateLimits: true,
-      drain: { noticeMs, patienceMs: 1_000, lastAnswersMs: 1_000 },
+      drain: { noticeMs, patienceMs: 1_000, lastAnswersMs },
     },
     bus: port,
     limits: {} as LoginLimits,
@@ -312,6 +316,32 @@ test('G8: a gateway that stops takes no upgrade, answers what was sent, and tell
   assert.deepEqual(port.channels, [CHANNELS.beat]);
 });
 
+test('G8: a request that is under way when a gateway stops is answered first; a connection without one is ended', async () => {
+  const { gateway, port, url } = await fixture({ lastAnswersMs: 0 });
+  const { promise: answered, resolve } = Promise.withResolvers<void>();
+  const { request } = port;
+  port.request = (...args) => answered.then(() => request.apply(port, args));
+  const under = fetch(`${url}/history?user_id=ann&with=bob`);
+  const idle = new RawConnection(url);
+  idle.send('GET /livez HTTP/1.1', 'Host: x', '', '');
+  await waitFor(
+    () => idle.said !== '',
+    5_000,
+    () => 'no answer',
+  );
+  let stops = true;
+  const stopped = gateway.stop().then(() => {
+    stops = false;
+  });
+  await idle.closed;
+  await settle(20);
+  assert.equal(stops, true, 'it waits');
+  resolve();
+  const { status, headers } = await under;
+  assert.deepEqual([status, headers.get('connection')], [200, 'close']);
+  await stopped;
+});
+
 test('G8, H12: a gateway that stops is not ready from then on, though its node says that all is well, as where one worker is ended by hand', async () => {
   const { gateway, url, beat } = await fixture({ noticeMs: 2_000 });
   beat();
@@ -323,6 +353,8 @@ test('G8, H12: a gateway that stops is not ready from then on, though its node s
   const stopped = gateway.stop();
   gateway.nodeTrouble = undefined;
   assert.equal(await ready(), 503);
+  // Until load balancers have seen that, they send it clients.
+  (await connect(url, 'ann', undefined)).close();
   await stopped;
 });
 
