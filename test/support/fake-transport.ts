@@ -73,7 +73,10 @@ export class FakeTransport implements Transport {
   }
 }
 
-/** A client of alice's, logged in, for whom time and the network are the test's. Chance is `random`. `unheard` ends the listener to its problems. */
+/**
+ * A client of alice's, logged in, for whom time and the network are the test's. Chance is `random`. `unheard` ends the listener to
+ * its problems.
+ */
 export function startClient(options: Partial<ClientOptions> = {}) {
   const clock = new ManualClock();
   const transport = new FakeTransport();

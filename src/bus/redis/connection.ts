@@ -1,10 +1,20 @@
-import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
+import { Cluster, type ClusterOptions, type Command, Redis, type RedisOptions } from 'ioredis';
 import type { RedisAddress, RedisCredentials, RedisTarget } from '../../config/redis-url.ts';
 import { RedisRefusals } from './refusals.ts';
 import { SILENCE_MS, watchCluster, watchConnection, watchMaster } from './watch.ts';
 
 /** A client for commands. A cluster's has connections to its nodes, and offers the same commands. */
 export type RedisClient = Redis | Cluster;
+
+/** Looks at each command before it is sent. */
+function watchCommands(client: RedisClient, look: (command: Command) => void): void {
+  const send: Redis['sendCommand'] = client.sendCommand.bind(client);
+  // A cluster passes itself more arguments than the two that are declared.
+  client.sendCommand = (...sent: Parameters<typeof send>) => {
+    look(sent[0]);
+    return send(...sent);
+  };
+}
 
 /**
  * Makes a client release a command's contents once it is answered. ioredis gives each command a function literal as a property.
@@ -14,10 +24,7 @@ export type RedisClient = Redis | Cluster;
  * @param refusals is told which commands were refused or accepted
  */
 function forgetAnswered(client: RedisClient, refusals: RedisRefusals): void {
-  const send: Redis['sendCommand'] = client.sendCommand.bind(client);
-  // A cluster passes itself more arguments than the two that are declared.
-  client.sendCommand = (...sent: Parameters<typeof send>) => {
-    const [command] = sent;
+  watchCommands(client, (command) => {
     const name = nameOfCommand(command);
     command.promise.then(
       () => {
@@ -29,8 +36,7 @@ function forgetAnswered(client: RedisClient, refusals: RedisRefusals): void {
         refusals.refused(name, error);
       },
     );
-    return send(...sent);
-  };
+  });
 }
 
 /** A command's name for refusals. Each script counts as a command. */
@@ -47,22 +53,19 @@ const LOADED_EVERY_MS = 500;
 
 /**
  * Tells, in Redis's own words, when it is still loading its data. It serves nothing meanwhile, and the client waits for it: it is
- * connected, and not ready.
+ * connected, and not ready. A cluster's client does not ask for it.
  */
-export function watchLoading(client: RedisClient, tell: (error: Error) => void): void {
-  const send: Redis['sendCommand'] = client.sendCommand.bind(client);
-  client.sendCommand = (...sent: Parameters<typeof send>) => {
-    const [{ name, promise }] = sent;
-    if (name === 'info')
-      promise.then(
-        (answer: unknown) => {
-          if (/^loading:1/m.test(String(answer)))
-            tell(new Error('LOADING Redis is loading the dataset in memory'));
-        },
-        () => {},
-      );
-    return send(...sent);
-  };
+export function watchLoading(client: Redis, tell: (error: Error) => void): void {
+  watchCommands(client, ({ name, promise }) => {
+    if (name !== 'info') return;
+    promise.then(
+      (answer: unknown) => {
+        if (/^loading:1/m.test(String(answer)))
+          tell(new Error('LOADING Redis is loading the dataset in memory'));
+      },
+      () => {},
+    );
+  });
 }
 
 /** How often a cluster's slots are looked up even if nothing fails, in milliseconds: a cut-off master does not report it. */
@@ -156,12 +159,14 @@ export class RedisConnections {
     };
     // A cluster's own error says only that no node could be used.
     if (client instanceof Cluster) client.on('error', () => {}).on('node error', failed);
-    else client.on('error', failed);
+    else {
+      client.on('error', failed);
+      watchLoading(client, failed);
+    }
     client.on('ready', () => {
       kept.error = undefined;
     });
     forgetAnswered(client, this.refusals);
-    watchLoading(client, failed);
     this.#open.set(client, kept);
     return client;
   }

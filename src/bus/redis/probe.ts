@@ -18,9 +18,10 @@ export async function probeRedis(target: RedisTarget): Promise<void> {
   };
   const redis = target.kind === 'cluster' ? clusterFor(target, because) : clientFor(target, because);
   let loading: string | undefined;
-  watchLoading(redis, ({ message }) => {
-    loading = message;
-  });
+  if (redis instanceof Redis)
+    watchLoading(redis, ({ message }) => {
+      loading = message;
+    });
   // A server that accepts the connection but stays silent must not hold up the start for ever.
   const { promise: silence, reject } = Promise.withResolvers<never>();
   const patience = setTimeout(() => {

@@ -1,9 +1,9 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { LIMITS } from '../../contract/limits.ts';
-import type { Backlogged, Backlogs } from './backlogs.ts';
+import type { Backlogged } from './backlogs.ts';
+import type { SessionContext } from './session-context.ts';
 import { textFrames } from './text-frames.ts';
-import type { WriteBatcher } from './write-batcher.ts';
 
 /** Limit on what is written to one socket within one turn of the event loop. */
 const UNSENT_IN_TURN_BYTES = 16 * LIMITS.unsentBytes;
@@ -13,7 +13,7 @@ export class SocketWriter implements Backlogged {
   readonly #ws: WebSocket;
   /** What `ws` writes to. */
   readonly #socket: Duplex;
-  readonly #context: { readonly writes: WriteBatcher; readonly backlogs: Backlogs };
+  readonly #context: Pick<SessionContext, 'writes' | 'backlogs'>;
   readonly #reader: { tooSlow(): void };
   /** Bytes of a page under way that exceeds the limit on unsent bytes; 0 if there is none. It must not close its own socket. */
   #longPage = 0;
@@ -22,7 +22,7 @@ export class SocketWriter implements Backlogged {
   constructor(
     ws: WebSocket,
     socket: Duplex,
-    context: { readonly writes: WriteBatcher; readonly backlogs: Backlogs },
+    context: Pick<SessionContext, 'writes' | 'backlogs'>,
     reader: { tooSlow(): void },
   ) {
     this.#ws = ws;

@@ -102,25 +102,21 @@ export function SearchResults({ store, query, open, eager, onChosen, onLeave }: 
         <PersonList title="People" people={others} store={store} open={open} onChosen={onChosen} />
       )}
       <p className={total === 0 || found.status === 'failed' ? 'list-note' : 'unseen'} role="status">
-        {found.status === 'failed' ? (
-          found.connected ? (
-            <>
-              People could not be searched.{' '}
-              <button type="button" className="link-button" onClick={tryAgain}>
-                Try again
-              </button>
-            </>
-          ) : (
-            'People can only be searched while connected.'
-          )
-        ) : !settled ? (
-          ''
-        ) : total === 0 ? (
-          `Nobody’s name begins with “${query}”.`
-        ) : (
-          plural(total, 'result')
-        )}
+        {found.status === 'failed' && <Failed connected={found.connected} onTryAgain={tryAgain} />}
+        {settled && (total === 0 ? `Nobody’s name begins with “${query}”.` : plural(total, 'result'))}
       </p>
     </nav>
+  );
+}
+
+function Failed({ connected, onTryAgain }: { readonly connected: boolean; readonly onTryAgain: () => void }) {
+  if (!connected) return 'People can only be searched while connected.';
+  return (
+    <>
+      People could not be searched.{' '}
+      <button type="button" className="link-button" onClick={onTryAgain}>
+        Try again
+      </button>
+    </>
   );
 }
