@@ -1,11 +1,13 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import Database from 'better-sqlite3';
 import { DatabaseError, type Db } from './open.ts';
 import {
   finishScrub,
   type Imported,
   importSeedTables,
+  MOVED_TO,
   readSeedUsers,
   type SeedUsers,
   seedShape,
@@ -99,6 +101,33 @@ export function refuseForeign(db: Db): void {
     throw new DatabaseError(
       `The database ${db.name} has schema ${version}, this program knows ${SCHEMA_VERSION}: run the newer Parley it was last used with.`,
     );
+  }
+  if (version === 0) refuseTakenNames(db);
+}
+
+const NAMED =
+  "FROM sqlite_schema WHERE type <> 'trigger' AND name NOT LIKE 'sqlite~_%' ESCAPE '~' AND name NOT IN ('users', 'messages')";
+
+/** The old chat app's file may have tables of its owner's beside the two. @throws DatabaseError if one has a name that our schema needs */
+function refuseTakenNames(db: Db): void {
+  const found = db.prepare(`SELECT type, name ${NAMED}`).all() as { type: string; name: string }[];
+  if (found.length === 0) return;
+  const needed = new Set(namesNeeded());
+  const taken = found.filter(({ name }) => needed.has(name.toLowerCase()));
+  if (taken.length === 0) return;
+  throw new DatabaseError(
+    `The database ${db.name} has, beside the old chat app's tables, ${taken.map(({ type, name }) => `${type === 'index' ? 'an' : 'a'} ${type} '${name}'`).join(', ')}: Parley needs that name for its own. Rename it, or drop it. Nothing was changed.`,
+  );
+}
+
+/** Names of tables and indexes, other than the seed's two, that a migration from the start gives. */
+function namesNeeded(): string[] {
+  const fresh = new Database(':memory:');
+  try {
+    for (const { sql } of migrations()) fresh.exec(sql);
+    return [...(fresh.prepare(`SELECT name ${NAMED}`).pluck().all() as string[]), ...MOVED_TO];
+  } finally {
+    fresh.close();
   }
 }
 

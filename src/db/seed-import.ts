@@ -21,6 +21,9 @@ type MovedTables = { readonly users: boolean; readonly messages: boolean; readon
 /** What SQLite calls a table; `wr` is 1 if it is WITHOUT ROWID. */
 type TableKind = { readonly type: 'table' | 'view' | 'virtual' | 'shadow'; readonly wr: 0 | 1 };
 
+/** What the seed's tables are called while they are copied. */
+export const MOVED_TO = ['seed_users', 'seed_messages'] as const;
+
 const USER_COLUMNS = ['user_id', 'password'];
 const MESSAGE_COLUMNS = ['sender', 'receiver', 'message', 'timestamp'];
 

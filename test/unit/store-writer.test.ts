@@ -314,12 +314,14 @@ test('a database that can not even be looked for is named, and what is wrong wit
 test('a database that can not be migrated is named, with what to do', async (t) => {
   const file = `${folder}/half-ours.db`;
   const db = new Database(file);
-  db.exec('CREATE TABLE users (user_id TEXT PRIMARY KEY, password TEXT); CREATE TABLE store (x)');
+  db.exec(`
+    PRAGMA application_id = 0x5061726c; PRAGMA user_version = 1;
+    CREATE TABLE store (database_id, epoch, generation, canary, scrub_pending, head)`);
   db.close();
   const { store } = storeAt(t, file);
   await assert.rejects(store.start(), {
     name: 'DatabaseError',
-    message: `The database ${file} can't be opened: table store already exists.`,
+    message: `The database ${file} can't be opened: duplicate column name: head.`,
   });
 });
 
