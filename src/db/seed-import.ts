@@ -112,7 +112,12 @@ export async function readSeedUsers(db: Db, hash: (password: string) => Promise<
 export function importSeedTables(db: Db, moved: MovedTables, hashes: SeedUsers): Imported {
   const counts = { users: 0, usersWithoutId: 0, messages: 0 };
   if (moved.users) {
-    const insert = db.prepare('INSERT INTO users (user_id, password) VALUES (?, ?) ON CONFLICT DO NOTHING');
+    // The old file may be taken over once more, after a trial or for want of a back-up. With versions from 0 on, tokens that were
+    // ended in between would be valid again wherever TOKEN_SECRET stays the same.
+    const version = Date.now();
+    const insert = db.prepare(
+      'INSERT INTO users (user_id, password, token_version) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+    );
     const ids = db
       .prepare(
         `SELECT CAST(user_id AS TEXT) FROM seed_users WHERE user_id IS NOT NULL ORDER BY ${textFirst(db, 'seed_users')}`,
@@ -125,7 +130,7 @@ export function importSeedTables(db: Db, moved: MovedTables, hashes: SeedUsers):
           `The database ${db.name} is being written by another program: stop it first. Nothing was changed.`,
         );
       }
-      counts.users += insert.run(user, hashed).changes;
+      counts.users += insert.run(user, hashed, version).changes;
     }
     const rows = db.prepare('SELECT count(*) FROM seed_users').pluck().get() as number;
     counts.usersWithoutId = rows - counts.users;

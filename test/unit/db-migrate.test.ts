@@ -134,6 +134,24 @@ for (const withId of [true, false]) {
   });
 }
 
+test('A5, G9 migration: an old file that is taken over once more, as after a trial, makes no token valid that was ended in between', async () => {
+  const trial = seed(true, { users: 1, messages: 0 });
+  const original = `${trial}.original`;
+  copyFileSync(trial, original);
+  const takenOver = async (path: string): Promise<Reader> => {
+    const db = openForWriting(path);
+    await migrate(db, fakeHash);
+    return new Reader(db);
+  };
+  const first = await takenOver(trial);
+  const version = first.credentials({ user: 'user0' })?.version as number;
+  const token = { user: 'user0', tokenId: 't', version };
+  assert.equal(first.tokenState(token), 'valid');
+  await new Promise((later) => setTimeout(later, 5));
+  const second = await takenOver(original);
+  assert.equal(second.tokenState(token), 'revoked');
+});
+
 /** Runs a migration that dies before a statement; the answer is a copy of the files as they were then. */
 async function dieBefore(path: string, statement: RegExp): Promise<string | undefined> {
   const db = openForWriting(path);
@@ -464,6 +482,10 @@ const strange: readonly (readonly [what: string, sql: string])[] = [
   [
     'messages that nothing orders',
     'CREATE TABLE messages (sender, receiver, message, timestamp, PRIMARY KEY (sender, timestamp)) WITHOUT ROWID',
+  ],
+  [
+    'messages whose ids, the only order there is, are no numbers',
+    "CREATE TABLE messages (id TEXT PRIMARY KEY, sender, receiver, message, timestamp) WITHOUT ROWID; INSERT INTO messages (id) VALUES ('a')",
   ],
   ['messages without a time', 'CREATE TABLE messages (sender TEXT, receiver TEXT, message TEXT)'],
 ];
