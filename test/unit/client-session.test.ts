@@ -120,6 +120,42 @@ test('A5: a login that is called after a logout everywhere is not ended by it', 
   await assert.rejects(late, { code: 'closed' });
 });
 
+test('A5: the late answer to an earlier logout lets no login overtake the logout everywhere that has come since', async () => {
+  const { client, transport } = startClient();
+  const asked = holdRequests(transport);
+  const first = client.logout();
+  const between = client.login('alice', 'pw');
+  asked[1]!.answer({ token: 't2' });
+  await between;
+  const leaving = client.logout({ everywhere: true });
+  asked[0]!.answer({ message: 'ok' });
+  await first;
+  const login = client.login('alice', 'pw');
+  await new Promise(setImmediate);
+  assert.deepEqual(asked.map(inShort), ['/logout Bearer t1', '/login undefined', '/logout Bearer t2']);
+  asked[2]!.answer({ message: 'ok' });
+  await leaving;
+  await new Promise(setImmediate);
+  asked[3]!.answer({ token: 't3' });
+  await login;
+  assert.equal(client.session?.token, 't3');
+  client.close();
+});
+
+test('G9: a login that is answered after a later one of the same user does not let in another user, who was asked for between them', async () => {
+  const { client, transport } = startClient();
+  const asked = holdRequests(transport);
+  const [alice, bob, again] = ['alice', 'bob', 'alice'].map((user) => client.login(user, 'pw'));
+  asked[2]!.answer({ token: 't4' });
+  await again;
+  asked[0]!.answer({ token: 't2' });
+  await alice;
+  asked[1]!.answer({ token: 't3' });
+  await assert.rejects(bob as Promise<unknown>, { code: 'logged_out' });
+  assert.equal(client.session?.user_id, 'alice');
+  client.close();
+});
+
 test('A5: a new password tells the new session, but not to who has logged out meanwhile', async () => {
   const { client, transport } = startClient();
   const tokens: unknown[] = [];
