@@ -470,6 +470,20 @@ const raw: Readonly<Record<string, { lines: string[]; status: number; code?: str
     status: 401,
     code: 'invalid_credentials',
   },
+  'an address in full whose host is none': {
+    lines: ['GET http://[/livez HTTP/1.1', 'Host: x', '', ''],
+    status: 200,
+  },
+  'an address whose fragment makes it hard to parse': {
+    lines: ['GET //%@#x HTTP/1.1', 'Host: x', '', ''],
+    status: 404,
+    code: 'not_found',
+  },
+  'H11: an address in full whose host is none, and a path there is not': {
+    lines: ['GET http://[::1/nothing HTTP/1.1', 'Host: x', '', ''],
+    status: 404,
+    code: 'not_found',
+  },
   'headers of 20 KiB': {
     lines: ['GET /livez HTTP/1.1', 'Host: x', `X: ${'x'.repeat(20_000)}`, '', ''],
     status: 431,

@@ -4,6 +4,7 @@ import Koa from 'koa';
 import helmet from 'koa-helmet';
 import { ParleyError } from '../../contract/errors.ts';
 import type { Logger } from '../../ops/logger.ts';
+import { localAddress } from './address.ts';
 import { checkHost } from './hosts.ts';
 import { allowedOrigin, type Origins } from './origins.ts';
 import { requestIdOf } from './request-id.ts';
@@ -54,6 +55,7 @@ export function createHttpApp({
 
   app.use(async (ctx, next) => {
     const started = performance.now();
+    ctx.url = localAddress(ctx.url);
     const requestId = requestIdOf(ctx.req.headers['x-request-id']);
     ctx.set({ ...headers, 'X-Request-Id': requestId, 'Cache-Control': 'no-store' });
     ctx.state['requestId'] = requestId;

@@ -6,6 +6,7 @@ import { ParleyError } from '../../contract/errors.ts';
 import { LIMITS } from '../../contract/limits.ts';
 import { SUBPROTOCOL } from '../../contract/version.ts';
 import type { TokenClaims } from '../../core/queries.ts';
+import { localAddress } from '../http/address.ts';
 import { checkHost } from '../http/hosts.ts';
 import { corsHeaders, type Origins } from '../http/origins.ts';
 import { endWith, rawAnswer } from '../http/raw-answer.ts';
@@ -119,9 +120,7 @@ export class SocketServer {
 
   async #admit(request: IncomingMessage): Promise<TokenClaims | undefined> {
     checkHost(request, this.#options.localNamesOnly);
-    // The address may be absolute, as for a proxy: http://host/ws.
-    const path = request.url?.replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)[0];
-    if (path !== '/ws') throw new ParleyError('not_found');
+    if (localAddress(request.url).split('?', 1)[0] !== '/ws') throw new ParleyError('not_found');
     if (request.method !== 'GET') throw new ParleyError('method_not_allowed');
     const { origin, authorization, 'sec-websocket-protocol': protocols } = request.headers;
     const { origins } = this.#options;
