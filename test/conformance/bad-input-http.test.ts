@@ -649,6 +649,15 @@ for (const [name, next, expected] of [
   });
 }
 
+test('L1: a body that is far too large gets its answer, though its client sends all of it first; the connection goes on', async () => {
+  const bytes = 20_000_000;
+  const connection = new RawConnection(url);
+  connection.send('POST /login HTTP/1.1', 'Host: x', `Content-Length: ${bytes}`, '', 'x'.repeat(bytes));
+  connection.send('GET /livez HTTP/1.1', 'Host: x', 'Connection: close', '', '');
+  assert.deepEqual(statuses(await connection.closed), [413, 200]);
+  await assertWell();
+});
+
 test('H1: what POST /logout carries counts, whatever the Content-Type, or without one', async () => {
   const { token } = (await call(url, 'POST', '/login', { body: login('bob', 'secret') })).body;
   const body = '{"everywhere":true}';

@@ -119,8 +119,6 @@ export function createHttpApp({
       if (known.retryAfterS !== undefined) ctx.set('Retry-After', String(known.retryAfterS));
       if (known.status === 401) ctx.set('WWW-Authenticate', 'Bearer');
       if (known.code === 'upgrade_required') ctx.set('Upgrade', 'websocket');
-      // The unread rest of the body would be taken for the next request.
-      if (known.code === 'request_too_large') ctx.set('Connection', 'close');
       ctx.body = brief ? { error: known.message } : { error: known.message, code: known.code };
       routes.refused(known.code);
     }

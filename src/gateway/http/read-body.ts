@@ -22,6 +22,8 @@ export async function readJsonBody(
       length: request.headers['content-length'] ?? null,
     });
   } catch (error) {
+    // To end the connection over the unread rest would reset it: the client might never see the answer. `requestTimeout` bounds it.
+    request.resume();
     if ((error as { type?: string }).type === 'entity.too.large') throw new ParleyError('request_too_large');
     throw new ParleyError('invalid_request', 'The request body did not arrive whole.');
   }
