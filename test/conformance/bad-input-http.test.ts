@@ -423,6 +423,16 @@ for (const [name, { request, as, body, status, code }] of Object.entries(cases))
   });
 }
 
+test('H2: a request that is not valid is told which of its fields is not', async () => {
+  for (const [path, field] of [
+    ['/history?limit=201&with=bob', 'limit'],
+    ['/history', 'with'],
+  ] as const) {
+    const { body } = await call(url, 'GET', path, { token: tokens.ann });
+    assert.ok(String(body['error']).startsWith(`'${field}': `), String(body['error']));
+  }
+});
+
 test('A1: a token in a query string is not looked at', async () => {
   const answer = await call(url, 'GET', `/conversations?token=${tokens.ann}&access_token=${tokens.ann}`);
   assert.deepEqual([answer.status, answer.body['code']], [401, 'unauthorized']);
