@@ -137,3 +137,29 @@ test('G10: a Redis that is loading its data is told as such, at the start and wh
   assert.equal(connections.trouble, undefined);
   assert.ok(![...said].some((words) => /no answer/.test(words ?? '')), `${[...said]}`);
 });
+
+test('G10: a Redis that greets, and answers nothing it is asked, is trouble all the time, until it answers', async (t) => {
+  const redis = await startRedis(t);
+  const connections = new RedisConnections(parseRedisUrl(redis.url), 'test');
+  t.after(() => connections.close());
+  const client = connections.open('commands');
+  await client.set('key', 'before');
+  // As a Redis does that hands over to a replica: it holds back writes, and serves all else.
+  await redis.command('CLIENT', 'PAUSE', '60000', 'WRITE');
+  const set = client.set('key', 'after');
+  await waitFor(
+    () => connections.trouble === 'no answer for 3 s',
+    20_000,
+    () => `it says ${connections.trouble}`,
+  );
+  const said = new Set<string | undefined>();
+  client.on('ready', () => said.add(connections.trouble));
+  await once(client, 'ready');
+  // It is connected again, and has been greeted. What it was asked before is sent again, and held back again.
+  await sleep(200);
+  said.add(connections.trouble);
+  assert.deepEqual([...said], ['no answer for 3 s']);
+  await redis.command('CLIENT', 'UNPAUSE');
+  await set;
+  assert.equal(connections.trouble, undefined);
+});

@@ -1,7 +1,7 @@
-import { Cluster, type ClusterOptions, type Command, Redis, type RedisOptions } from 'ioredis';
+import { Cluster, type ClusterOptions, type Command, Redis, type RedisOptions, ReplyError } from 'ioredis';
 import type { RedisAddress, RedisCredentials, RedisTarget } from '../../config/redis-url.ts';
-import { RedisRefusals } from './refusals.ts';
-import { SILENCE_MS, watchCluster, watchConnection, watchMaster } from './watch.ts';
+import { GREETINGS, RedisRefusals } from './refusals.ts';
+import { NO_ANSWER, SILENCE_MS, watchCluster, watchConnection, watchMaster } from './watch.ts';
 
 /** A client for commands. A cluster's has connections to its nodes, and offers the same commands. */
 export type RedisClient = Redis | Cluster;
@@ -22,18 +22,25 @@ function watchCommands(client: RedisClient, look: (command: Command) => void): v
  * arguments and its answer alive. Measured at half of the full load: a scavenge took 7 ms in the writer and 3 in a gateway, and
  * takes 1 with this.
  * @param refusals is told which commands were refused or accepted
+ * @param answered called with the name of each command that Redis has answered, however
  */
-function forgetAnswered(client: RedisClient, refusals: RedisRefusals): void {
+function forgetAnswered(
+  client: RedisClient,
+  refusals: RedisRefusals,
+  answered: (name: string) => void,
+): void {
   watchCommands(client, (command) => {
     const name = nameOfCommand(command);
     command.promise.then(
       () => {
         command.args = [];
         refusals.taken(name);
+        answered(name);
       },
       (error: Error) => {
         command.args = [];
         refusals.refused(name, error);
+        if (error instanceof ReplyError) answered(name);
       },
     );
   });
@@ -85,6 +92,8 @@ type Kept = {
   readonly unwatch: () => void;
   /** The latest error since the client was last ready. */
   error: string | undefined;
+  /** Redis had fallen silent, and has answered nothing but greetings since: it may serve only part of what it is asked. */
+  silent: boolean;
 };
 
 /** The connections of one bus. Each reconnects by itself, for ever, and detects by itself that it is dead. */
@@ -146,13 +155,14 @@ export class RedisConnections {
 
   /** Why Redis does not do what it is asked, in its own words or the system's; undefined if it does. */
   get trouble(): string | undefined {
-    for (const [client, { error }] of this.#open)
-      if (client.status !== 'ready') return error ?? this.refusals.trouble ?? 'the connection is lost';
+    for (const [client, { error, silent }] of this.#open)
+      if (silent || client.status !== 'ready')
+        return error ?? this.refusals.trouble ?? 'the connection is lost';
     return this.refusals.trouble;
   }
 
   #keep<Client extends RedisClient>(client: Client, unwatch: () => void): Client {
-    const kept: Kept = { unwatch, error: undefined };
+    const kept: Kept = { unwatch, error: undefined, silent: false };
     const failed = (error: NodeJS.ErrnoException): void => {
       // A host name with several addresses fails with an AggregateError, which has no message.
       kept.error = error.message || error.code;
@@ -164,9 +174,14 @@ export class RedisConnections {
       watchLoading(client, failed);
     }
     client.on('ready', () => {
+      kept.silent ||= kept.error === NO_ANSWER;
+      kept.error = kept.silent ? NO_ANSWER : undefined;
+    });
+    forgetAnswered(client, this.refusals, (name) => {
+      if (!kept.silent || GREETINGS.has(name)) return;
+      kept.silent = false;
       kept.error = undefined;
     });
-    forgetAnswered(client, this.refusals);
     this.#open.set(client, kept);
     return client;
   }

@@ -4,7 +4,7 @@ import { type Clock, systemClock } from '../../base/clock.ts';
 /** A refusal counts for this long, unless the command succeeds sooner: gateways retry within 12 s. In milliseconds. */
 const COUNTS_MS = 15_000;
 /** The client itself sends these on a new connection. An older Redis does not know all of them. */
-const GREETINGS = new Set(['hello', 'client', 'info']);
+export const GREETINGS: ReadonlySet<string> = new Set(['hello', 'client', 'info']);
 /** Not refusals: a script or a stream that Redis does not have yet, a slot that has moved. */
 const ORDINARY = /^(NOSCRIPT|MOVED|ASK|TRYAGAIN)\b|no such key/i;
 

@@ -2,6 +2,8 @@ import { type Cluster, Redis, type RedisOptions } from 'ioredis';
 
 /** A connection that does not answer for this long is dead, whatever TCP says, in milliseconds. */
 export const SILENCE_MS = 3_000;
+/** How that is told. */
+export const NO_ANSWER = `no answer for ${SILENCE_MS / 1000} s`;
 const CHECK_EVERY_MS = 1_000;
 /** The wait before the next Sentinel is asked, in milliseconds. */
 const NEXT_SENTINEL_MS = 500;
@@ -44,7 +46,7 @@ export function watchConnection(redis: Redis): () => void {
     } else if (performance.now() - silentSince > SILENCE_MS - CHECK_EVERY_MS / 2) {
       // Half an interval of slack makes this the third check after the ping, and never the fourth: at most 4 s after the silence began.
       silentSince = undefined;
-      redis.emit('error', new Error(`no answer for ${SILENCE_MS / 1000} s`));
+      redis.emit('error', new Error(NO_ANSWER));
       redis.disconnect(true);
     }
     if (connected) {
