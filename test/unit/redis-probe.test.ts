@@ -163,3 +163,26 @@ test('G10: a Redis that greets, and answers nothing it is asked, is trouble all 
   await set;
   assert.equal(connections.trouble, undefined);
 });
+
+test('a Redis that refuses PING, as one that can not write to its disk does, keeps its connections; once it takes PING, it is no trouble', async (t) => {
+  const redis = await startRedis(t);
+  const connections = new RedisConnections(parseRedisUrl(redis.url), 'test');
+  t.after(() => connections.close());
+  const client = connections.open('subscriber');
+  await client.subscribe('channel');
+  let closed = 0;
+  client.on('close', () => closed++);
+  await redis.command('ACL', 'SETUSER', 'default', '-ping');
+  const says = (right: (words: string | undefined) => boolean): Promise<void> =>
+    waitFor(
+      () => right(connections.trouble),
+      8_000,
+      () => `it says ${connections.trouble}`,
+    );
+  await says((words) => /^NOPERM/.test(words ?? ''));
+  // Longer than a silent one is waited for.
+  await sleep(5_500);
+  assert.equal(closed, 0);
+  await redis.command('ACL', 'SETUSER', 'default', '+ping');
+  await says((words) => words === undefined);
+});

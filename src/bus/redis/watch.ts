@@ -1,4 +1,4 @@
-import { type Cluster, Redis, type RedisOptions } from 'ioredis';
+import { type Cluster, Redis, type RedisOptions, ReplyError } from 'ioredis';
 
 /** A connection that does not answer for this long is dead, whatever TCP says, in milliseconds. */
 export const SILENCE_MS = 3_000;
@@ -28,6 +28,9 @@ export function watchConnection(redis: Redis): () => void {
   let silentSince: number | undefined;
   let bytesRead = 0;
   let unsent = 0;
+  const heard = (): void => {
+    silentSince = undefined;
+  };
   const timer = setInterval(() => {
     const connected = redis.status === 'connect' || redis.status === 'ready';
     if (!connected) {
@@ -36,10 +39,10 @@ export function watchConnection(redis: Redis): () => void {
       silentSince = performance.now();
       // Until it is ready, the client's own greeting is what must be answered.
       if (redis.status === 'ready')
-        redis.ping().then(
-          () => (silentSince = undefined),
-          () => {},
-        );
+        redis.ping().then(heard, (error) => {
+          // A refusal is an answer, too: a Redis that can't write to its disk refuses even this.
+          if (error instanceof ReplyError) heard();
+        });
     } else if (redis.stream.bytesRead !== bytesRead || (unsent > 0 && unsentOf(redis) !== unsent)) {
       // The ping waits behind a long answer or a long command that makes progress. On another connection, it would take as long.
       silentSince = performance.now();
@@ -54,9 +57,6 @@ export function watchConnection(redis: Redis): () => void {
       unsent = unsentOf(redis);
     }
   }, CHECK_EVERY_MS);
-  const heard = (): void => {
-    silentSince = undefined;
-  };
   redis.on('ready', heard);
   timer.unref();
   return () => {
