@@ -522,7 +522,8 @@ describe('chatting in the browser', () => {
     await keyboard.type('and another');
     await keyboard.press('Enter');
     await mark(heidi.page, 'one line\nand another', 'Sent').waitFor();
-    await keyboard.press('Control+k');
+    // As with Caps Lock on.
+    await keyboard.press('Control+K');
     // Faster than any answer.
     await keyboard.insertText('judy');
     await keyboard.press('Enter');

@@ -43,7 +43,8 @@ export function ChatScreen({ model, store }: ChatScreenProps) {
 
   useKeyDown((event) => {
     if (settings) return;
-    if ((event.ctrlKey || event.metaKey) && event.key === 'k') {
+    // With Caps Lock on, the key is a capital without Shift.
+    if ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === 'k') {
       event.preventDefault();
       const hidden = peer !== null && search.current?.offsetParent === null;
       if (hidden) go(null);
