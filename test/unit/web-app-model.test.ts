@@ -51,3 +51,36 @@ test('web: a logout everywhere that fails is told on the welcome screen, but end
   const view = model.view.value;
   assert.equal(view.name === 'chat' && view.store.client.session?.user_id, 'bob');
 });
+
+test('web: a registration whose answer was lost is taken up by the next try, and a name that is somebody else’s stays taken', async () => {
+  const model = new AppModel();
+  const register = { register: true };
+  const lost = { error: 'No answer came in time.' };
+  const taken = { error: 'User ID already exists.', code: 'user_exists' };
+  const wrong = { error: 'Invalid credentials.', code: 'invalid_credentials' };
+  const unheard = async (user: string) => {
+    const first = assert.rejects(model.logIn(user, 'pw', register), { code: 'unavailable' });
+    await (await request('register')).answer(lost, 504);
+    await first;
+  };
+
+  await unheard('eve');
+  const other = assert.rejects(model.logIn('bob', 'pw', register), { code: 'user_exists' });
+  await (await request('register')).answer(taken, 409);
+  await other;
+  const foreign = assert.rejects(model.logIn('eve', 'pw', register), { code: 'user_exists' });
+  await (await request('register')).answer(taken, 409);
+  await (await request('login')).answer(wrong, 401);
+  await foreign;
+
+  await unheard('alice');
+  const second = model.logIn('alice', 'pw', register);
+  await (await request('register')).answer(taken, 409);
+  await (await request('login')).answer({ message: 'Login successful.', token: 'token of alice' });
+  await second;
+  const view = model.view.value;
+  assert.equal(view.name === 'chat' && view.store.client.session?.user_id, 'alice');
+  const last = model.logOut({ everywhere: false });
+  await (await request('logout')).answer({ message: 'Logged out.' });
+  await last;
+});

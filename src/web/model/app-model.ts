@@ -1,4 +1,10 @@
-import { ClientError, type ClientErrorCode, createClient, type Session } from '../../client/index.ts';
+import {
+  type Client,
+  ClientError,
+  type ClientErrorCode,
+  createClient,
+  type Session,
+} from '../../client/index.ts';
 import { ChatStore } from './chat-store.ts';
 import { Listenable } from './listenable.ts';
 import { go } from './route.ts';
@@ -33,6 +39,8 @@ export class AppModel {
   #lastUser = read(ownTab, LAST_USER);
   /** The name was registered here, but the login after it failed. */
   #registered: string | null = null;
+  /** The name that this page tried to register without hearing whether it was: perhaps it is. */
+  #attempted: string | null = null;
 
   constructor() {
     const session = load();
@@ -49,22 +57,17 @@ export class AppModel {
   /** @throws ClientError */
   async logIn(typed: string, password: string, options: { readonly register: boolean }): Promise<void> {
     const client = createClient({ url: SITE.href });
-    // Some keyboards type an accent as a separate, invisible character, which a new name must not contain.
-    const userId = options.register ? typed.normalize() : typed;
     try {
-      // After a failed login, a retry skips the registration: the name is taken now, by this very user.
-      if (options.register && userId !== this.#registered) {
-        await client.register(userId, password);
-        this.#registered = userId;
-      }
-      const session = await client.login(userId, password).catch((error: unknown) => {
-        // A name in an old database may be exactly as typed. Most lack the space that a phone adds after a word.
-        const usual = typed.normalize().trim();
-        const unknown = error instanceof ClientError && error.code === 'invalid_credentials';
-        if (options.register || usual === typed || !unknown) throw error;
-        return client.login(usual, password);
-      });
-      this.#registered = null;
+      // Some keyboards type an accent as a separate, invisible character, which a new name must not contain.
+      const session = options.register
+        ? await this.#register(client, typed.normalize(), password)
+        : await client.login(typed, password).catch((error: unknown) => {
+            // A name in an old database may be exactly as typed. Most lack the space that a phone adds after a word.
+            const usual = typed.normalize().trim();
+            if (usual === typed || !isUnknown(error)) throw error;
+            return client.login(usual, password);
+          });
+      this.#registered = this.#attempted = null;
       save(session);
       this.#show(this.#chat(session));
     } finally {
@@ -86,6 +89,24 @@ export class AppModel {
       const text = error instanceof ClientError ? error.message : '';
       this.#show({ name: 'welcome', notice: `Logged out here, but perhaps not elsewhere. ${text}` });
     }
+  }
+
+  async #register(client: Client, userId: string, password: string): Promise<Session> {
+    // After a failed login, a retry skips the registration: the name is taken now, by this very user.
+    if (userId === this.#registered) return client.login(userId, password);
+    try {
+      await client.register(userId, password);
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error;
+      if (error.retryable) this.#attempted = userId;
+      if (error.code !== 'user_exists' || userId !== this.#attempted) throw error;
+      // The answer to an earlier try may have been lost, not the try. Then the name is this very user's, as the password tells.
+      return client.login(userId, password).catch((refused: unknown) => {
+        throw isUnknown(refused) ? error : refused;
+      });
+    }
+    this.#registered = userId;
+    return client.login(userId, password);
   }
 
   #chat(session: Session): View {
@@ -144,6 +165,9 @@ export class AppModel {
     if (before.name === 'chat') before.store.close();
   }
 }
+
+const isUnknown = (error: unknown): boolean =>
+  error instanceof ClientError && error.code === 'invalid_credentials';
 
 const same = (a: Session, b: Session | null): boolean => a.user_id === b?.user_id && a.token === b.token;
 
