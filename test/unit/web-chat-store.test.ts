@@ -305,6 +305,28 @@ describe('what the web app asks for', () => {
     assert.equal(store.state.value.conversations.get('carol')?.unread, 7);
   });
 
+  test('what the list was asked for news and did not answer it is asked again, unless the connection is gone', async (t) => {
+    const store = start(t);
+    welcome({ head: 9 });
+    await (await request('conversations')).answer(list(summary(9, 4)));
+    socket.says({ type: 'read', user: 'alice', with: 'bob', id: 7 });
+    t.mock.timers.tick(500);
+    await (await request('conversations')).answer({ error: 'Not now.' }, 503);
+    assert.equal(bob(store).unread, 5);
+    t.mock.timers.tick(10_000);
+    await (await request('conversations')).answer(list(summary(9, 7)));
+    assert.equal(bob(store).unread, 2);
+    t.mock.timers.tick(10_000);
+    socket.says({ type: 'read', user: 'alice', with: 'bob', id: 8 });
+    t.mock.timers.tick(500);
+    const unanswered = await request('conversations');
+    socket.onclose({ code: 1006, reason: '' });
+    await unanswered.answer({ error: 'Not now.' }, 503);
+    t.mock.timers.tick(10_000);
+    await settled();
+    assert.deepEqual(asked, []);
+  });
+
   test('only who looks at the end of the open conversation has seen what arrives there', async (t) => {
     const store = start(t);
     store.open('bob');

@@ -37,6 +37,8 @@ const BURST_MS = 100;
 const BURST_MAX = 1_000;
 /** Minimum time between reloads of the list, in milliseconds, when events don't tell everything. */
 const REFRESH_MS = 500;
+/** Pause after a reload that failed, in milliseconds. */
+const REFRESH_AGAIN_MS = 10_000;
 
 export type ChatStoreOptions = {
   readonly session: Session;
@@ -307,11 +309,11 @@ export class ChatStore {
     if (this.#now.open === peer) await this.loadHistory(peer);
   }
 
-  #refreshSoon(): void {
+  #refreshSoon(ms = REFRESH_MS): void {
     this.#refresh ??= setTimeout(() => {
       this.#refresh = undefined;
       if (this.#live) void this.#loadList();
-    }, REFRESH_MS);
+    }, ms);
   }
 
   async #loadList(before?: number): Promise<void> {
@@ -330,7 +332,10 @@ export class ChatStore {
       this.#watch();
       if (first) await this.#recountBeyond(page.next_before);
     } catch {
-      if (era === this.#now.era && this.#now.list !== 'ready') this.#set({ ...this.#now, list: 'failed' });
+      if (era !== this.#now.era) return;
+      if (this.#now.list !== 'ready') this.#set({ ...this.#now, list: 'failed' });
+      // What only the list tells, unread counts say, would be wrong until the next connection, which asks by itself.
+      else if (this.#live) this.#refreshSoon(REFRESH_AGAIN_MS);
     }
   }
 
