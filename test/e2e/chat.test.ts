@@ -269,7 +269,13 @@ describe('chatting in the browser', () => {
     kim.send({ type: 'message', to: 'lena', message: 'line 61' });
     await lena.page.getByText('Earlier messages could not be loaded.').waitFor();
     await lena.page.unroute('**/history?*');
+    // However slow the history is, what one writes meanwhile stays in sight once it is sent.
+    const answer = Promise.withResolvers<void>();
+    await lena.page.route('**/history?*', (route) => answer.promise.then(() => route.continue()));
     await press('Try again');
+    await say(lena.page, 'kim', 'I am back.');
+    await mark(lena.page, 'I am back.', 'Sent').waitFor();
+    answer.resolve();
     await bubble(lena.page, 'line 60').waitFor();
     assert.equal(await focus(), 'Message to kim');
     kim.close();

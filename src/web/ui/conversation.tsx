@@ -43,7 +43,15 @@ export function Conversation({ store, peer }: ConversationProps) {
 
   const state = trouble ?? (peer === me ? 'Notes to yourself' : online ? 'Online' : 'Offline');
   const history = conversation?.history ?? 'none';
-  const nothingYet = (conversation?.messages.length ?? 0) === 0 && (conversation?.pending.length ?? 0) === 0;
+  const waiting = (conversation?.pending.length ?? 0) > 0;
+  const nothingYet = (conversation?.messages.length ?? 0) === 0 && !waiting;
+  // A list that has just been opened waits for its history. What the user has read in it, or has written, does not go for that.
+  const held = useRef(false);
+  const shown = !nothingYet && (history !== 'loading' || waiting || held.current);
+  const lasting = useLasting(shown, WORTH_SAYING_MS);
+  useEffect(() => {
+    held.current ||= waiting || lasting;
+  }, [waiting, lasting]);
   return (
     <>
       <header className="conversation-head">
@@ -69,9 +77,7 @@ export function Conversation({ store, peer }: ConversationProps) {
           </p>
         </div>
       </header>
-      {conversation !== undefined &&
-      !nothingYet &&
-      (history !== 'loading' || conversation.pending.length > 0) ? (
+      {conversation !== undefined && shown ? (
         <MessageList
           key={era}
           ref={list}

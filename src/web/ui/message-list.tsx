@@ -200,7 +200,7 @@ export function MessageList({ ref, store, conversation, me, onLeave }: MessageLi
             type="button"
             className="link-button"
             onClick={() => {
-              // The whole list goes while the first page is loaded.
+              // The whole list may go while the first page is loaded.
               if (history === 'failed') {
                 onLeave();
                 void store.loadHistory(peer);
