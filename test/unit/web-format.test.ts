@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { beginningOf, clockTime, dayLabel, dayOf, listTime, plural } from '../../src/web/model/format.ts';
+import {
+  beginningOf,
+  clockTime,
+  dayLabel,
+  dayOf,
+  languageOf,
+  listTime,
+  plural,
+} from '../../src/web/model/format.ts';
 
 describe('times in words', () => {
   const now = new Date(2026, 5, 17, 12).getTime();
@@ -56,4 +64,14 @@ test('of a long text the beginning is shown, and no half of a character', () => 
   assert.equal(beginningOf('x'.repeat(200), 200), 'x'.repeat(200));
   assert.equal(beginningOf('x'.repeat(3_000_000), 200), `${'x'.repeat(199)}…`);
   assert.equal(beginningOf('😀'.repeat(200), 200), `${'😀'.repeat(99)}…`);
+});
+
+test('a browser that names no language, or one that is none, gets English dates instead of no app', () => {
+  assert.deepEqual(['de-CH', 'en-US', 'en-US@posix', 'C', ''].map(languageOf), [
+    'de-CH',
+    'en-US',
+    'en-GB',
+    'en-GB',
+    'en-GB',
+  ]);
 });

@@ -1,6 +1,17 @@
+const ENGLISH = 'en-GB';
+
+/** The language that a browser names, if it is one: on a Linux without any, Chromium names `en-US@posix`, and formats throw at it. */
+export function languageOf(name: string): string {
+  try {
+    return Intl.getCanonicalLocales(name)[0] ?? ENGLISH;
+  } catch {
+    return ENGLISH;
+  }
+}
+
 /** Words are English, like the app. The order of day and month, and the clock, follow the reader's settings. */
-const reader = navigator.language;
-const english = /^en\b/.test(reader) ? reader : 'en-GB';
+const reader = languageOf(navigator.language);
+const english = /^en\b/.test(reader) ? reader : ENGLISH;
 
 const clock = new Intl.DateTimeFormat(reader, { hour: '2-digit', minute: '2-digit' });
 const weekday = new Intl.DateTimeFormat(english, { weekday: 'long' });
