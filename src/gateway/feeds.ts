@@ -214,6 +214,11 @@ export class Feeds {
     this.#bus.unsubscribe(CHANNELS.user(user));
   }
 
+  /** Asks the store for what the user's feed may be missing. */
+  repair(user: string): void {
+    this.#feeds.get(user)?.feed.repair();
+  }
+
   /** Resolves when no repair of the user's feed holds anything back. */
   async settled(user: string): Promise<void> {
     await this.#feeds.get(user)?.feed.settled();

@@ -451,6 +451,44 @@ test('G8: the echo of a settled send that a repair of the feed holds back is wai
   assert.deepEqual(story(client.ws.frames), ['connected', 1]);
 });
 
+test('G8: the echo whose event comes after the result of its send, or is lost, is waited for', async () => {
+  const { settles, submit } = writer();
+  const store = new Store([]);
+  const { client, session } = await sessionFixture({ submit, answer: store.answer });
+  client.send({ type: 'message', to: 'bob', message: 'x', client_id: 'c1' });
+  const idle = session.idle();
+  store.ids.push(1);
+  settles[0]?.({ kind: 'done' });
+  await idle;
+  assert.deepEqual(story(client.ws.frames), ['connected', 1]);
+});
+
+test('G8: the echo of what a socket sent while it was catching up, which comes with a page, is waited for; for pages alone, nobody waits', async () => {
+  const { settles, submit } = writer();
+  const store = new Store([1, 2, 3]);
+  const answered = Promise.withResolvers<void>();
+  const options = { since: 0, submit, answer: store.answer, answered: answered.promise };
+  const { client, session } = await sessionFixture(options);
+  const { client: silent, session: silentSession } = await sessionFixture(options);
+  let pageTaken = (): void => {};
+  for (const { ws } of [client, silent])
+    ws.send = (text, done = () => {}) => {
+      ws.frames.push(JSON.parse(text));
+      if (ws === client.ws) pageTaken = done;
+    };
+  client.send({ type: 'message', to: 'bob', message: 'x', client_id: 'c1' });
+  answered.resolve();
+  await settle();
+  store.ids.push(4);
+  settles[0]?.({ kind: 'done' });
+  await silentSession.idle();
+  const idle = session.idle();
+  pageTaken();
+  await idle;
+  assert.deepEqual(story(silent.ws.frames), ['connected', [[1, 2], 2, 'more']]);
+  assert.deepEqual(story(client.ws.frames), ['connected', [[1, 2], 2, 'more'], [[3, 4], 4, 'last']]);
+});
+
 test('G8: a socket that has sent nothing, or is lost, or a gateway that drains before a connect, keeps nobody waiting', async () => {
   const { client, session, gateway } = await sessionFixture({ submit: writer().submit });
   let waits = true;

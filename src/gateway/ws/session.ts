@@ -22,7 +22,8 @@ import { SocketWriter } from './socket-writer.ts';
 /**
  * waiting: no connect frame yet.
  * connecting: it is being answered. Other frames queue up.
- * catching-up: pages are being sent, and `cursor` is how far. Live messages are left to the next page.
+ * catching-up: pages are being sent, and `cursor` is how far. Live messages are left to the next page, and so are the echoes of
+ *   what the socket has `sent` meanwhile.
  * live: the user's feed goes straight to the socket, from `cursor` on.
  */
 type State =
@@ -34,7 +35,7 @@ type State =
       readonly queue: ClientFrame[];
       queuedBytes: number;
     }
-  | { readonly name: 'catching-up'; readonly user: string; cursor: number }
+  | { readonly name: 'catching-up'; readonly user: string; cursor: number; sent: boolean }
   | { readonly name: 'live'; readonly user: string; cursor: number }
   | { readonly name: 'closed' };
 
@@ -236,7 +237,9 @@ export class Session implements FeedMember, Watcher, SocketEvents {
     const command: Command = { kind: 'send', from: user, to: frame.to, text: frame.message, clientId };
     this.#submit(command, user, frame.client_id);
     // A send that is refused at once was not accepted.
-    if (this.#unanswered > before) this.#context.accepted();
+    if (this.#unanswered === before) return;
+    this.#context.accepted();
+    if (this.#state.name === 'catching-up') this.#state.sent = true;
   }
 
   #submit(command: Command, user: string, clientId: string | undefined): void {
@@ -290,7 +293,7 @@ export class Session implements FeedMember, Watcher, SocketEvents {
       if (this.#full) this.#greet(user, page, resync, head);
       // It reads too slowly even for that.
       if (this.closed) return;
-      if (resumes) this.#state = { name: 'catching-up', user, cursor: frame.since as number };
+      if (resumes) this.#state = { name: 'catching-up', user, cursor: frame.since as number, sent: false };
       else this.#state = { name: 'live', user, cursor: head };
       this.#context.presence.change(user, 1);
       this.#context.opened();
@@ -371,7 +374,8 @@ export class Session implements FeedMember, Watcher, SocketEvents {
       const text = `{"type":"page","messages":[${messages}],"upto":${page.upto},"more":${!live}}`;
       if (live) {
         this.#state = { name: 'live', user: state.user, cursor: state.cursor };
-        return this.#writer.write([text]);
+        this.#writer.write([text]);
+        return this.#onIdle?.();
       }
       // The next page is fetched when this one has been sent.
       await this.#writer.writePage(text, bytes);
@@ -468,12 +472,20 @@ export class Session implements FeedMember, Watcher, SocketEvents {
 
   /** Resolves when every accepted send has been answered, its echo included, or the socket is gone. */
   async idle(): Promise<void> {
-    if (this.#unanswered > 0 && !this.closed)
+    const waits = this.#unanswered > 0;
+    while (!this.closed && (this.#unanswered > 0 || this.#echoInPages))
       await new Promise<void>((resolve) => {
         this.#onIdle = resolve;
       });
+    if (this.#joined === undefined || this.closed) return;
+    // The bus keeps no order between channels, so the event with the echo may come after the result, or be lost.
+    if (waits) this.#context.feeds.repair(this.#joined);
     // A repair of the feed holds back the echo of a send that is settled.
-    if (this.#joined !== undefined && !this.closed) await this.#context.feeds.settled(this.#joined);
+    await this.#context.feeds.settled(this.#joined);
+  }
+
+  get #echoInPages(): boolean {
+    return this.#state.name === 'catching-up' && this.#state.sent;
   }
 
   /**
