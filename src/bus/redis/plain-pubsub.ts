@@ -36,6 +36,8 @@ export class PlainPubSub implements RedisPubSub {
     this.#subscriber.on('ready', () => this.#subscribeAll());
     this.#subscriber.on('close', () => {
       this.#lost = true;
+      // The client would keep what is asked now, and ask for it once it is back, whoever has left by then.
+      clearTimeout(this.#retry);
     });
   }
 
