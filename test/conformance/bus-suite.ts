@@ -159,6 +159,22 @@ export function busSuite(name: string, createFixture: () => Promise<BusFixture>)
   );
 
   fixtureTest(
+    'G7 reads: while two wait at once, as of a writer and the one that replaces it, each ends, with the entry or with nothing',
+    async (fixture) => {
+      const [writer, replaced, next] = await Promise.all([
+        fixture.member(),
+        fixture.member(),
+        fixture.member(),
+      ]);
+      const empty = [replaced.bus.read(undefined, 10, 60), next.bus.read(undefined, 10, 80)];
+      assert.deepEqual(await Promise.all(empty), [[], []]);
+      const waiting = [replaced.bus.read(undefined, 10, 4_000), next.bus.read(undefined, 10, 4_000)];
+      await writer.bus.append('entry 0');
+      assert.deepEqual((await Promise.all(waiting)).map(payloads), [numbers(1), numbers(1)]);
+    },
+  );
+
+  fixtureTest(
     'G1 offset: a reader that comes back reads on from its position; what was not trimmed is read again',
     async (fixture) => {
       const writer = await fixture.member();

@@ -34,7 +34,7 @@ type Reader = {
   /** Number of the last entry that the reader has. */
   readonly after: number;
   readonly limit: number;
-  cancel(): void;
+  readonly timer: NodeJS.Timeout;
 };
 
 /**
@@ -51,7 +51,8 @@ export class IpcBroker {
   #logUnits = 0;
   /** Number of the log's first entry. */
   #logStart = 1;
-  #reader: Reader | undefined;
+  /** Reads that wait for an entry. There is one writer, but a replaced one may still have to find that out. */
+  readonly #readers = new Set<Reader>();
   #nextRequest = 1;
 
   /** Adds a worker. Call the returned function when it is gone. */
@@ -86,7 +87,7 @@ export class IpcBroker {
         this.#log.push(item.payload);
         this.#logUnits += item.payload.length;
         member.out.addWithNext({ on: 'done', ref: item.ref });
-        this.#feedReader();
+        for (const reader of this.#readers) this.#feed(reader);
         return;
       case 'read':
         this.#read(member, item);
@@ -148,27 +149,30 @@ export class IpcBroker {
   #read(member: Member, item: Extract<BusItem, { do: 'read' }>): void {
     // A position from an earlier primary's log says nothing about this log: every entry is new.
     const after = item.after === undefined ? 0 : this.#numberOf(item.after);
-    this.#reader?.cancel();
-    const timer = setTimeout(() => this.#answerReader([]), item.waitMs);
-    this.#reader = { member, ref: item.ref, after, limit: item.limit, cancel: () => clearTimeout(timer) };
-    this.#feedReader();
+    const timer = setTimeout(() => this.#answer(reader, []), item.waitMs);
+    const reader: Reader = { member, ref: item.ref, after, limit: item.limit, timer };
+    this.#readers.add(reader);
+    this.#feed(reader);
   }
 
-  #feedReader(): void {
-    if (this.#reader === undefined) return;
-    const from = Math.max(0, this.#reader.after - this.#logStart + 1);
+  #feed(reader: Reader): void {
+    const from = Math.max(0, reader.after - this.#logStart + 1);
     if (from >= this.#log.length) return;
-    const entries = this.#log.slice(from, from + this.#reader.limit).map((payload, i) => ({
+    const entries = this.#log.slice(from, from + reader.limit).map((payload, i) => ({
       position: `${this.#incarnation}-${this.#logStart + from + i}`,
       payload,
     }));
-    this.#answerReader(entries);
+    this.#answer(reader, entries);
   }
 
-  #answerReader(entries: { position: string; payload: string }[]): void {
-    this.#reader?.cancel();
-    this.#reader?.member.out.add({ on: 'entries', ref: this.#reader.ref, entries });
-    this.#reader = undefined;
+  #answer(reader: Reader, entries: { position: string; payload: string }[]): void {
+    this.#forget(reader);
+    reader.member.out.add({ on: 'entries', ref: reader.ref, entries });
+  }
+
+  #forget(reader: Reader): void {
+    clearTimeout(reader.timer);
+    this.#readers.delete(reader);
   }
 
   #numberOf(position: string): number {
@@ -210,10 +214,7 @@ export class IpcBroker {
   #detach(member: Member): void {
     this.#members.delete(member);
     for (const channel of this.#channels.keys()) this.#leave(member, channel);
-    if (this.#reader?.member === member) {
-      this.#reader.cancel();
-      this.#reader = undefined;
-    }
+    for (const reader of this.#readers) if (reader.member === member) this.#forget(reader);
     for (const [id, request] of this.#requests) {
       if (request.from === member) this.#requests.delete(id);
       // Queries are read-only, so another worker may be given what a dead one was asked.
