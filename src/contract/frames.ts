@@ -30,7 +30,7 @@ export const sendFrame = z
   })
   .meta({ id: 'Send', description: 'Send a message' });
 
-export const readFrame = z.object({ type: z.literal('read'), with: userId, id: messageId }).meta({
+export const readFrame = z.object({ type: z.literal('read'), with: peerId, id: messageId }).meta({
   id: 'MarkRead',
   description: 'Marks the conversation with `with` as read up to `id` (parley.v1)',
 });
@@ -117,7 +117,7 @@ export const pageFrame = z
   .meta({ id: 'Page', description: 'One page of catch-up (parley.v1)' });
 
 export const readMarkFrame = z
-  .object({ type: z.literal('read'), user: userId, with: userId, id: messageId })
+  .object({ type: z.literal('read'), user: userId, with: peerId, id: messageId })
   .meta({ id: 'Read', description: '`user` has read the conversation with `with` up to `id` (parley.v1)' });
 
 export const typingNoticeFrame = z

@@ -111,6 +111,14 @@ test('S2, G6: of more users than are kept count of, those who are told to type s
   assert.deepEqual([...typing], []);
 });
 
+test('M2, S1: messages of nobody, as an old database has them, are marked as read like those of others', () => {
+  const { client, socket, reconnect } = start();
+  client.markRead('', 5);
+  assert.deepEqual(socket.take(), [{ type: 'read', with: '', id: 5 }]);
+  socket.says({ type: 'read', user: 'alice', with: '', id: 5 });
+  assert.deepEqual(reconnect().take(), []);
+});
+
 test('S1: the confirmation of a marker is not that of a later one, and what is confirmed is told no more', () => {
   const { client, socket, reconnect } = start();
   client.markRead('bob', 5);
@@ -177,7 +185,7 @@ test("what can't be an id is passed over, not sent at every reconnect, and a pro
   client.on('problem', ({ error, during }) => problems.push(`${during}: ${(error as ClientError).code}`));
   client.watch(['bob', '', 'x'.repeat(257)]);
   client.typing('\ud800');
-  client.markRead('', 3);
+  client.markRead('x'.repeat(257), 3);
   for (const id of [-1, 1.5, Number.NaN, 2 ** 53, '3' as unknown as number]) client.markRead('bob', id);
   // Nothing of it has been read.
   client.markRead('bob', 0);

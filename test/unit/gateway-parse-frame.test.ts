@@ -33,6 +33,10 @@ test('B1: the basic protocol knows connect and message only', () => {
   assert.equal(code({ type: 'connect', user_id: 'ann' }, false), 'none');
 });
 
+test('M2, S1: the messages of nobody, as an old database has them, can be marked as read', () => {
+  assert.equal(code({ type: 'read', with: '', id: 1 }), 'none');
+});
+
 const bad: readonly (readonly [frame: unknown, code: string])[] = [
   ['', 'invalid_json'],
   ['{', 'invalid_json'],
