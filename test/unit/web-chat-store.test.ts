@@ -258,10 +258,45 @@ describe('what the web app asks for', () => {
     socket.says({ type: 'page', messages: [], upto: 9, more: false });
     await (await request('conversations')).answer({ ...list(summary(9)), next_before: 9 });
     const beyond = await request('conversations');
-    assert.deepEqual(beyond.query, { before: '9', limit: '200' });
+    assert.deepEqual(beyond.query, { before: '6', limit: '1' });
     await beyond.answer({ ...list(summary(5, 5, 'carol')), next_before: 5 });
     assert.equal(totalUnread(store.state.value), 0);
     assert.deepEqual([store.state.value.list, store.state.value.listBefore, asked.length], ['ready', 3, 0]);
+  });
+
+  test('of a long list only what is unread is asked for again, wherever it stands', async (t) => {
+    const store = start(t);
+    welcome();
+    const page = (from: number, unread: readonly number[], next_before: number | null) => ({
+      ...list(
+        ...Array.from({ length: 200 }, (_, i) => from - i).map((id) =>
+          summary(id, unread.includes(id) ? id - 1 : id, `peer ${id}`),
+        ),
+      ),
+      next_before,
+    });
+    await (await request('conversations')).answer(page(2_000, [], 1_801));
+    for (let from = 1_800; from > 0; from -= 200) {
+      void store.loadMoreConversations();
+      const next = from > 200 ? from - 199 : null;
+      await (await request('conversations')).answer(page(from, [1_750, 1_740, 3], next));
+    }
+    assert.equal(totalUnread(store.state.value), 3);
+    socket.says(stored(2_001, { from: 'stranger' }));
+    t.mock.timers.tick(BURST_MS);
+    t.mock.timers.tick(500);
+    await (await request('conversations')).answer({
+      ...list(summary(2_001, 2_001, 'stranger')),
+      next_before: 1_802,
+    });
+    const first = await request('conversations');
+    assert.deepEqual(first.query, { before: '1751', limit: '200' });
+    await first.answer(page(1_750, [1_740], 1_551));
+    const last = await request('conversations');
+    assert.deepEqual(last.query, { before: '4', limit: '1' });
+    await last.answer({ ...list(summary(3, 3, 'peer 3')), next_before: 3 });
+    assert.deepEqual([totalUnread(store.state.value), asked.length], [1, 0]);
+    assert.equal(store.state.value.conversations.get('peer 1740')?.unread, 1);
   });
 
   test('a page of the list that could not be had is asked for again', async (t) => {

@@ -339,16 +339,28 @@ export class ChatStore {
     }
   }
 
-  /** Conversations beyond the first page that count as unread here may have been read elsewhere, too. */
+  /**
+   * Conversations beyond the first page that count as unread here may have been read elsewhere, too. A request begins at the newest
+   * of them, and spans what is known down to the oldest: one unread conversation, however far down, is a request for one.
+   */
   async #recountBeyond(first: number | null): Promise<void> {
     const { era } = this.#now;
-    const unreadBefore = (id: number) =>
-      inOrder(this.#now).some(({ last, unread }) => unread > 0 && last !== null && last.id < id);
-    for (let before = first; before !== null && unreadBefore(before); ) {
-      const page = await this.client.conversations({ before, limit: LIMITS.conversationsPageMax });
+    for (let end = first; end !== null; ) {
+      const ids: number[] = [];
+      const unreadIds: number[] = [];
+      for (const { last, unread } of this.#now.conversations.values()) {
+        if (last === null || last.id >= end) continue;
+        ids.push(last.id);
+        if (unread > 0) unreadIds.push(last.id);
+      }
+      if (unreadIds.length === 0) return;
+      const [newest, oldest] = [Math.max(...unreadIds), Math.min(...unreadIds)];
+      const span = ids.filter((id) => id >= oldest && id <= newest).length;
+      const limit = Math.min(span, LIMITS.conversationsPageMax);
+      const page = await this.client.conversations({ before: newest + 1, limit });
       if (era !== this.#now.era) return;
       this.#set(withSummaries(this.#now, page.conversations));
-      before = page.next_before;
+      end = page.next_before;
     }
   }
 
