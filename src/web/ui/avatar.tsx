@@ -18,7 +18,7 @@ type AvatarProps = { readonly name: string; readonly online?: boolean; readonly 
 export function Avatar({ name, online = false, size = 'medium' }: AvatarProps) {
   return (
     <span className={`avatar avatar-${size} tone-${toneOf(name)}`} aria-hidden="true">
-      {initialOf(name)}
+      <span className="avatar-letter">{initialOf(name)}</span>
       {online && <span className="presence" />}
     </span>
   );
