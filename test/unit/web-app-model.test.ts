@@ -84,3 +84,24 @@ test('web: a registration whose answer was lost is taken up by the next try, and
   await (await request('logout')).answer({ message: 'Logged out.' });
   await last;
 });
+
+test('web: where the answer to a new password is lost and the session ends, it is said that the new one may count', async () => {
+  const model = new AppModel();
+  const notice = () => (model.view.value.name === 'welcome' ? (model.view.value.notice ?? '') : 'still here');
+  for (const [status, code, perhaps] of [
+    [504, 'unavailable', true],
+    [401, 'invalid_credentials', false],
+  ] as const) {
+    await logIn(model, 'alice');
+    const { value } = model.view;
+    assert.ok(value.name === 'chat');
+    const changed = model.changePassword(value.store, 'old', 'new');
+    await (await request('change-password')).answer({ error: 'No.', code }, status);
+    assert.equal((await changed)?.includes('may already'), perhaps);
+    const history = value.store.client.history('bob').catch(() => {});
+    await (await request('history')).answer({ error: 'Over.', code: 'token_revoked' }, 401);
+    await history;
+    assert.match(notice(), /^Your session has been ended/);
+    assert.equal(notice().includes('may already'), perhaps);
+  }
+});

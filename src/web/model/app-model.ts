@@ -19,6 +19,9 @@ const ENDINGS: { readonly [code in ClientErrorCode]?: string } = {
   token_revoked: 'Your session has been ended. Log in again.',
   unauthorized: 'Log in again.',
 };
+/** After these, a request may have done its work all the same. */
+const UNHEARD: readonly ClientErrorCode[] = ['timeout', 'network', 'unavailable', 'internal'];
+const PERHAPS_NEW = 'The new password may already be the one that counts: if the old one is refused, try it.';
 /** The token that this tab knows to be invalid. */
 const ENDED = nameHere('ended');
 /** The user whose conversation this tab's address names. */
@@ -41,6 +44,9 @@ export class AppModel {
   #registered: string | null = null;
   /** The name that this page tried to register without hearing whether it was: perhaps it is. */
   #attempted: string | null = null;
+
+  /** The chat whose user has asked for a new password without hearing whether it was set. */
+  #passwordUnheard: ChatStore | null = null;
 
   constructor() {
     const session = load();
@@ -88,6 +94,21 @@ export class AppModel {
       if (!options.everywhere || this.view.value.name !== 'welcome') return;
       const text = error instanceof ClientError ? error.message : '';
       this.#show({ name: 'welcome', notice: `Logged out here, but perhaps not elsewhere. ${text}` });
+    }
+  }
+
+  /** @returns what is wrong; null once the new password counts */
+  async changePassword(store: ChatStore, current: string, next: string): Promise<string | null> {
+    try {
+      await store.client.changePassword(current, next);
+      this.#passwordUnheard = null;
+      return null;
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error;
+      if (error.code === 'invalid_credentials') return 'The current password is wrong.';
+      if (!UNHEARD.includes(error.code)) return error.message;
+      this.#passwordUnheard = store;
+      return `${error.message} ${PERHAPS_NEW}`;
     }
   }
 
@@ -142,7 +163,9 @@ export class AppModel {
     else {
       write(ownTab, ENDED, this.#session?.token ?? null);
       // After a logout in another tab, the change of the shared storage tells it, if there is such a storage.
-      this.#show({ name: 'welcome', notice: ENDINGS[because.code] ?? because.message });
+      const ending = ENDINGS[because.code] ?? because.message;
+      const notice = store === this.#passwordUnheard ? `${ending} ${PERHAPS_NEW}` : ending;
+      this.#show({ name: 'welcome', notice });
     }
   }
 

@@ -1,5 +1,4 @@
 import { type FormEvent, useEffect, useId, useRef, useState, useSyncExternalStore } from 'react';
-import { ClientError } from '../../client/index.ts';
 import { LIMITS } from '../../contract/limits.ts';
 import type { AppModel } from '../model/app-model.ts';
 import type { ChatStore } from '../model/chat-store.ts';
@@ -49,7 +48,7 @@ export function Settings({ model, store, onClose }: SettingsProps) {
         </header>
         <Appearance />
         <Notifications />
-        <ChangePassword store={store} />
+        <ChangePassword model={model} store={store} />
         <section className="settings-section">
           <h3>Session</h3>
           {unsent > 0 && (
@@ -142,7 +141,7 @@ function Notifications() {
   );
 }
 
-function ChangePassword({ store }: { readonly store: ChatStore }) {
+function ChangePassword({ model, store }: Omit<SettingsProps, 'onClose'>) {
   const [current, setCurrent] = useState('');
   const [next, setNext] = useState('');
   const [busy, setBusy] = useState(false);
@@ -155,18 +154,12 @@ function ChangePassword({ store }: { readonly store: ChatStore }) {
     setBusy(true);
     setResult(null);
     try {
-      await store.client.changePassword(current, next);
-      setCurrent('');
-      setNext('');
-      setResult({ ok: true, text: 'Changed. Other sessions have ended.' });
-    } catch (error) {
-      const wrong = error instanceof ClientError && error.code === 'invalid_credentials';
-      const text = wrong
-        ? 'The current password is wrong.'
-        : error instanceof ClientError
-          ? error.message
-          : '';
-      setResult({ ok: false, text });
+      const problem = await model.changePassword(store, current, next);
+      if (problem === null) {
+        setCurrent('');
+        setNext('');
+      }
+      setResult({ ok: problem === null, text: problem ?? 'Changed. Other sessions have ended.' });
     } finally {
       setBusy(false);
     }
