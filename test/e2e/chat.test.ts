@@ -369,6 +369,7 @@ describe('chatting in the browser', () => {
     await search(page).fill('jud');
     await search(page).press('Enter');
     await composer(page, 'joann').focus();
+    await page.getByRole('status').getByText('Searching…').waitFor();
     answer.resolve();
     await entry(page, 'judy').waitFor();
     await page.unroute('**/users?*');

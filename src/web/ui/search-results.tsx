@@ -3,7 +3,8 @@ import { inOrder } from '../model/chat-state.ts';
 import type { ChatStore } from '../model/chat-store.ts';
 import { plural } from '../model/format.ts';
 import { go } from '../model/route.ts';
-import { usePart } from './hooks.ts';
+import { WORTH_SAYING_MS } from './connection-status.tsx';
+import { useLasting, usePart } from './hooks.ts';
 import { PersonList } from './person-list.tsx';
 
 /** Long enough for the next key stroke, short enough to seem immediate. */
@@ -77,6 +78,8 @@ export function SearchResults({ store, query, open, eager, onChosen, onLeave }: 
   const answered = found.status !== 'searching' && found.query === query;
   const likely = all.find((person) => folded(person) === needle) ?? all[0];
   const chosen = all.includes(query) ? query : answered || !online ? likely : undefined;
+  const slow = useLasting(!answered, WORTH_SAYING_MS);
+  const failed = found.status === 'failed' && !slow ? found : null;
   const choose = useEffectEvent((person: string) => {
     go(person);
     onChosen();
@@ -101,8 +104,9 @@ export function SearchResults({ store, query, open, eager, onChosen, onLeave }: 
       {others.length > 0 && (
         <PersonList title="People" people={others} store={store} open={open} onChosen={onChosen} />
       )}
-      <p className={total === 0 || found.status === 'failed' ? 'list-note' : 'unseen'} role="status">
-        {found.status === 'failed' && <Failed connected={found.connected} onTryAgain={tryAgain} />}
+      <p className={total === 0 || slow || failed !== null ? 'list-note' : 'unseen'} role="status">
+        {slow && 'Searching…'}
+        {failed !== null && <Failed connected={failed.connected} onTryAgain={tryAgain} />}
         {settled && (total === 0 ? `Nobody’s name begins with “${query}”.` : plural(total, 'result'))}
       </p>
     </nav>
