@@ -7,6 +7,7 @@ import {
   dayOf,
   languageOf,
   listTime,
+  nameOf,
   plural,
 } from '../../src/web/model/format.ts';
 
@@ -74,4 +75,8 @@ test('a browser that names no language, or one that is none, gets English dates 
     'en-GB',
     'en-GB',
   ]);
+});
+
+test('nobody, with whom an old database may have a conversation, is not called nothing', () => {
+  assert.deepEqual(['', 'bob'].map(nameOf), ['(no name)', 'bob']);
 });

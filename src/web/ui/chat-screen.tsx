@@ -3,6 +3,7 @@ import { LIMITS } from '../../contract/limits.ts';
 import type { AppModel } from '../model/app-model.ts';
 import { inOrder } from '../model/chat-state.ts';
 import type { ChatStore } from '../model/chat-store.ts';
+import { nameOf } from '../model/format.ts';
 import { startNotifier } from '../model/notifier.ts';
 import { go, hrefOf, route } from '../model/route.ts';
 import { Conversation } from './conversation.tsx';
@@ -62,7 +63,10 @@ export function ChatScreen({ model, store }: ChatScreenProps) {
     <main className="chat" data-pane={peer === null ? 'list' : 'conversation'}>
       <h1 className="unseen">Parley</h1>
       <Sidebar store={store} open={peer} search={search} onSettings={() => setSettings(true)} />
-      <section className="pane" aria-label={peer === null ? 'Conversation' : `Conversation with ${peer}`}>
+      <section
+        className="pane"
+        aria-label={peer === null ? 'Conversation' : `Conversation with ${nameOf(peer)}`}
+      >
         {peer === null ? (
           <div className="empty-pane">
             <EmptyPicture />

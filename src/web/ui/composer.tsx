@@ -1,7 +1,7 @@
 import { type FormEvent, type KeyboardEvent, type RefObject, useLayoutEffect, useState } from 'react';
 import { LIMITS } from '../../contract/limits.ts';
 import { draftOf, keepDraft } from '../model/drafts.ts';
-import { plural } from '../model/format.ts';
+import { nameOf, plural } from '../model/format.ts';
 import { isComposing, isTouch } from './hooks.ts';
 import { SendIcon } from './icons.tsx';
 
@@ -59,7 +59,7 @@ export function Composer({ input, me, peer, onSend, onTyping }: ComposerProps) {
         rows={1}
         dir="auto"
         placeholder="Write a message"
-        aria-label={`Message to ${peer}`}
+        aria-label={`Message to ${nameOf(peer)}`}
         aria-describedby={text.length > COUNT_FROM ? 'composer-left' : undefined}
         enterKeyHint={isTouch() ? 'enter' : 'send'}
         value={text}

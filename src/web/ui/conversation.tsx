@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
 import type { ChatStore } from '../model/chat-store.ts';
+import { nameOf } from '../model/format.ts';
 import { go } from '../model/route.ts';
 import { Avatar } from './avatar.tsx';
 import { Composer } from './composer.tsx';
@@ -66,7 +67,7 @@ export function Conversation({ store, peer }: ConversationProps) {
         <Avatar name={peer} size="small" online={online} />
         <div className="head-text">
           <h2 className="head-name">
-            <bdi>{peer}</bdi>
+            <bdi>{nameOf(peer)}</bdi>
           </h2>
           <p
             className={
@@ -145,7 +146,7 @@ function Beginning({ peer, me }: { readonly peer: string; readonly me: string })
         <p>What you write here, only you can read.</p>
       ) : (
         <p>
-          This is the beginning of your conversation with <bdi>{peer}</bdi>.
+          This is the beginning of your conversation with <bdi>{nameOf(peer)}</bdi>.
         </p>
       )}
     </div>

@@ -12,7 +12,7 @@ import {
 import { Virtualizer, type VirtualizerHandle } from 'virtua';
 import type { Conversation } from '../model/chat-state.ts';
 import type { ChatStore } from '../model/chat-store.ts';
-import { plural } from '../model/format.ts';
+import { nameOf, plural } from '../model/format.ts';
 import { type Row, timeline } from '../model/timeline.ts';
 import { useToday } from './hooks.ts';
 import { DownIcon } from './icons.tsx';
@@ -158,7 +158,7 @@ export function MessageList({ ref, store, conversation, me, onLeave }: MessageLi
   return (
     <div className="messages-frame">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard. */}
-      <section className="messages" ref={view} tabIndex={0} aria-label={`Messages with ${peer}`}>
+      <section className="messages" ref={view} tabIndex={0} aria-label={`Messages with ${nameOf(peer)}`}>
         <div className="messages-spacer" />
         <Virtualizer
           ref={list}

@@ -1,6 +1,6 @@
 import { memo, useState } from 'react';
 import { LIMITS } from '../../contract/limits.ts';
-import { beginningOf, clockTime, dayLabel, plural, spokenTime } from '../model/format.ts';
+import { beginningOf, clockTime, dayLabel, nameOf, plural, spokenTime } from '../model/format.ts';
 import { segments } from '../model/links.ts';
 import type { Delivery, Row } from '../model/timeline.ts';
 import { AlertIcon, ClockIcon, ReadIcon, SentIcon } from './icons.tsx';
@@ -22,7 +22,7 @@ export const MessageRow = memo(
       <div className="row">
         {beginning && (
           <p className="row-beginning">
-            The beginning of your conversation with <bdi>{peer}</bdi>
+            The beginning of your conversation with <bdi>{nameOf(peer)}</bdi>
           </p>
         )}
         {row.newDay && (
@@ -36,7 +36,7 @@ export const MessageRow = memo(
           </p>
         )}
         <div className={bubbleClass(row)}>
-          <span className="unseen">{own ? 'You: ' : `${peer}: `}</span>
+          <span className="unseen">{own ? 'You: ' : `${nameOf(peer)}: `}</span>
           <span className="bubble-text" dir="auto">
             {row.text.length > LIMITS.messageUnits ? <LongText text={row.text} /> : <Text text={row.text} />}
           </span>
