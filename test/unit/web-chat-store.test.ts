@@ -308,12 +308,30 @@ describe('what the web app asks for', () => {
     assert.equal(store.state.value.list, 'failed');
     void store.loadMoreConversations();
     const again = await request('conversations');
+    assert.equal(store.state.value.list, 'loading');
     assert.deepEqual(again.query, { before: '9' });
     await again.answer(list(summary(5, 5, 'carol')));
     assert.deepEqual([store.state.value.list, store.state.value.listBefore], ['ready', null]);
     void store.loadMoreConversations();
     await settled();
     assert.equal(asked.length, 0);
+  });
+
+  test('that the first page is asked for again is told, and what is asked for news is not', async (t) => {
+    const store = start(t);
+    welcome({ head: 9 });
+    await (await request('conversations')).answer({ error: 'Not now.', code: 'unavailable' }, 503);
+    assert.equal(store.state.value.list, 'failed');
+    void store.loadMoreConversations();
+    const again = await request('conversations');
+    assert.equal(store.state.value.list, 'loading');
+    await again.answer(list(summary(9, 4)));
+    assert.deepEqual([store.state.value.list, bob(store).unread], ['ready', 5]);
+    socket.says({ type: 'read', user: 'alice', with: 'bob', id: 7 });
+    t.mock.timers.tick(500);
+    const news = await request('conversations');
+    assert.equal(store.state.value.list, 'ready');
+    await news.answer(list(summary(9, 7)));
   });
 
   test('a marker is sent for what was seen and not read yet, and the list is asked what another device left', async (t) => {

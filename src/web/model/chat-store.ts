@@ -319,7 +319,8 @@ export class ChatStore {
   async #loadList(before?: number): Promise<void> {
     const { era } = this.#now;
     const first = before === undefined;
-    if (!first) this.#set({ ...this.#now, list: 'loading' });
+    // A page for news goes unnoticed: what is there stays as it is.
+    if (!first || this.#now.list === 'failed') this.#set({ ...this.#now, list: 'loading' });
     try {
       const page = await this.client.conversations(first ? {} : { before });
       if (era !== this.#now.era) return;

@@ -1,19 +1,25 @@
-import { memo, useEffect, useEffectEvent, useMemo, useRef } from 'react';
+import { memo, useEffect, useEffectEvent, useMemo, useRef, useState } from 'react';
 import { activeAt, type Conversation, inOrder } from '../model/chat-state.ts';
 import type { ChatStore } from '../model/chat-store.ts';
-import { beginningOf, listTime, plural, spokenTime } from '../model/format.ts';
+import { beginningOf, listTime, nameOf, plural, spokenTime } from '../model/format.ts';
 import { hrefOf } from '../model/route.ts';
 import { Avatar } from './avatar.tsx';
+import { WORTH_SAYING_MS } from './connection-status.tsx';
 import { FirstSteps } from './first-steps.tsx';
-import { useListenable, useToday } from './hooks.ts';
+import { useLasting, useListenable, useToday } from './hooks.ts';
 import { AlertIcon, ClockIcon } from './icons.tsx';
 
-type ConversationListProps = { readonly store: ChatStore; readonly open: string | null };
+type ConversationListProps = {
+  readonly store: ChatStore;
+  readonly open: string | null;
+  /** The focused button is about to disappear. */
+  readonly onLeave: () => void;
+};
 
 /** Pixels before the end at which the next page is loaded. */
 const AHEAD = 600;
 
-export function ConversationList({ store, open }: ConversationListProps) {
+export function ConversationList({ store, open, onLeave }: ConversationListProps) {
   const state = useListenable(store.state);
   const { conversations, list, listBefore } = state;
   // biome-ignore lint/correctness/useExhaustiveDependencies: the order depends on the conversations alone.
@@ -21,6 +27,17 @@ export function ConversationList({ store, open }: ConversationListProps) {
   const now = useToday();
 
   const view = useRef<HTMLElement>(null);
+
+  const loading = list === 'loading' && state.connection.name === 'online';
+  const slow = useLasting(loading, WORTH_SAYING_MS);
+  // Whoever asks again sees at once that something happens.
+  const [again, setAgain] = useState(false);
+  const tryAgain = async () => {
+    onLeave();
+    setAgain(true);
+    await store.loadMoreConversations();
+    setAgain(false);
+  };
 
   const loadAhead = () => {
     // First the checks that cost nothing: reading a box's size makes the browser lay out the page.
@@ -58,14 +75,21 @@ export function ConversationList({ store, open }: ConversationListProps) {
           </li>
         ))}
       </ul>
-      {list === 'failed' && (
-        <p className="list-note">
-          The conversations could not be loaded.{' '}
-          <button type="button" className="link-button" onClick={() => void store.loadMoreConversations()}>
-            Try again
-          </button>
-        </p>
-      )}
+      {/* The skeleton shows it to those who see. */}
+      <p
+        className={list === 'ready' || (loading && ordered.length === 0) ? 'unseen' : 'list-note'}
+        role="status"
+      >
+        {loading && (again || slow) && 'Loading…'}
+        {list === 'failed' && (
+          <>
+            The conversations could not be loaded.{' '}
+            <button type="button" className="link-button" onClick={() => void tryAgain()}>
+              Try again
+            </button>
+          </>
+        )}
+      </p>
     </nav>
   );
 }
@@ -95,7 +119,7 @@ const Item = memo(function Item({ conversation, me, now, current, online, typing
     <a className="item" href={hrefOf(peer)} aria-current={current ? 'page' : undefined}>
       <Avatar name={peer} online={online} />
       <span className="item-name">
-        <bdi>{peer}</bdi>
+        <bdi>{nameOf(peer)}</bdi>
         {peer === me && <span className="item-you"> (you)</span>}
         {online && <span className="unseen">, online</span>}
       </span>

@@ -86,7 +86,7 @@ export function Sidebar({ store, open, search, onSettings }: SidebarProps) {
         )}
       </search>
       {query.trim() === '' ? (
-        <ConversationList store={store} open={open} />
+        <ConversationList store={store} open={open} onLeave={toSearch} />
       ) : (
         <SearchResults
           store={store}
