@@ -7,6 +7,7 @@ import { WriteBehind } from './write-behind.ts';
 type Stored = {
   to: string;
   message: string;
+  /** Milliseconds since 1970. */
   at: number;
   failed?: { code: ClientErrorCode; error: string };
 };
@@ -154,7 +155,9 @@ function parse(text: string): Stored | null {
   }
   if (typeof value !== 'object' || value === null) return null;
   const { to, message, at, failed } = value as Record<string, unknown>;
-  if (typeof to !== 'string' || typeof message !== 'string' || typeof at !== 'number') return null;
+  if (typeof to !== 'string' || typeof message !== 'string') return null;
+  // Whoever shows the entry makes a date of it, which throws beyond what a Date can hold.
+  if (typeof at !== 'number' || Number.isNaN(new Date(at).getTime())) return null;
   const stored: Stored = { to, message, at };
   if (typeof failed === 'object' && failed !== null) {
     const { code, error } = failed as Record<string, unknown>;

@@ -454,6 +454,9 @@ test('rubbish in the storage is passed over, and a problem tells', () => {
       (value, i) => [`${PREFIX}r${i}`, value] as [string, string],
     ),
   );
+  // No Date can hold them: whoever shows the entry would get an exception for its time.
+  entries.set(`${PREFIX}late`, '{"to":"bob","message":"hi","at":8640000000000001}');
+  entries.set(`${PREFIX}never`, '{"to":"bob","message":"hi","at":1e999}');
   // The server would refuse the first without its name, and close the socket at the second, after each connect.
   entries.set(`${PREFIX}no id`, HI);
   entries.set(`${PREFIX}long`, JSON.stringify({ to: 'bob', message: 'x'.repeat(70_000), at: 1 }));
