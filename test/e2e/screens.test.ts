@@ -127,6 +127,20 @@ describe('every screen, in light and dark', () => {
       const { shift } = await measured(page);
       assert.ok(shift < 0.01, `layout shift ${shift}`);
       assert.deepEqual(problems, []);
+
+      // An exception while rendering says so, instead of leaving a blank page.
+      await page.getByRole('button', { name: 'Close' }).click();
+      await page.evaluate(() => {
+        Date.prototype.toISOString = () => {
+          throw new Error('made by the test');
+        };
+      });
+      await search(page).fill('e');
+      await search(page).fill('');
+      await page.getByRole('alert').getByText('This page can’t go on').waitFor();
+      await keep(page, `${device}-broken`);
+      await page.getByRole('button', { name: 'Load the page again' }).click();
+      await entry(page, 'Dmitri').waitFor();
       await page.context().close();
     });
   }
