@@ -78,5 +78,5 @@ test('a browser that names no language, or one that is none, gets English dates 
 });
 
 test('nobody, with whom an old database may have a conversation, is not called nothing', () => {
-  assert.deepEqual(['', 'bob'].map(nameOf), ['(no name)', 'bob']);
+  assert.deepEqual(['', 'bob'].map(nameOf), ['(no\u00a0name)', 'bob']);
 });

@@ -72,7 +72,7 @@ export function listTime(ms: number, now: number): string {
 }
 
 /** How a user is called on the screen. The old chat app kept messages from and to nobody, whose id is empty. */
-export const nameOf = (user: string): string => (user === '' ? '(no name)' : user);
+export const nameOf = (user: string): string => (user === '' ? '(no\u00a0name)' : user);
 
 /** A text, cut off after `units` UTF-16 units. The old chat app's may be pictures, and laying out megabytes blocks the page for seconds. */
 export const beginningOf = (text: string, units: number): string =>
