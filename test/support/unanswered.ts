@@ -5,7 +5,11 @@ import { setImmediate as turn } from 'node:timers/promises';
  * A `fetch` whose requests wait until the test answers them, so that other things can happen meanwhile.
  */
 
-export type Asked = { readonly url: URL; answer(body: unknown, status?: number): Promise<void> };
+export type Asked = {
+  readonly url: URL;
+  readonly authorization: string | undefined;
+  answer(body: unknown, status?: number): Promise<void>;
+};
 
 /** Requests that nobody has answered yet. */
 export const asked: Asked[] = [];
@@ -15,10 +19,14 @@ export const settled = async (): Promise<void> => {
   for (let i = 0; i < 5; i++) await turn();
 };
 
-export const fetch = (url: string): Promise<Response> =>
+export const fetch = (
+  url: string,
+  { headers }: { readonly headers?: Record<string, string> } = {},
+): Promise<Response> =>
   new Promise((resolve) => {
     asked.push({
       url: new URL(url),
+      authorization: headers?.Authorization,
       answer(body, status = 200) {
         resolve(Response.json(body, { status }));
         return settled();

@@ -8,9 +8,14 @@ class FakeWebSocket {
   close(): void {}
 }
 
+/** Who is told of what other tabs do with the shared storage. */
+const followers: ((event: { key: null }) => void)[] = [];
+
 Object.assign(globalThis, {
   window: globalThis,
-  addEventListener: () => {},
+  addEventListener: (type: string, listener: (typeof followers)[number]) => {
+    if (type === 'storage') followers.push(listener);
+  },
   removeEventListener: () => {},
   history: { pushState: () => {} },
   WebSocket: FakeWebSocket,
@@ -50,6 +55,22 @@ test('web: a logout everywhere that fails is told on the welcome screen, but end
   await second;
   const view = model.view.value;
   assert.equal(view.name === 'chat' && view.store.client.session?.user_id, 'bob');
+});
+
+test('web, A5: a new password that is granted after a logout in another tab leaves no session at the server', async () => {
+  const model = new AppModel();
+  await logIn(model, 'alice');
+  const { value } = model.view;
+  assert.ok(value.name === 'chat');
+  const changed = value.store.changePassword('pw', 'better');
+  const change = await request('change-password');
+  followers.at(-1)?.({ key: null });
+  assert.equal(model.view.value.name, 'welcome');
+  await change.answer({ message: 'Password changed.', token: 'granted late' });
+  const ended = await request('logout');
+  assert.equal(ended.authorization, 'Bearer granted late');
+  await ended.answer({ message: 'Logged out.' });
+  await changed;
 });
 
 test('web: a registration whose answer was lost is taken up by the next try, and a name that is somebody else’s stays taken', async () => {

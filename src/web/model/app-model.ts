@@ -100,7 +100,7 @@ export class AppModel {
   /** @returns what is wrong; null once the new password counts */
   async changePassword(store: ChatStore, current: string, next: string): Promise<string | null> {
     try {
-      await store.client.changePassword(current, next);
+      await store.changePassword(current, next);
       this.#passwordUnheard = null;
       return null;
     } catch (error) {

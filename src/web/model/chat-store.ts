@@ -62,6 +62,7 @@ export class ChatStore {
   #watched = '';
   #refresh: ReturnType<typeof setTimeout> | undefined;
   #live = false;
+  #closed = false;
   #listed: Promise<void> = Promise.resolve();
 
   constructor({ session, sessionChanged, attention = browserAttention }: ChatStoreOptions) {
@@ -123,6 +124,7 @@ export class ChatStore {
   close(): void {
     clearTimeout(this.#refresh);
     clearTimeout(this.#burst);
+    this.#closed = true;
     this.client.close();
   }
 
@@ -134,6 +136,16 @@ export class ChatStore {
     if (peer === null) return;
     this.#watch();
     if (this.#live && this.#conversation(peer).history !== 'ready') void this.#loadOpened(peer);
+  }
+
+  /** @throws ClientError */
+  async changePassword(current: string, next: string): Promise<void> {
+    const session = await this.client.changePassword(current, next);
+    if (!this.#closed) return;
+    // Another tab has logged out, or somebody in, before the answer. Nobody will use this session.
+    const last = createClient({ url: SITE.href, session });
+    await last.logout().catch(() => {});
+    last.close();
   }
 
   /** @returns the refusal, if the message could not even be put into the outbox */
