@@ -380,7 +380,8 @@ class ParleyClient implements Client {
       this.#user?.outbox.lost();
       this.#signals.lost();
     }
-    this.#emitter.emit('state', state);
+    // A listener that was told of the sends may have changed it: then it has told of a later one.
+    if (this.#connection.state === state) this.#emitter.emit('state', state);
     if (!was && is) {
       this.#signals.welcomed();
       this.#user?.outbox.flush();

@@ -482,6 +482,27 @@ for (const name of ['connecting', 'greeting', 'catching-up', 'online']) {
   });
 }
 
+for (const [act, last] of [
+  ['disconnect', 'idle'],
+  ['connect', 'connecting'],
+] as const) {
+  test(`${act}() in a listener that is told of a lost send: the last state that is told is the one that holds`, () => {
+    const { client, transport } = startClient();
+    client.connect();
+    const socket = transport.welcome();
+    void client.send('bob', 'hi');
+    const told: string[] = [];
+    client.on('state', ({ name }) => told.push(name));
+    client.on('outbox', ({ entry }) => {
+      if (entry.status === 'queued') client[act]();
+    });
+    socket.events.closed(1006, '');
+    assert.equal(client.state.name, last);
+    assert.deepEqual(told, [last]);
+    client.close();
+  });
+}
+
 test('close() in a listener that is told of an entry of another tab leaves no timer behind', () => {
   const storage = memoryStorage();
   const { client, clock, transport } = start({ storage });
