@@ -113,7 +113,7 @@ test('a problem that nobody listens to is told on the console, and no other is',
   off();
   socket.says(stored(3));
   assert.deepEqual(written.slice(1), ["parley: a problem with a listener of 'message': mine at 3"]);
-  client.markRead('', 1);
+  client.markRead('x'.repeat(300), 1);
   client.markRead('bob', -1);
   assert.deepEqual(written.slice(2), [
     'parley: a problem with markRead: There is no such user.',

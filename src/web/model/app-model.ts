@@ -44,7 +44,6 @@ export class AppModel {
   #registered: string | null = null;
   /** The name that this page tried to register without hearing whether it was: perhaps it is. */
   #attempted: string | null = null;
-
   /** The chat whose user has asked for a new password without hearing whether it was set. */
   #passwordUnheard: ChatStore | null = null;
 
