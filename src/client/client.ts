@@ -184,11 +184,18 @@ class ParleyClient implements Client {
   }
 
   async conversations(page?: PageRequest) {
-    return this.#http.conversations(this.#accounts.needSession(), namedOptions(page));
+    const answer = await this.#http.conversations(this.#accounts.needSession(), namedOptions(page));
+    this.#signals.exists(answer.conversations[0]?.last_message?.id ?? 0);
+    return answer;
   }
 
   async history(user: string, page?: PageRequest) {
-    return this.#http.history(this.#accounts.needSession(), { ...namedOptions(page), with: user });
+    const answer = await this.#http.history(this.#accounts.needSession(), {
+      ...namedOptions(page),
+      with: user,
+    });
+    this.#signals.exists(answer.messages.at(-1)?.id ?? 0);
+    return answer;
   }
 
   async searchUsers(prefix: string, options?: Pick<PageRequest, 'limit'>) {

@@ -61,7 +61,7 @@ export class Signals {
     this.#markers.set(user, { id: sent ? Math.min(id, this.#newest) : id, confirmed: false });
   }
 
-  /** A message with this id exists. */
+  /** A message with this id exists: the stream, or an answer that is ahead of it, has told of it. */
   exists(id: number): void {
     this.#newest = Math.max(this.#newest, id);
   }

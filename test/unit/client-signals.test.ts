@@ -140,6 +140,30 @@ test('S1: a marker that was set offline, of a message that HTTP has told, is sen
   assert.deepEqual(transport.welcome({ head: 12 }).take(), [{ type: 'read', with: 'bob', id: 11 }]);
 });
 
+test('S1: a marker of a message that HTTP has told before the stream is sent again as it is', async () => {
+  const { client, transport, reconnect } = start();
+  const carol = {
+    user: 'carol',
+    last_message: stored(12, { from: 'carol' }),
+    unread: 1,
+    read: 0,
+    peer_read: 0,
+  };
+  const answers = [
+    { messages: [stored(11)], next_before: null },
+    { conversations: [carol], next_before: null },
+  ];
+  transport.fetch = () => Promise.resolve(Response.json(answers.shift()));
+  await client.history('bob');
+  client.markRead('bob', 11);
+  await client.conversations();
+  client.markRead('carol', 12);
+  assert.deepEqual(reconnect({ head: 13 }).take(), [
+    { type: 'read', with: 'bob', id: 11 },
+    { type: 'read', with: 'carol', id: 12 },
+  ]);
+});
+
 test('M3, S1: the repeated echo of an old message takes nothing from the markers of later ones', () => {
   const { client, socket, reconnect } = start();
   socket.says(stored(3, { from: 'alice', to: 'bob', repeat: true }));
