@@ -305,6 +305,37 @@ describe('the state of the web app', () => {
     assert.deepEqual({ unread, mine, peerRead, newAfter }, { unread: 1, mine: 2, peerRead: 1, newAfter: 1 });
   });
 
+  test('a list from before the marker moved, with a newer message than the stream has brought: that one counts once it comes', () => {
+    const two = receive(empty(), message(1, 'bob', 'me'), message(2, 'bob', 'me'));
+    const read = withRead(two, { user: 'me', with: 'bob', id: 2 })!;
+    const listed = withSummaries(read, [summary('bob', message(4, 'bob', 'me'), 3, 0)]);
+    assert.equal(conversation(listed, 'bob').unread, 0);
+    const { unread, last, newAfter } = conversation(receive(listed, message(4, 'bob', 'me')), 'bob');
+    assert.deepEqual([unread, last?.id, newAfter], [1, 4, 3]);
+  });
+
+  test('the line is above all that is new, also where the stream brought the last of it before the list told of the rest', () => {
+    const live = receive(empty(), message(9, 'bob', 'me'));
+    assert.equal(conversation(live, 'bob').newAfter, 8);
+    const { unread, newAfter } = conversation(
+      withSummaries(live, [summary('bob', message(9, 'bob', 'me'), 4, 5)]),
+      'bob',
+    );
+    assert.deepEqual([unread, newAfter], [4, 5]);
+    // Who reads downwards takes no line along.
+    const seen = withRead(receive(live, message(10, 'bob', 'me')), { user: 'me', with: 'bob', id: 9 })!;
+    const later = withSummaries(seen, [summary('bob', message(10, 'bob', 'me'), 1, 9)]);
+    assert.equal(conversation(later, 'bob').newAfter, 8);
+  });
+
+  test('a message that had long been stored is not the last one of a conversation of which nothing else is known', () => {
+    const repeat: Message = { ...message(3, 'me', 'bob'), repeat: true };
+    const unknown = receive(empty(), repeat);
+    assert.deepEqual([conversation(unknown, 'bob').last, conversation(unknown, 'bob').messages], [null, []]);
+    const complete = update(empty(), 'bob', (fresh) => ({ ...fresh, history: 'ready' }));
+    assert.equal(conversation(receive(complete, repeat), 'bob').last?.id, 3);
+  });
+
   test('the list tells what the other has read, and where the line stands, if anything is new', () => {
     const state = withSummaries(empty(), [
       { ...summary('bob', message(7, 'me', 'bob'), 0, 7), peer_read: 6 },
@@ -326,6 +357,9 @@ describe('the state of the web app', () => {
       update(live, 'bob', (known) => ({ ...known, history: 'ready', nextBefore }));
     assert.equal(withRead(loaded(5), mark), null);
     assert.equal(conversation(withRead(loaded(null), mark)!, 'bob').unread, 3);
+    // The list has told of a message that the stream has still to bring.
+    const ahead = withSummaries(live, [summary('bob', message(9, 'bob', 'me'), 4, 4)]);
+    assert.equal(withRead(ahead, { user: 'me', with: 'bob', id: 6 }), null);
   });
 
   test('read markers only advance, and those of others with others say nothing', () => {

@@ -122,7 +122,8 @@ export function withMessages(
   return update(state, peer, (conversation) => {
     let { last, unread, newAfter } = conversation;
     for (const message of arrived) {
-      if (message.id <= (last?.id ?? 0)) continue;
+      // One that was stored long ago may have others after it, of which only the list or the history tells.
+      if (message.id <= (last?.id ?? 0) || (last === null && message.repeat)) continue;
       const incoming = message.from !== state.me && message.id > conversation.read;
       if (incoming && unread === 0 && !attended) newAfter = message.id - 1;
       // A line left from an earlier absence is above messages that have been read.
@@ -131,6 +132,7 @@ export function withMessages(
       last = message;
     }
     const messages = place(conversation, arrived);
+    last ??= messages.at(-1) ?? null;
     if (last === conversation.last)
       return messages === conversation.messages ? conversation : { ...conversation, messages };
     const next = { ...conversation, messages, last, unread, newAfter };
@@ -146,14 +148,18 @@ export function withSummaries(state: ChatState, summaries: readonly Conversation
     const newer = known.messages.filter(({ id }) => id > summary.last_message.id);
     const read = Math.max(known.read, summary.read);
     const unseen = newer.filter(({ from, id }) => from !== state.me && id > read).length;
-    const unread = read > summary.read ? countUnread(known, read, state.me) : summary.unread + unseen;
+    // The count is of before the marker moved. The one here is right up to `last`, after which the stream goes on counting.
+    const outdated = read > summary.read && known.last !== null;
+    const unread = outdated ? known.unread : summary.unread + unseen;
     conversations.set(summary.user, {
       ...known,
-      last: newer.at(-1) ?? summary.last_message,
+      last: outdated ? known.last : (newer.at(-1) ?? summary.last_message),
       read,
       peerRead: Math.max(known.peerRead, summary.peer_read),
       unread,
-      newAfter: known.newAfter ?? (unread > 0 && summary.user !== state.me ? read : null),
+      // What came before this answer was taken for the first new message; there may be others above it.
+      newAfter:
+        unread > 0 && summary.user !== state.me ? Math.min(known.newAfter ?? read, read) : known.newAfter,
     });
   }
   return { ...state, conversations };
@@ -162,9 +168,11 @@ export function withSummaries(state: ChatState, summaries: readonly Conversation
 const countUnread = ({ messages }: Conversation, read: number, me: string): number =>
   messages.filter(({ from, id }) => from !== me && id > read).length;
 
-/** Whether all messages after `id` are here. */
-const reachesBack = ({ messages, history, nextBefore }: Conversation, id: number): boolean =>
-  (history === 'ready' && nextBefore === null) || (messages[0] !== undefined && messages[0].id <= id);
+/** Whether all messages after `id` are here. The list may have told of newer ones than the stream. */
+function reachesBack({ messages, history, nextBefore, last }: Conversation, id: number): boolean {
+  if ((messages.at(-1)?.id ?? 0) < (last?.id ?? 0)) return false;
+  return (history === 'ready' && nextBefore === null) || (messages[0] !== undefined && messages[0].id <= id);
+}
 
 /**
  * Moves a read marker.
@@ -181,8 +189,10 @@ export function withRead(
     );
   }
   const conversation = state.conversations.get(mark.with);
-  if (conversation === undefined || mark.id <= conversation.read) return state;
-  const all = mark.id >= (conversation.last?.id ?? 0);
+  // The list may be about to tell how it stood before.
+  if (conversation === undefined) return null;
+  if (mark.id <= conversation.read) return state;
+  const all = conversation.last !== null && mark.id >= conversation.last.id;
   const known = all || reachesBack(conversation, mark.id);
   const unread = all ? 0 : known ? countUnread(conversation, mark.id, state.me) : conversation.unread;
   const next = update(state, mark.with, () => ({ ...conversation, read: mark.id, unread }));
