@@ -299,6 +299,81 @@ describe('what the web app asks for', () => {
     assert.equal(store.state.value.conversations.get('peer 1740')?.unread, 1);
   });
 
+  test('beyond the first page, what only the stream has told of is asked for, and how far the other has read the open one', async (t) => {
+    const store = start(t);
+    welcome({ head: 9 });
+    await (await request('conversations')).answer({ ...list(summary(9)), next_before: 9 });
+    void store.loadMoreConversations();
+    await (await request('conversations')).answer({ ...list(summary(5, 5, 'carol')), next_before: 5 });
+    store.open('carol');
+    await (await request('history')).answer({ messages: [stored(5, { from: 'carol' })], next_before: null });
+    socket.onclose({ code: 1006, reason: '' });
+    store.client.connect();
+    welcome({ head: 30 });
+    const mine = stored(11, { from: 'alice', to: 'dave' });
+    socket.says({ type: 'page', messages: [mine], upto: 30, more: false });
+    await (await request('conversations')).answer({ ...list(summary(30)), next_before: 30 });
+    const beyond = await request('conversations');
+    assert.deepEqual(beyond.query, { before: '12', limit: '2' });
+    await beyond.answer(
+      list(
+        { user: 'dave', last_message: mine, unread: 1, read: 2, peer_read: 11 },
+        { ...summary(5, 5, 'carol'), peer_read: 4 },
+      ),
+    );
+    const { conversations } = store.state.value;
+    assert.deepEqual([conversations.get('dave')?.unread, conversations.get('dave')?.peerRead], [1, 11]);
+    assert.deepEqual([conversations.get('carol')?.peerRead, asked.length], [4, 0]);
+  });
+
+  test('what gets a message while its count is asked for is asked for once more', async (t) => {
+    const store = start(t);
+    welcome({ head: 9 });
+    await (await request('conversations')).answer({ ...list(summary(9)), next_before: 9 });
+    void store.loadMoreConversations();
+    await (await request('conversations')).answer({ ...list(summary(5, 1, 'carol')), next_before: 5 });
+    socket.says(stored(10, { from: 'dave' }));
+    t.mock.timers.tick(BURST_MS);
+    t.mock.timers.tick(500);
+    await (await request('conversations')).answer({ ...list(summary(10, 9, 'dave')), next_before: 10 });
+    const beyond = await request('conversations');
+    socket.says(stored(11, { from: 'carol' }));
+    t.mock.timers.tick(BURST_MS);
+    await beyond.answer({ ...list(summary(3, 3, 'erin')), next_before: 3 });
+    assert.deepEqual(socket.frames('watch').at(-1)?.users.toSorted(), ['bob', 'carol', 'dave', 'erin']);
+    t.mock.timers.tick(500);
+    await (await request('conversations')).answer({ ...list(summary(11, 10, 'carol')), next_before: 11 });
+    assert.equal(store.state.value.conversations.get('carol')?.unread, 1);
+  });
+
+  test('news that could not be had while the next page was on its way are asked for again', async (t) => {
+    const store = start(t);
+    welcome({ head: 9 });
+    await (await request('conversations')).answer({ ...list(summary(9, 4)), next_before: 9 });
+    socket.says({ type: 'read', user: 'alice', with: 'bob', id: 7 });
+    t.mock.timers.tick(500);
+    const news = await request('conversations');
+    void store.loadMoreConversations();
+    const more = await request('conversations');
+    await news.answer({ error: 'Not now.' }, 503);
+    await more.answer(list(summary(5, 5, 'carol')));
+    assert.equal(store.state.value.list, 'ready');
+    t.mock.timers.tick(10_000);
+    await (await request('conversations')).answer(list(summary(9, 7)));
+    assert.equal(bob(store).unread, 2);
+  });
+
+  test('what another device has read of a conversation before the list tells of it is read here', async (t) => {
+    const store = start(t);
+    welcome({ head: 9 });
+    const late = await request('conversations');
+    socket.says({ type: 'read', user: 'alice', with: 'bob', id: 9 });
+    await late.answer(list(summary(9, 4)));
+    t.mock.timers.tick(500);
+    await (await request('conversations')).answer(list(summary(9)));
+    assert.equal(bob(store).unread, 0);
+  });
+
   test('a page of the list that could not be had is asked for again', async (t) => {
     const store = start(t);
     welcome();

@@ -15,6 +15,8 @@ export type Conversation = {
   readonly pending: readonly OutboxEntry[];
   /** The newest message, from the stream or the conversation list. */
   readonly last: Message | null;
+  /** The conversation list has told of it. Until then, what follows is known from what has come since alone. */
+  readonly listed: boolean;
   readonly unread: number;
   /** The user's own read marker, and the other's. */
   readonly read: number;
@@ -64,6 +66,7 @@ const emptyConversation = (peer: string): Conversation => ({
   messages: [],
   pending: [],
   last: null,
+  listed: false,
   unread: 0,
   read: 0,
   peerRead: 0,
@@ -154,6 +157,7 @@ export function withSummaries(state: ChatState, summaries: readonly Conversation
     conversations.set(summary.user, {
       ...known,
       last: outdated ? known.last : (newer.at(-1) ?? summary.last_message),
+      listed: true,
       read,
       peerRead: Math.max(known.peerRead, summary.peer_read),
       unread,

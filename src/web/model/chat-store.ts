@@ -1,6 +1,7 @@
 import {
   type Client,
   ClientError,
+  type ConversationsPage,
   createClient,
   LIMITS,
   type Message,
@@ -343,38 +344,58 @@ export class ChatStore {
         listBefore: wasLoaded ? this.#now.listBefore : page.next_before,
       });
       this.#watch();
-      if (first) await this.#recountBeyond(page.next_before);
+      if (first) await this.#recountBeyond(page);
     } catch {
       if (era !== this.#now.era) return;
       if (this.#now.list !== 'ready') this.#set({ ...this.#now, list: 'failed' });
+      const hasList = [...this.#now.conversations.values()].some(({ listed }) => listed);
       // What only the list tells, unread counts say, would be wrong until the next connection, which asks by itself.
-      else if (this.#live) this.#refreshSoon(REFRESH_AGAIN_MS);
+      if (first && hasList && this.#live) this.#refreshSoon(REFRESH_AGAIN_MS);
     }
   }
 
   /**
-   * Conversations beyond the first page that count as unread here may have been read elsewhere, too. A request begins at the newest
-   * of them, and spans what is known down to the oldest: one unread conversation, however far down, is a request for one.
+   * Conversations beyond the first page that count as unread here may have been read elsewhere, too; the open one may have been read
+   * by the other; and of some the list has told nothing yet. A request begins at the newest of them, and spans what is known down to
+   * the oldest: one unread conversation, however far down, is a request for one.
    */
-  async #recountBeyond(first: number | null): Promise<void> {
+  async #recountBeyond(first: ConversationsPage): Promise<void> {
     const { era } = this.#now;
-    for (let end = first; end !== null; ) {
-      const ids: number[] = [];
-      const unreadIds: number[] = [];
-      for (const { last, unread } of this.#now.conversations.values()) {
-        if (last === null || last.id >= end) continue;
-        ids.push(last.id);
-        if (unread > 0) unreadIds.push(last.id);
-      }
-      if (unreadIds.length === 0) return;
-      const [newest, oldest] = [Math.max(...unreadIds), Math.min(...unreadIds)];
+    this.#refreshIfMissed(first, this.#doubtful());
+    for (let end = first.next_before; end !== null; ) {
+      const before = end;
+      const wanted = new Map([...this.#doubtful()].filter(([, id]) => id < before));
+      if (wanted.size === 0) return;
+      const [newest, oldest] = [Math.max(...wanted.values()), Math.min(...wanted.values())];
+      const ids = [...this.#now.conversations.values()].map(({ last }) => last?.id ?? 0);
       const span = ids.filter((id) => id >= oldest && id <= newest).length;
       const limit = Math.min(span, LIMITS.conversationsPageMax);
       const page = await this.client.conversations({ before: newest + 1, limit });
       if (era !== this.#now.era) return;
       this.#set(withSummaries(this.#now, page.conversations));
+      this.#watch();
+      this.#refreshIfMissed(page, wanted);
       end = page.next_before;
     }
+  }
+
+  /** The conversations of which the list may have news, with the id of the last message. */
+  #doubtful(): ReadonlyMap<string, number> {
+    const { open, conversations } = this.#now;
+    const found = new Map<string, number>();
+    for (const { peer, last, listed, unread } of conversations.values())
+      if (last !== null && (unread > 0 || !listed || peer === open)) found.set(peer, last.id);
+    return found;
+  }
+
+  /** One that got a message while the page was asked for stands further up now, and is in none. */
+  #refreshIfMissed(
+    { conversations, next_before }: ConversationsPage,
+    wanted: ReadonlyMap<string, number>,
+  ): void {
+    const told = new Set(conversations.map(({ user }) => user));
+    const missed = ([peer, id]: [string, number]) => id >= (next_before ?? 0) && !told.has(peer);
+    if ([...wanted].some(missed)) this.#refreshSoon();
   }
 
   /** A conversation that was opened from beyond the loaded part of the list has unread messages and read markers, too. */
