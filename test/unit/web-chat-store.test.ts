@@ -346,6 +346,22 @@ describe('what the web app asks for', () => {
     assert.equal(store.state.value.conversations.get('carol')?.unread, 1);
   });
 
+  test('a conversation that is in no page of the list, since an operator has deleted it, is asked for once', async (t) => {
+    const store = start(t);
+    welcome({ head: 9 });
+    await (await request('conversations')).answer(list(summary(9, 8), summary(5, 4, 'carol')));
+    const refresh = async (): Promise<void> => {
+      t.mock.timers.tick(500);
+      await (await request('conversations')).answer(list(summary(9, 8)));
+    };
+    socket.says({ type: 'read', user: 'alice', with: 'zoe', id: 3 });
+    await refresh();
+    await refresh();
+    t.mock.timers.tick(60_000);
+    assert.equal(asked.length, 0);
+    assert.equal(store.state.value.list, 'ready');
+  });
+
   test('news that could not be had while the next page was on its way are asked for again', async (t) => {
     const store = start(t);
     welcome({ head: 9 });

@@ -62,6 +62,8 @@ export class ChatStore {
   #burst: ReturnType<typeof setTimeout> | undefined;
   #watched = '';
   #refresh: ReturnType<typeof setTimeout> | undefined;
+  /** Conversations that were in no page of the list, with the id of the last message. */
+  readonly #missed = new Map<string, number>();
   #live = false;
   #closed = false;
   #listed: Promise<void> = Promise.resolve();
@@ -388,14 +390,20 @@ export class ChatStore {
     return found;
   }
 
-  /** One that got a message while the page was asked for stands further up now, and is in none. */
+  /**
+   * One that got a message while the page was asked for stands further up now, and is in none. Asked for once: what an operator has
+   * deleted is in none either.
+   */
   #refreshIfMissed(
     { conversations, next_before }: ConversationsPage,
     wanted: ReadonlyMap<string, number>,
   ): void {
     const told = new Set(conversations.map(({ user }) => user));
-    const missed = ([peer, id]: [string, number]) => id >= (next_before ?? 0) && !told.has(peer);
-    if ([...wanted].some(missed)) this.#refreshSoon();
+    for (const [peer, id] of wanted) {
+      if (id < (next_before ?? 0) || told.has(peer) || this.#missed.get(peer) === id) continue;
+      this.#missed.set(peer, id);
+      this.#refreshSoon();
+    }
   }
 
   /** A conversation that was opened from beyond the loaded part of the list has unread messages and read markers, too. */
