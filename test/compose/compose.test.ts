@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,11 +35,9 @@ setTimeout(() => {}, 20_000);`;
 const ports = { chat: await freePort(), admin: await freePort() };
 const url = `http://127.0.0.1:${ports.chat}`;
 const admin = `http://127.0.0.1:${ports.admin}`;
-const stack = new Stack('parley-test', {
-  PORT: String(ports.chat),
-  ADMIN_PORT: String(ports.admin),
-  GATEWAYS: String(GATEWAYS),
-});
+const PROJECT = 'parley-test';
+const SETTINGS = { PORT: String(ports.chat), ADMIN_PORT: String(ports.admin), GATEWAYS: String(GATEWAYS) };
+const stack = new Stack(PROJECT, SETTINGS);
 
 before(
   async () => {
@@ -95,20 +93,65 @@ test('two people chat through the load balancer over different gateways', async 
   for (const socket of [first, ...others]) socket.close();
 });
 
-test('A6: a client can not choose its own address', async () => {
-  await register(url, 'cat');
-  const tryOnce = async (i: number): Promise<number> => {
+/** The statuses of a dozen logins with a wrong password, the i-th of them with this X-Forwarded-For. */
+async function guesses(user: string, forwardedFor: (i: number) => string): Promise<number[]> {
+  const statuses: number[] = [];
+  for (let i = 1; i <= 12; i++) {
     const response = await fetch(`${url}/login`, {
       method: 'POST',
-      headers: { 'X-Forwarded-For': `10.0.0.${i}`, Forwarded: `for=10.0.0.${i}` },
-      body: JSON.stringify({ user_id: 'cat', password: 'a guess' }),
+      headers: { 'X-Forwarded-For': forwardedFor(i), Forwarded: `for=10.0.0.${i}` },
+      body: JSON.stringify({ user_id: user, password: 'a guess' }),
     });
-    return response.status;
-  };
-  const statuses: number[] = [];
-  for (let i = 1; i <= 12; i++) statuses.push(await tryOnce(i));
+    statuses.push(response.status);
+  }
+  return statuses;
+}
+
+test('A6: a client can not choose its own address', async () => {
+  await register(url, 'cat');
+  const statuses = await guesses('cat', (i) => `10.0.0.${i}`);
   assert.equal(statuses[0], 401);
   assert.equal(statuses.at(-1), 429);
+});
+
+test('A6: with TRUST_PROXY, a client has the address that the proxy in front names last', async () => {
+  await register(url, 'cow');
+  const behindProxy = new Stack(PROJECT, { ...SETTINGS, TRUST_PROXY: 'on' });
+  await behindProxy.compose('up', '-d', '--no-deps', 'lb');
+  try {
+    await untilHealthy(stack, 'lb');
+    const ofMany = await guesses('cow', (i) => `10.1.0.1, 10.0.0.${i}`);
+    assert.deepEqual(new Set(ofMany), new Set([401]));
+    const ofOne = await guesses('cow', (i) => `10.0.0.${i}, 10.1.0.2`);
+    assert.deepEqual([ofOne[0], ofOne.at(-1)], [401, 429]);
+  } finally {
+    await stack.compose('up', '-d', '--no-deps', 'lb');
+  }
+  await untilHealthy(stack, 'lb');
+});
+
+test('a reload of the load balancer reads the file that an editor has put in the place of the old one', async () => {
+  const file = path.join(ROOT, '.compose/haproxy.cfg');
+  const before = readFileSync(file, 'utf8');
+  const replace = (text: string): void => {
+    writeFileSync(`${file}.new`, text);
+    renameSync(`${file}.new`, file);
+  };
+  replace(`${before}\nfrontend new\n    bind :8406\n    http-request return status 204\n`);
+  try {
+    const script = "fetch('http://lb:8406').then(({ status }) => console.log(status), () => {})";
+    const gateway = await stack.container('gateway');
+    await stack.compose('kill', '-s', 'USR2', 'lb');
+    await waitFor(
+      async () => (await docker('exec', gateway, 'node', '-e', script)) === '204',
+      15_000,
+      () => 'the new frontend does not answer',
+    );
+  } finally {
+    replace(before);
+    await stack.compose('kill', '-s', 'USR2', 'lb');
+  }
+  await untilHealthy(stack, 'lb');
 });
 
 test('metrics of every container satisfy promtool', async () => {
