@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import slotOf from 'cluster-key-slot';
 import type { RedisOptions } from 'ioredis';
 import { freePort } from './ports.ts';
 import { RedisServer } from './redis-server.ts';
+import { ROOT } from './root.ts';
 import { waitFor } from './wait.ts';
 
 /*
@@ -95,7 +96,14 @@ export async function startSingle(options: TopologyOptions): Promise<RedisTopolo
   return topology(`redis://127.0.0.1:${front}`, [redis], [], theOnly);
 }
 
-/** A user of the access list, with a password, over TLS. */
+/** What README's list permits a user of the access list. */
+function listedCommands(): string {
+  const [, list] = /^```text\n(\+info [^`]*)\n```/m.exec(readFileSync(join(ROOT, 'README.md'), 'utf8')) ?? [];
+  if (list === undefined) throw new Error('README.md has no list of the commands that Redis must permit');
+  return list.split('\n').join(' ');
+}
+
+/** A user of the access list, who may do what README lists, with a password, over TLS. */
 export async function startSecured(options: TopologyOptions): Promise<RedisTopology> {
   const port = await freePort();
   const tls = secure({ ...options, tls: true });
@@ -103,7 +111,7 @@ export async function startSecured(options: TopologyOptions): Promise<RedisTopol
     config: [
       ...tls.config(port),
       'user default off',
-      `user parley on ">${PASSWORD}" ~parley:* ~{parley:* &parley:* +@all`,
+      `user parley on ">${PASSWORD}" ~parley:* ~{parley:* &parley:* ${listedCommands()}`,
       'user tests on nopass ~* &* +@all',
     ],
     login: { ...tls.login, username: 'tests', password: 'any' },

@@ -63,6 +63,7 @@ test('what this user may not do, and Redis does not know, is told at the start; 
     'blmpop',
     'evalsha',
     'hset',
+    'hexists',
     'publish',
     'subscribe',
     'unsubscribe',

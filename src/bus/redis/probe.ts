@@ -96,6 +96,7 @@ const COMMANDS: readonly (readonly [string, ...string[]])[] = [
   ['DEL', 'KEY'],
   ['HMGET', 'KEY', ''],
   ['HSET', 'KEY', '', ''],
+  ['HEXISTS', 'KEY', ''],
   ['PUBLISH', 'KEY', ''],
   ['UNSUBSCRIBE', 'KEY'],
   ['SUNSUBSCRIBE', 'KEY'],
