@@ -78,7 +78,8 @@ export class Accounts {
     const user = this.#users.current();
     if (user !== null && user.id !== userId) {
       this.#leave(new ClientError('logged_out'), false);
-      // A listener that was told of it may have closed the client, or logged out.
+      // A listener that was told of it may have closed the client, or logged out: then nobody else comes in the user's place.
+      if (!this.#closed && asked < this.#loggedOut) this.#emitter.emit('session', { session: null });
       this.#needTurn(asked, session);
     }
     this.#effective = Math.max(asked, this.#effective);

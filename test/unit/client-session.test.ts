@@ -399,6 +399,8 @@ test('a listener that hears of the end of a session may log out, or close the cl
       } else {
         assert.deepEqual(outcomes.sort(), end === 'logout' ? ['done', 'logged_out'] : ['closed']);
         assert.deepEqual(asked.slice(1).map(inShort), ['/logout Bearer t2']);
+        // Nobody has come in her place: whoever shows who is logged in must hear of it.
+        assert.deepEqual(sessions, end === 'logout' ? [null] : []);
         // As after any login of another.
         assert.equal(entries.size, 1);
       }
