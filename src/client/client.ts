@@ -446,8 +446,11 @@ class ParleyClient implements Client {
     this.#signals.exists(message.id);
     // A listener may make of its message what it likes. Which send it answers is not to be read from that.
     const own = message.from === user.id ? { ...message } : null;
-    if (user.stream.accept(message)) {
+    if (user.stream.isNew(message)) {
       this.#signals.stopped(message.from);
+      // A listener that was told of it may have logged out, or closed the client: then the message is for the next one.
+      if (this.#user !== user) return;
+      user.stream.reached(message.id);
       this.#emitter.emit('message', message);
     }
     if (own !== null) user.outbox.settle(own);

@@ -27,12 +27,10 @@ export class Stream {
     return before === null && !this.#lost ? 'level' : 'resync';
   }
 
-  /** @returns whether to deliver it */
-  accept(message: Message): boolean {
+  /** Whether to deliver it. */
+  isNew(message: Message): boolean {
     // A repeat is an answer that stands outside the order (M3): its id says nothing about what came before it.
-    if (message.repeat || this.#cursor === null || message.id <= this.#cursor.since) return false;
-    this.#cursor = { epoch: this.#cursor.epoch, since: message.id };
-    return true;
+    return !message.repeat && this.#cursor !== null && message.id > this.#cursor.since;
   }
 
   /** All messages up to `upto` have been delivered, or are not this user's. */

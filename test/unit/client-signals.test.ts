@@ -79,6 +79,21 @@ test('S2: typing is forgotten after 6 s, with a message, and with the connection
   assert.deepEqual(seen, ['carol false']);
 });
 
+test('a listener that logs out, or closes the client, when typing stops with a message is told of that message no more', () => {
+  for (const end of ['logout', 'close', 'disconnect'] as const) {
+    const { client, socket, transport } = start();
+    transport.fetch = async () => Response.json({ message: 'ok' });
+    const seen: unknown[] = [];
+    socket.says({ type: 'typing', from: 'bob' });
+    client.on('typing', () => void client[end]());
+    client.on('session', ({ session }) => seen.push(session));
+    client.on('message', ({ id }) => seen.push(id));
+    socket.says(stored(10));
+    assert.deepEqual(seen, { logout: [null], close: [], disconnect: [10] }[end], end);
+    assert.equal(client.cursor?.since, end === 'disconnect' ? 10 : undefined);
+  }
+});
+
 test('S1: a read marker only moves forward, and is repeated after a reconnect until it is confirmed', () => {
   const { client, socket, reconnect } = start();
   client.markRead('bob', 5);
