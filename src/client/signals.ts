@@ -165,7 +165,10 @@ export class Signals {
   /** Read markers that no server has confirmed. */
   #sendMarkers(): void {
     for (const [user, marker] of this.#markers) {
-      if (!marker.confirmed) this.#send({ type: 'read', with: user, id: marker.id });
+      if (marker.confirmed) continue;
+      // Also one that a listener of `resync` has set, after the head was told.
+      marker.id = Math.min(marker.id, this.#newest);
+      this.#send({ type: 'read', with: user, id: marker.id });
     }
   }
 

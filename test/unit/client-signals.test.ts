@@ -218,6 +218,16 @@ test('S1: a marker from before the first connection goes no higher than its head
   ]);
 });
 
+test('S1: a marker that is set while a resync is being told counts nothing that comes after its head, either', () => {
+  const { client, socket, reconnect } = start();
+  const off = client.on('resync', () => client.markRead('bob', 100));
+  const restored = reconnect({ epoch: 'e2', head: 5, resync: true });
+  off();
+  assert.deepEqual(restored.take(), [{ type: 'read', with: 'bob', id: 5 }]);
+  assert.deepEqual(reconnect({ epoch: 'e2', head: 8 }).take(), [{ type: 'read', with: 'bob', id: 5 }]);
+  assert.deepEqual(socket.take(), []);
+});
+
 test("what can't be an id is passed over, not sent at every reconnect, and a problem tells", () => {
   const { client, socket, reconnect } = start();
   const problems: string[] = [];
