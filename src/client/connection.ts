@@ -2,7 +2,7 @@ import { CLOSE, type ErrorCode, isErrorCode } from '../contract/errors.ts';
 import { type BackoffOptions, backoffMs } from './backoff.ts';
 import { type Clock, elapsedMs } from './clock.ts';
 import { type ConnectionEvent, HAS_SOCKET, IS_WELCOME, next, type StateName } from './connection-state.ts';
-import { ClientError } from './errors.ts';
+import { ClientError, endsSession } from './errors.ts';
 import { parseFrame } from './frame.ts';
 import type { Socket, Transport } from './transport.ts';
 import type { ConnectionState } from './types.ts';
@@ -214,7 +214,8 @@ export class Connection {
     if (fatal === undefined && notice?.reconnect_after_ms !== null) {
       this.#apply('lost', because, notice?.reconnect_after_ms);
     } else if (
-      code === CLOSE.unauthorized.code &&
+      // The close itself may be lost behind its notice.
+      (code === CLOSE.unauthorized.code || endsSession(because.code)) &&
       this.#greeting !== null &&
       this.#options.outdated(this.#greeting)
     ) {

@@ -89,6 +89,25 @@ test('A5: a new password that is granted after a logout, even of a client that i
   ]);
 });
 
+test('A5: a new password goes on with its session, also where the close of the old one is lost behind its notice', async () => {
+  for (const loss of ['cut', 'silence'] as const) {
+    const { client, clock, transport } = startClient();
+    client.connect();
+    const socket = transport.welcome();
+    const asked = holdRequests(transport);
+    const sessions: unknown[] = [];
+    client.on('session', ({ session }) => sessions.push(session?.token));
+    const changing = client.changePassword('old', 'new');
+    socket.says({ type: 'closing', code: 'token_revoked', error: 'Over.', reconnect_after_ms: null });
+    if (loss === 'cut') socket.events.closed(1006, '');
+    else clock.advance(5_000);
+    asked[0]!.answer({ token: 't2' });
+    await changing;
+    assert.deepEqual(sessions, ['t2'], loss);
+    assert.equal(client.state.name, 'connecting', loss);
+  }
+});
+
 test('A5: what a new password grants replaces a session that the user has begun meanwhile: it may have ended that', async () => {
   const { client, transport } = startClient();
   const asked = holdRequests(transport);
