@@ -9,6 +9,7 @@ import { settle } from '../support/scripted-bus.ts';
 /** A subscriber's connection. Redis refuses everything as long as it is told to. */
 class Subscriber extends EventEmitter {
   status = 'ready';
+  readonly stream = { writable: true };
   refuses = true;
   readonly asked: string[] = [];
 
@@ -18,8 +19,14 @@ class Subscriber extends EventEmitter {
   }
   async unsubscribe(): Promise<void> {}
 
+  /** It has begun to end its connection, and says so later. */
+  leave(): void {
+    this.stream.writable = false;
+  }
+
   become(status: 'close' | 'ready'): void {
     this.status = status;
+    this.stream.writable = status === 'ready';
     this.emit(status);
   }
 }
@@ -36,7 +43,11 @@ test('G6: while the connection is lost, subscriptions that were refused are not 
   const [refused] = pubSub.subscribe(['a']);
   await assert.rejects(refused as Promise<void>, /NOPERM/);
   await settle();
+  subscriber.leave();
+  const [early] = pubSub.subscribe(['d']);
   subscriber.become('close');
+  pubSub.unsubscribe('d');
+  await early;
   const [left, kept] = pubSub.subscribe(['b', 'c']);
   t.mock.timers.tick(500);
   assert.deepEqual(subscriber.asked, ['a']);

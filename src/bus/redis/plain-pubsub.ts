@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import { chunks } from '../../base/chunks.ts';
 import type { Publication } from '../../core/bus.ts';
-import type { RedisClient, RedisConnections } from './connection.ts';
-import { PUBLISH_MAX, type PubSubListener, type RedisPubSub, type Waiter } from './pubsub.ts';
+import type { RedisConnections } from './connection.ts';
+import { isSending, PUBLISH_MAX, type PubSubListener, type RedisPubSub, type Waiter } from './pubsub.ts';
 
 const SUBSCRIBE_MAX = 1_000;
 /** Refused subscriptions are retried after this, in milliseconds: somebody may fix the user's permissions. */
@@ -19,7 +19,7 @@ type PublishCommand = { parleyPublish(...args: string[]): Promise<unknown> };
 /** Pub/sub of a single server, with one connection for subscriptions. */
 export class PlainPubSub implements RedisPubSub {
   readonly #publisher: Redis & PublishCommand;
-  readonly #subscriber: RedisClient;
+  readonly #subscriber: Redis;
   readonly #listener: PubSubListener;
   /** The wanted channels, and who waits for each. */
   readonly #channels = new Map<string, Waiter[]>();
@@ -31,7 +31,7 @@ export class PlainPubSub implements RedisPubSub {
     this.#publisher = commands as Redis & PublishCommand;
     this.#listener = listener;
     // After a reconnect, all wanted channels are subscribed anyway. Resending would pile up what came and went meanwhile.
-    this.#subscriber = connections.open('subscriber', { autoResendUnfulfilledCommands: false });
+    this.#subscriber = connections.open('subscriber', { autoResendUnfulfilledCommands: false }) as Redis;
     this.#subscriber.on('message', (channel: string, payload: string) => listener.message(channel, payload));
     this.#subscriber.on('ready', () => this.#subscribeAll());
     this.#subscriber.on('close', () => {
@@ -58,14 +58,14 @@ export class PlainPubSub implements RedisPubSub {
       return promise;
     });
     // #askForSome tells the waiters.
-    if (this.#subscriber.status === 'ready') this.#ask(channels).catch(() => this.#retryLater());
+    if (isSending(this.#subscriber)) this.#ask(channels).catch(() => this.#retryLater());
     return inForce;
   }
 
   unsubscribe(channel: string): void {
     for (const { resolve } of this.#channels.get(channel)?.splice(0) ?? []) resolve();
     this.#channels.delete(channel);
-    if (this.#subscriber.status === 'ready') this.#subscriber.unsubscribe(channel).catch(() => {});
+    if (isSending(this.#subscriber)) this.#subscriber.unsubscribe(channel).catch(() => {});
   }
 
   #subscribeAll(): void {
@@ -82,7 +82,7 @@ export class PlainPubSub implements RedisPubSub {
   #retryLater(): void {
     this.#lost = true;
     clearTimeout(this.#retry);
-    if (this.#subscriber.status === 'ready')
+    if (isSending(this.#subscriber))
       this.#retry = setTimeout(() => this.#subscribeAll(), RETRY_AFTER_MS).unref();
   }
 

@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis';
 import type { Publication } from '../../core/bus.ts';
 
 /** What pub/sub reports to its bus. Channels are Redis's names, with the prefix. */
@@ -22,3 +23,9 @@ export const PUBLISH_MAX = 500;
 
 /** Waits for a subscription. The answer may come over a later connection. */
 export type Waiter = { resolve(): void; reject(error: Error): void };
+
+/**
+ * Whether the client would send a command at once. If not, it keeps the command for its next connection, when nobody may want it
+ * any more. It still calls itself ready for a while after it has begun to leave a connection.
+ */
+export const isSending = ({ status, stream }: Redis): boolean => status === 'ready' && stream.writable;

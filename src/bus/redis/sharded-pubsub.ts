@@ -2,7 +2,7 @@ import type { Cluster, Redis } from 'ioredis';
 import { chunks } from '../../base/chunks.ts';
 import type { Publication } from '../../core/bus.ts';
 import type { RedisConnections } from './connection.ts';
-import type { PubSubListener, RedisPubSub, Waiter } from './pubsub.ts';
+import { isSending, type PubSubListener, type RedisPubSub, type Waiter } from './pubsub.ts';
 import { ShardedPublisher } from './sharded-publisher.ts';
 import { addressOf, type NodeKey, ownerOf, slotOf } from './slots.ts';
 
@@ -149,7 +149,7 @@ export class ShardedPubSub implements RedisPubSub {
   }
 
   #leave({ redis }: Shard, channel: string): void {
-    if (redis.status === 'ready') redis.sunsubscribe(channel).catch(() => {});
+    if (isSending(redis)) redis.sunsubscribe(channel).catch(() => {});
   }
 
   #connect(key: NodeKey): Shard {
@@ -181,7 +181,7 @@ export class ShardedPubSub implements RedisPubSub {
 
   /** Subscribes to a master's channels that are wanted and not asked for yet. */
   #ask(shard: Shard): void {
-    if (shard.redis.status !== 'ready') return;
+    if (!isSending(shard.redis)) return;
     const bySlot = new Map<number, Subscription[]>();
     for (const subscription of shard.subscriptions) {
       if (subscription.state !== 'wanted') continue;
