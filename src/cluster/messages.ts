@@ -33,6 +33,8 @@ export type ToPrimary =
   /** The worker can't start, for a reason that a person has to fix. It exits next. */
   | { readonly kind: 'failed'; readonly reason: string }
   | { readonly kind: 'writer'; readonly status: WriterStatus }
+  /** A writer takes the database over. It may be silent for long, if it has to migrate it. */
+  | { readonly kind: 'taking-over' }
   /** Once a second. */
   | { readonly kind: 'report'; readonly metrics: MetricsSnapshot; readonly state: WorkerState }
   | ({ readonly kind: 'backup' } & BackupResult)

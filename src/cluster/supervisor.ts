@@ -12,7 +12,10 @@ import { RestartPolicy } from './restart-policy.ts';
 
 /** A ready worker that does not answer for this long is stuck or stopped, and is replaced. In milliseconds. */
 const SILENCE_MS = 5_000;
-/** A starting worker has longer, since it loads. A writer that does not lead yet is not timed: it may be migrating. */
+/**
+ * A starting worker has longer, since it loads. So has a writer that stands by. One that does not lead yet otherwise is not timed:
+ * it may be migrating.
+ */
 const STARTING_SILENCE_MS = 30_000;
 /** A worker that has not begun its work after this time is reported, in milliseconds. */
 const START_MS = 20_000;
@@ -28,6 +31,8 @@ type Life = {
   /** When it began its work, or, for a writer, said why it has none. */
   begunAt: number | undefined;
   heardAt: number;
+  /** It is a writer that waits for its turn. */
+  standsBy: boolean;
   /** Set if the worker said why it can't work. */
   failure: string | undefined;
 };
@@ -247,6 +252,7 @@ export class Supervisor {
       readyAt: undefined,
       begunAt: undefined,
       heardAt: startedAt,
+      standsBy: false,
       failure: undefined,
     };
     slot.life = life;
@@ -276,8 +282,12 @@ export class Supervisor {
           return this.#events.failed(slot.name, message.reason);
         case 'writer':
           life.begunAt ??= this.#clock.steady();
+          life.standsBy = message.status.kind !== 'leader';
           slot.failure = undefined;
           return this.#events.writer(message.status);
+        case 'taking-over':
+          life.standsBy = false;
+          return;
         case 'pong':
           return;
       }
@@ -327,7 +337,8 @@ export class Supervisor {
         if (life === undefined || life.worker.isDead()) continue;
         if (stoodStill) life.heardAt = now;
         const starting = life.readyAt === undefined;
-        const patience = starting ? (role === 'writer' ? Infinity : STARTING_SILENCE_MS) : SILENCE_MS;
+        const mayMigrate = role === 'writer' && !life.standsBy;
+        const patience = starting ? (mayMigrate ? Infinity : STARTING_SILENCE_MS) : SILENCE_MS;
         if (now - life.heardAt > patience) {
           this.#log.error(
             { event: 'worker_stuck', name, pid: life.worker.process.pid },

@@ -100,6 +100,10 @@ export class WorkerProcess {
     this.#post({ kind: 'writer', status });
   }
 
+  takingOver(): void {
+    this.#post({ kind: 'taking-over' });
+  }
+
   /** Reports why the worker can't work, and ends it. If it drains, its start was broken off, and it ends anyway. */
   fail(reason: string): void {
     if (this.#draining) return;

@@ -22,6 +22,7 @@ type Surroundings = {
   readonly lost: (why: string) => void;
   readonly lock: FileLock;
   readonly log: Logger;
+  readonly takingOver: () => void;
   readonly leading: () => void;
   readonly hadDatabase: boolean;
 };
@@ -37,13 +38,14 @@ function storeAt(
     lost = assert.fail,
     lock,
     log = createLogger('silent', {}),
+    takingOver = () => {},
     leading = () => {},
     hadDatabase = false,
   }: Partial<Surroundings> = {},
 ): { store: StoreWriter; said: WriterStatus[] } {
   const leaser = { acquire, renew, release };
   const said: WriterStatus[] = [];
-  const events = { status: (status: WriterStatus) => said.push(status), leading, lost };
+  const events = { status: (status: WriterStatus) => said.push(status), takingOver, leading, lost };
   const bus = new ScriptedBus().port();
   const store = new StoreWriter(path, bus, leaser, lock, log, events, hadDatabase);
   t.after(() => store.stop());
@@ -59,8 +61,15 @@ test('G5: a store that Redis refuses to answer asks again, says so once, and lea
   };
   const log = createLogger('silent', {});
   const warn = t.mock.method(log, 'warn');
-  const { store, said } = storeAt(t, `${folder}/store.db`, { acquire, log });
+  const begun: string[] = [];
+  const { store, said } = storeAt(t, `${folder}/store.db`, {
+    acquire,
+    log,
+    takingOver: () => begun.push(`taking over, ${refusals.length} refusals left`),
+    leading: () => begun.push('leading'),
+  });
   await store.start();
+  assert.deepEqual(begun, ['taking over, 0 refusals left', 'leading']);
   await store.stop();
   assert.deepEqual(said, [{ kind: 'leader', generation: 1, lapsed: false }]);
   assert.deepEqual(

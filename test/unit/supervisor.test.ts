@@ -82,6 +82,14 @@ function start(t: TestContext, role: WorkerRole) {
   return { clock, supervisor, workers, gone, ended, flagsOf };
 }
 
+/** The worker answers each ping meanwhile. */
+function answersFor(seconds: number, clock: ManualClock, worker: SilentWorker | undefined): void {
+  for (let s = 0; s < seconds; s++) {
+    clock.advance(1_000);
+    worker?.says({ kind: 'pong' });
+  }
+}
+
 test('G8: a worker that hangs while it starts is missed, and replaced; a writer is waited for, since it may be migrating', (t) => {
   for (const role of ['gateway', 'reader', 'writer'] as const) {
     const { clock, supervisor, workers } = start(t, role);
@@ -96,12 +104,21 @@ test('G8: a worker that hangs while it starts is missed, and replaced; a writer 
   }
 });
 
+test('G8: a writer that hangs while it stands by is replaced; once it takes the database over, it is waited for', (t) => {
+  const standby = { kind: 'standby', holder: 'another node', readable: true } as const;
+  const { clock, workers } = start(t, 'writer');
+  workers[0]?.says({ kind: 'writer', status: standby });
+  clock.advance(32_000);
+  assert.equal(workers.length, 2);
+  workers[1]?.says({ kind: 'writer', status: standby });
+  workers[1]?.says({ kind: 'taking-over' });
+  clock.advance(120_000);
+  assert.equal(workers.length, 2);
+});
+
 test('a worker that waits for something while it starts, and answers, is left alone', (t) => {
   const { clock, supervisor, workers } = start(t, 'gateway');
-  for (let s = 0; s < 120; s++) {
-    clock.advance(1_000);
-    workers[0]?.says({ kind: 'pong' });
-  }
+  answersFor(120, clock, workers[0]);
   assert.equal(workers.length, 1);
   assert.equal(supervisor.trouble, 'not started yet: gateway');
 });
@@ -109,7 +126,7 @@ test('a worker that waits for something while it starts, and answers, is left al
 test('a writer that stands by has started, and is missed by nobody', (t) => {
   const { clock, supervisor, workers } = start(t, 'writer');
   workers[0]?.says({ kind: 'writer', status: { kind: 'standby', holder: 'another node', readable: true } });
-  clock.advance(60_000);
+  answersFor(60, clock, workers[0]);
   assert.equal(supervisor.trouble, undefined);
   assert.equal(workers.length, 1);
 });
@@ -179,7 +196,7 @@ test('a writer that ends after it has stood by for long is no crash loop, howeve
       kind: 'writer',
       status: { kind: 'standby', holder: 'another node', readable: true },
     });
-    clock.advance(60_000);
+    answersFor(60, clock, workers.at(-1));
     workers.at(-1)?.ends(1, null);
     clock.advance(0);
     assert.equal(workers.length, end + 1, 'the next one is started at once');

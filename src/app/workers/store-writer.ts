@@ -44,6 +44,8 @@ type Denial = Extract<LeaseAnswer, { kind: 'taken' | 'refused' }>;
 
 export interface StoreWriterEvents {
   status(status: WriterStatus): void;
+  /** It has the lease, and opens the database: a migration may take long. */
+  takingOver(): void;
   /** This process is the writer now. */
   leading(): void;
   /** It was the writer, and must not write any more. The process should end and start anew. */
@@ -200,6 +202,7 @@ export class StoreWriter implements Service {
   }
 
   async #lead(): Promise<void> {
+    this.#events.takingOver();
     // Renewed from now on, since a migration may take longer than the lease.
     this.#renewal = setInterval(() => {
       void this.#renew();

@@ -9,6 +9,7 @@ export async function writerService({ order, log, bus, process: self }: Setup): 
   const { path } = config.database;
   const events = {
     status: (status: WriterStatus) => self.writer(status),
+    takingOver: () => self.takingOver(),
     leading: () => self.ready(),
     lost: (why: string) => self.exit(why),
   };
