@@ -46,6 +46,9 @@ function forgetAnswered(
   });
 }
 
+/** What the client itself asks on a new connection: the last two for a password (of an older Redis) and for a database. */
+const FIRST_ASKED: ReadonlySet<string> = new Set([...GREETINGS, 'auth', 'select']);
+
 /** A command's name for refusals. Each script counts as a command. */
 const nameOfCommand = ({
   name,
@@ -178,7 +181,7 @@ export class RedisConnections {
       kept.error = kept.silent ? NO_ANSWER : undefined;
     });
     forgetAnswered(client, this.refusals, (name) => {
-      if (!kept.silent || GREETINGS.has(name)) return;
+      if (!kept.silent || FIRST_ASKED.has(name)) return;
       kept.silent = false;
       kept.error = undefined;
     });
