@@ -489,6 +489,33 @@ test('G8: the echo of what a socket sent while it was catching up, which comes w
   assert.deepEqual(story(client.ws.frames), ['connected', [[1, 2], 2, 'more'], [[3, 4], 4, 'last']]);
 });
 
+test('G8: the echo of what a socket sent while it was catching up is waited for also if the last page was read just before', async () => {
+  const { settles, submit } = writer();
+  const store = new Store([1, 2, 3]);
+  const answer = (asked: Asked): CatchUpPage => {
+    const page = store.answer(asked);
+    if (asked.since === 2) store.ids.push(4);
+    return page;
+  };
+  const answered = Promise.withResolvers<void>();
+  const options = { since: 0, submit, answer, answered: answered.promise };
+  const { client, session } = await sessionFixture(options);
+  let pageTaken = (): void => {};
+  client.ws.send = (text, done = () => {}) => {
+    client.ws.frames.push(JSON.parse(text));
+    pageTaken = done;
+  };
+  client.send({ type: 'message', to: 'bob', message: 'x', client_id: 'c1' });
+  answered.resolve();
+  await settle();
+  settles[0]?.({ kind: 'done' });
+  const idle = session.idle();
+  pageTaken();
+  await idle;
+  await settle();
+  assert.deepEqual(story(client.ws.frames), ['connected', [[1, 2], 2, 'more'], [[3], 3, 'last'], 4]);
+});
+
 test('G8: a socket that has sent nothing, or is lost, or a gateway that drains before a connect, keeps nobody waiting', async () => {
   const { client, session, gateway } = await sessionFixture({ submit: writer().submit });
   let waits = true;

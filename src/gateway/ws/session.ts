@@ -472,20 +472,22 @@ export class Session implements FeedMember, Watcher, SocketEvents {
 
   /** Resolves when every accepted send has been answered, its echo included, or the socket is gone. */
   async idle(): Promise<void> {
-    const waits = this.#unanswered > 0;
-    while (!this.closed && (this.#unanswered > 0 || this.#echoInPages))
+    const waits = this.#owesEchoes;
+    while (!this.closed && this.#owesEchoes)
       await new Promise<void>((resolve) => {
         this.#onIdle = resolve;
       });
     if (this.#joined === undefined || this.closed) return;
-    // The bus keeps no order between channels, so the event with the echo may come after the result, or be lost.
+    // The bus keeps no order between channels, so the event with the echo may come after the result, or be lost. The last page may
+    // have been read too early for it.
     if (waits) this.#context.feeds.repair(this.#joined);
     // A repair of the feed holds back the echo of a send that is settled.
     await this.#context.feeds.settled(this.#joined);
   }
 
-  get #echoInPages(): boolean {
-    return this.#state.name === 'catching-up' && this.#state.sent;
+  /** Sends are unanswered, or their echoes are left to the pages of catch-up. */
+  get #owesEchoes(): boolean {
+    return this.#unanswered > 0 || (this.#state.name === 'catching-up' && this.#state.sent);
   }
 
   /**
