@@ -116,7 +116,7 @@ function refuseTakenNames(db: Db): void {
   const taken = found.filter(({ name }) => needed.has(name.toLowerCase()));
   if (taken.length === 0) return;
   throw new DatabaseError(
-    `The database ${db.name} has, beside the old chat app's tables, ${taken.map(({ type, name }) => `${type === 'index' ? 'an' : 'a'} ${type} '${name}'`).join(', ')}: Parley needs that name for its own. Rename it, or drop it. Nothing was changed.`,
+    `The database ${db.name} has, beside the old chat app's tables, ${taken.map(({ type, name }) => `${type === 'index' ? 'an' : 'a'} ${type} '${name}'`).join(', ')}: Parley needs such a name for its own. Rename a table, and drop a view or an index, which SQLite can't rename. Nothing was changed.`,
   );
 }
 

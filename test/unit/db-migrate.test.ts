@@ -494,7 +494,11 @@ const ofTheApp =
 /** Beside the old tables, names that the migration needs: it failed half-way, with SQLite's words, once all passwords were hashed. */
 const taken: typeof strange = [
   ["a table 'Members'", `${ofTheApp} CREATE TABLE Members (x)`],
-  ["a view 'store'", `${ofTheApp} CREATE VIEW store AS SELECT 1`],
+  // SQLite renames no views and no indexes.
+  [
+    "a view 'store': Parley needs such a name for its own. Rename a table, and drop a view or an index",
+    `${ofTheApp} CREATE VIEW store AS SELECT 1`,
+  ],
   [
     "an index 'messages_by_conversation'",
     `${ofTheApp} CREATE INDEX messages_by_conversation ON messages (sender)`,
