@@ -288,7 +288,16 @@ describe('the state of the web app', () => {
     assert.equal(conversation(more, 'bob').newAfter, 0);
     const seen = withRead(more, { user: 'me', with: 'bob', id: 3 })!;
     assert.equal(conversation(receive(seen, message(4, 'me', 'bob')), 'bob').newAfter, null);
-    assert.equal(conversation(withOpen(seen, 'carol'), 'bob').newAfter, null);
+    assert.equal(conversation(withOpen(withOpen(seen, 'carol'), 'bob'), 'bob').newAfter, null);
+  });
+
+  test('on a visit, the line is below what another device has read', () => {
+    const told = withSummaries(empty(), [summary('bob', message(1, 'bob', 'me'), 1, 0)]);
+    const away = receive(told, message(1, 'bob', 'me'), message(2, 'bob', 'me'));
+    const lineAfter = (id: number): number | null =>
+      conversation(withOpen(withRead(away, { user: 'me', with: 'bob', id })!, 'bob'), 'bob').newAfter;
+    assert.deepEqual([lineAfter(1), lineAfter(2)], [1, null]);
+    assert.equal(conversation(withOpen(receive(empty(), message(2, 'bob', 'me')), 'bob'), 'bob').newAfter, 1);
   });
 
   test('a list that is older than what is known takes nothing back', () => {

@@ -227,15 +227,17 @@ export function withOpen(state: ChatState, open: string | null): ChatState {
   if (open === state.open) return state;
   let next: ChatState = { ...state, open };
   const left = state.open === null ? undefined : state.conversations.get(state.open);
-  if (left !== undefined) next = update(next, left.peer, () => put(left));
-  if (open !== null) next = update(next, open, (conversation) => conversation);
+  // So that memory stays flat over many long conversations.
+  if (left !== undefined) next = update(next, left.peer, () => trimmed(left, KEPT));
+  if (open !== null)
+    next = update(next, open, (conversation) => ({ ...conversation, newAfter: lineIn(conversation) }));
   return next;
 }
 
-/** Trims a conversation that was left, so that memory stays flat over many long conversations. */
-function put(conversation: Conversation): Conversation {
-  const newAfter = conversation.unread === 0 ? null : conversation.newAfter;
-  return { ...trimmed(conversation, KEPT), newAfter };
+/** Where the line is on a visit: what has been read, here or on another device, is above it. */
+function lineIn({ unread, listed, read, newAfter }: Conversation): number | null {
+  if (unread === 0) return null;
+  return listed ? read : newAfter;
 }
 
 /** Trims a conversation to its last KEPT messages, if it has more than `above`. */
