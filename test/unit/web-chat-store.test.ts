@@ -326,6 +326,37 @@ describe('what the web app asks for', () => {
     assert.deepEqual([conversations.get('carol')?.peerRead, asked.length], [4, 0]);
   });
 
+  test('how far the other has read while there was no connection is asked for on opening, beyond the first page', async (t) => {
+    const store = start(t);
+    welcome({ head: 9 });
+    await (await request('conversations')).answer({ ...list(summary(9)), next_before: 9 });
+    void store.loadMoreConversations();
+    await (await request('conversations')).answer({ ...list(summary(5, 5, 'carol')), next_before: 5 });
+    store.open('carol');
+    await (await request('history')).answer({ messages: [stored(5, { from: 'carol' })], next_before: null });
+    store.open(null);
+    socket.onclose({ code: 1006, reason: '' });
+    store.client.connect();
+    welcome({ head: 9 });
+    socket.says({ type: 'page', messages: [], upto: 9, more: false });
+    await (await request('conversations')).answer({ ...list(summary(9)), next_before: 9 });
+    store.open('carol');
+    await settled();
+    t.mock.timers.tick(500);
+    await (await request('conversations')).answer({ ...list(summary(9)), next_before: 9 });
+    const beyond = await request('conversations');
+    assert.deepEqual(beyond.query, { before: '6', limit: '1' });
+    await beyond.answer(list({ ...summary(5, 5, 'carol'), peer_read: 4 }));
+    assert.equal(store.state.value.conversations.get('carol')?.peerRead, 4);
+    store.open('bob');
+    await (await request('history')).answer({ messages: said(9, 9), next_before: null });
+    store.open('carol');
+    await settled();
+    t.mock.timers.tick(500);
+    await settled();
+    assert.equal(asked.length, 0);
+  });
+
   test('what gets a message while its count is asked for is asked for once more', async (t) => {
     const store = start(t);
     welcome({ head: 9 });

@@ -1,6 +1,7 @@
 import {
   type Client,
   ClientError,
+  type ConversationSummary,
   type ConversationsPage,
   createClient,
   LIMITS,
@@ -64,6 +65,8 @@ export class ChatStore {
   #refresh: ReturnType<typeof setTimeout> | undefined;
   /** Conversations that were in no page of the list, with the id of the last message. */
   readonly #missed = new Map<string, number>();
+  /** Conversations of which the list has told in this connection, whose stream tells what changes after that. */
+  #told = new Set<string>();
   #live = false;
   #closed = false;
   #listed: Promise<void> = Promise.resolve();
@@ -138,7 +141,7 @@ export class ChatStore {
     this.atEnd = false;
     if (peer === null) return;
     this.#watch();
-    if (this.#live && this.#conversation(peer).history !== 'ready') void this.#loadOpened(peer);
+    if (this.#live) void this.#loadOpened(peer);
   }
 
   /** @throws ClientError */
@@ -310,6 +313,7 @@ export class ChatStore {
 
   #wentOnline(): void {
     this.#live = true;
+    this.#told = new Set();
     // The client has caught up with messages, but not with read markers that moved meanwhile.
     this.#listed = this.#loadList();
     const { open } = this.#now;
@@ -321,7 +325,10 @@ export class ChatStore {
   /** The list tells where the first new message is, and so how much to load. */
   async #loadOpened(peer: string): Promise<void> {
     await this.#listed;
-    if (this.#now.open === peer) await this.loadHistory(peer);
+    if (this.#now.open !== peer) return;
+    // While there was no connection, the other may have read what stands in it.
+    if (this.#conversation(peer).listed && !this.#told.has(peer)) this.#refreshSoon();
+    await this.loadHistory(peer);
   }
 
   #refreshSoon(ms = REFRESH_MS): void {
@@ -333,6 +340,7 @@ export class ChatStore {
 
   async #loadList(before?: number): Promise<void> {
     const { era } = this.#now;
+    const told = this.#told;
     const first = before === undefined;
     // A page for news goes unnoticed: what is there stays as it is.
     if (!first || this.#now.list === 'failed') this.#set({ ...this.#now, list: 'loading' });
@@ -341,7 +349,7 @@ export class ChatStore {
       if (era !== this.#now.era) return;
       const wasLoaded = this.#now.list === 'ready' && first;
       this.#set({
-        ...withSummaries(this.#now, page.conversations),
+        ...this.#withPage(page.conversations, told),
         list: 'ready',
         listBefore: wasLoaded ? this.#now.listBefore : page.next_before,
       });
@@ -363,6 +371,7 @@ export class ChatStore {
    */
   async #recountBeyond(first: ConversationsPage): Promise<void> {
     const { era } = this.#now;
+    const told = this.#told;
     this.#refreshIfMissed(first, this.#doubtful());
     for (let end = first.next_before; end !== null; ) {
       const before = end;
@@ -374,7 +383,7 @@ export class ChatStore {
       const limit = Math.min(span, LIMITS.conversationsPageMax);
       const page = await this.client.conversations({ before: newest + 1, limit });
       if (era !== this.#now.era) return;
-      this.#set(withSummaries(this.#now, page.conversations));
+      this.#set(this.#withPage(page.conversations, told));
       this.#watch();
       this.#refreshIfMissed(page, wanted);
       end = page.next_before;
@@ -406,20 +415,23 @@ export class ChatStore {
     }
   }
 
+  /** @param told is that of the connection in which the page was asked for: of later ones it tells nothing */
+  #withPage(conversations: readonly ConversationSummary[], told: Set<string>): ChatState {
+    for (const { user } of conversations) told.add(user);
+    return withSummaries(this.#now, conversations);
+  }
+
   /** A conversation that was opened from beyond the loaded part of the list has unread messages and read markers, too. */
   async #loadSummary(peer: string, messages: readonly Message[]): Promise<void> {
     const newest = messages.at(-1);
     if (newest === undefined) return;
     const { era } = this.#now;
+    const told = this.#told;
     const { conversations } = await this.client.conversations({ before: newest.id + 1, limit: 1 });
     if (era !== this.#now.era) return;
     // If a message came meanwhile, the answer is about another conversation. The list is asked for this one then.
-    this.#set(
-      withSummaries(
-        this.#now,
-        conversations.filter(({ user }) => user === peer),
-      ),
-    );
+    const about = conversations.filter(({ user }) => user === peer);
+    this.#set(this.#withPage(about, told));
   }
 
   /** Follows the presence of the open conversation's user, then of those in the list, latest first. */
