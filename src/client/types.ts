@@ -162,7 +162,10 @@ export interface Client {
    * without a session rejects with `no_session`: the others go on.
    */
   logout(options?: { readonly everywhere?: boolean | undefined }): Promise<void>;
-  /** Ends all other sessions. This one continues with a new token, which is ended, too, if the user logs out before the answer. */
+  /**
+   * Ends all other sessions. This one continues with a new token, which is ended, too, if the user logs out before the answer. If
+   * the client is closed before it, or another user logs in, the session that it resolves with is the caller's to keep, or to end.
+   */
   changePassword(current: string, next: string): Promise<Session>;
   conversations(page?: PageRequest): Promise<ConversationsPage>;
   history(user: string, page?: PageRequest): Promise<HistoryPage>;
@@ -177,7 +180,11 @@ export interface Client {
   disconnect(): void;
   /** Resolves when the state is `online`. Rejects when it is or becomes `stopped` or `idle`, or when the `connect` is called off. */
   online(): Promise<void>;
-  /** Ends the client for good. Pending sends and requests reject with `closed`. The next client sends the entries kept in `storage`. */
+  /**
+   * Ends the client for good. Pending sends reject with `closed`, and so do a `login` and what is asked of history, users and
+   * conversations. A `register`, `logout` or `changePassword` that is under way is seen through, and settles with its answer.
+   * The next client sends the entries kept in `storage`.
+   */
   close(): void;
 
   /**

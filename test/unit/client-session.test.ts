@@ -72,6 +72,21 @@ test('a login that is answered after close() begins no session, and leaves none 
   assert.deepEqual(asked.slice(1).map(inShort), ['/logout Bearer t2']);
 });
 
+test('what is to change something is seen through by close(): its answer tells what has become of it', async () => {
+  const { client, transport } = startClient();
+  const asked = holdRequests(transport);
+  const sessions: unknown[] = [];
+  client.on('session', ({ session }) => sessions.push(session));
+  const registering = client.register('bob', 'pw');
+  const changing = client.changePassword('old', 'new');
+  client.close();
+  asked[0]!.answer({ code: 'user_exists' }, 409);
+  asked[1]!.answer({ token: 't2' });
+  await assert.rejects(registering, { code: 'user_exists' });
+  assert.deepEqual(await changing, { user_id: 'alice', token: 't2' });
+  assert.deepEqual([client.session, sessions, asked.length], [null, [], 2]);
+});
+
 test('A5: a new password that is granted after a logout, even of a client that is closed since, leaves no session at the server', async () => {
   const { client, transport } = startClient();
   const asked = holdRequests(transport);
