@@ -263,8 +263,11 @@ describe('chatting in the browser', () => {
     assert.equal(await focus(), 'Message to absent');
 
     await lena.page.goto(`${site.url}/#/kim`);
-    await lena.page.route('**/history?*', (route) => route.abort());
+    const refusal = Promise.withResolvers<void>();
+    await lena.page.route('**/history?*', (route) => refusal.promise.then(() => route.abort()));
     await lena.page.reload();
+    await lena.page.locator('.pane').getByRole('status').getByText('Loading…').waitFor();
+    refusal.resolve();
     await lena.page.getByText('The messages could not be loaded.').waitFor();
     kim.send({ type: 'message', to: 'lena', message: 'line 61' });
     await lena.page.getByText('Earlier messages could not be loaded.').waitFor();
@@ -275,6 +278,7 @@ describe('chatting in the browser', () => {
     await press('Try again');
     await say(lena.page, 'kim', 'I am back.');
     await mark(lena.page, 'I am back.', 'Sent').waitFor();
+    await lena.page.locator('.older-loading').waitFor();
     answer.resolve();
     await bubble(lena.page, 'line 60').waitFor();
     assert.equal(await focus(), 'Message to kim');

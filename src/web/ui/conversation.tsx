@@ -49,6 +49,8 @@ export function Conversation({ store, peer }: ConversationProps) {
   // A list that has just been opened waits for its history. What the user has read in it, or has written, does not go for that.
   const held = useRef(false);
   const shown = !nothingYet && (history !== 'loading' || waiting || held.current);
+  const loading = history === 'loading' || (history === 'none' && trouble === null);
+  const slow = useLasting(!shown && loading, WORTH_SAYING_MS);
   const lasting = useLasting(shown, WORTH_SAYING_MS);
   useEffect(() => {
     held.current ||= waiting || lasting;
@@ -89,6 +91,7 @@ export function Conversation({ store, peer }: ConversationProps) {
         />
       ) : (
         <div className="messages-empty">
+          {slow && <p role="status">Loading…</p>}
           {history === 'ready' && <Beginning peer={peer} me={me} />}
           {history === 'failed' && <Failed store={store} peer={peer} onLeave={toComposer} />}
           {history === 'none' && trouble !== null && <p>This conversation loads when you are connected.</p>}

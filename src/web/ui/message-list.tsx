@@ -192,7 +192,9 @@ export function MessageList({ ref, store, conversation, me, onLeave }: MessageLi
           )}
         </Virtualizer>
       </section>
-      {older === 'loading' && <span className="older-loading" aria-hidden="true" />}
+      {(older === 'loading' || history === 'loading') && (
+        <span className="older-loading" aria-hidden="true" />
+      )}
       {(older === 'failed' || history === 'failed') && (
         <p className="older-failed" role="status">
           Earlier messages could not be loaded.{' '}
