@@ -35,6 +35,8 @@ export type TopologyOptions = {
   front?: (port: number) => Promise<number>;
   /** Only TLS gets in, from clients and other servers. */
   tls?: boolean;
+  /** A cluster is for a user of the access list, who may do what README lists. */
+  listed?: boolean;
   /** Nothing takes a master's place but what is told to. */
   steady?: boolean;
 };
@@ -96,29 +98,37 @@ export async function startSingle(options: TopologyOptions): Promise<RedisTopolo
   return topology(`redis://127.0.0.1:${front}`, [redis], [], theOnly);
 }
 
-/** What README's list permits a user of the access list. */
-function listedCommands(): string {
-  const [, list] = /^```text\n(\+info [^`]*)\n```/m.exec(readFileSync(join(ROOT, 'README.md'), 'utf8')) ?? [];
-  if (list === undefined) throw new Error('README.md has no list of the commands that Redis must permit');
-  return list.split('\n').join(' ');
+/** The access list with a user who may do what README lists, and one for the tests, who may do everything. */
+function listedUsers(form: 'single' | 'cluster'): { config: string[]; login: RedisOptions; inUrl: string } {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  const [, list] = /^```text\n(\+info [^`]*)\n```/m.exec(readme) ?? [];
+  const [, inCluster] = /In Redis Cluster, `(\+[^`]*)` as well/.exec(readme) ?? [];
+  if (list === undefined || inCluster === undefined)
+    throw new Error('README.md has no list of the commands that Redis must permit');
+  const commands = [...list.split('\n'), ...(form === 'cluster' ? [inCluster] : [])].join(' ');
+  return {
+    config: [
+      'user default off',
+      `user parley on ">${PASSWORD}" ~parley:* ~{parley:* &parley:* ${commands}`,
+      'user tests on nopass ~* &* +@all',
+    ],
+    login: { username: 'tests', password: 'any' },
+    inUrl: `parley:${encodeURIComponent(PASSWORD)}@`,
+  };
 }
 
 /** A user of the access list, who may do what README lists, with a password, over TLS. */
 export async function startSecured(options: TopologyOptions): Promise<RedisTopology> {
   const port = await freePort();
   const tls = secure({ ...options, tls: true });
+  const users = listedUsers('single');
   const redis = server(options, 'redis', port, {
-    config: [
-      ...tls.config(port),
-      'user default off',
-      `user parley on ">${PASSWORD}" ~parley:* ~{parley:* &parley:* ${listedCommands()}`,
-      'user tests on nopass ~* &* +@all',
-    ],
-    login: { ...tls.login, username: 'tests', password: 'any' },
+    config: [...tls.config(port), ...users.config],
+    login: { ...tls.login, ...users.login },
   });
   await redis.start();
   const front = (await options.front?.(port)) ?? port;
-  const url = `rediss://parley:${encodeURIComponent(PASSWORD)}@localhost:${front}`;
+  const url = `rediss://${users.inUrl}localhost:${front}`;
   return { ...topology(url, [redis], [], theOnly), ...tls.trust };
 }
 
@@ -248,12 +258,15 @@ export async function startCluster(options: TopologyOptions, replicas = 0): Prom
   const ports = await freePorts(2 * count);
   const front = options.front ?? (async (port: number) => port);
   const tls = secure(options);
+  const users = options.listed ? listedUsers('cluster') : { config: [], login: {}, inUrl: '' };
+  const login = { ...tls.login, ...users.login };
   const members = await Promise.all(
     ports.slice(0, count).map(async (port, i) => {
       const bus = ports[count + i] as number;
       const announced = await front(port);
       const config = [
         ...tls.config(port),
+        ...users.config,
         ...(options.tls ? ['tls-cluster yes'] : []),
         'cluster-enabled yes',
         `cluster-port ${bus}`,
@@ -264,7 +277,7 @@ export async function startCluster(options: TopologyOptions, replicas = 0): Prom
         `cluster-announce-bus-port ${bus}`,
         ...FULL_SYNC_AT_ONCE,
       ];
-      return { bus, announced, redis: server(options, `redis-${i + 1}`, port, { config, login: tls.login }) };
+      return { bus, announced, redis: server(options, `redis-${i + 1}`, port, { config, login }) };
     }),
   );
   const servers = members.map(({ redis }) => redis);
@@ -301,7 +314,7 @@ export async function startCluster(options: TopologyOptions, replicas = 0): Prom
     15_000,
     () => 'the cluster was never well',
   );
-  const url = `${tls.scheme}+cluster://${members.map(({ announced }) => `127.0.0.1:${announced}`).join(',')}`;
+  const url = `${tls.scheme}+cluster://${users.inUrl}${members.map(({ announced }) => `127.0.0.1:${announced}`).join(',')}`;
   const masterOf = async (masters: RedisServer[], key: string): Promise<RedisServer> => {
     const ranges = (await masters[0]?.command('CLUSTER', 'SLOTS')) as [number, number, [string, number]][];
     const port = ranges.find(([from, to]) => from <= slotOf(key) && slotOf(key) <= to)?.[2][1];
@@ -341,5 +354,5 @@ export const REDIS_FORMS: readonly {
   { name: 'Redis', start: startSingle },
   { name: 'Redis with a user and TLS', start: startSecured },
   { name: 'Redis Sentinel', start: (options) => startSentinel({ ...options, steady: true }) },
-  { name: 'Redis Cluster', start: (options) => startCluster({ ...options, steady: true }) },
+  { name: 'Redis Cluster', start: (options) => startCluster({ ...options, listed: true, steady: true }) },
 ];

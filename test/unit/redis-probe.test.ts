@@ -6,9 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { RedisConnections } from '../../src/bus/redis/connection.ts';
 import { probeRedis } from '../../src/bus/redis/probe.ts';
-import { parseRedisUrl } from '../../src/config/redis-url.ts';
+import { parseRedisUrl, type RedisTarget } from '../../src/config/redis-url.ts';
 import { freePort } from '../support/ports.ts';
 import { startRedis } from '../support/redis.ts';
+import type { RedisServer } from '../support/redis-server.ts';
 import { waitFor } from '../support/wait.ts';
 
 for (const form of ['redis://ADDRESS', 'redis+sentinel://ADDRESS/name', 'redis+cluster://ADDRESS']) {
@@ -54,11 +55,29 @@ test('what a Redis says that lets nobody in is told, and not that the connection
   await assert.rejects(probeRedis(parseRedisUrl(redis.url)), /^Error: ERR max number of clients reached$/);
 });
 
+const USER = ['ACL', 'SETUSER', 'some'] as const;
+const WHOLE_USER = [...USER, 'on', '>pw', '~parley:*', '~{parley:*', '&parley:*', '+@all'] as const;
+
+async function eachMissedCommandIsTold(
+  redis: RedisServer,
+  target: RedisTarget,
+  commands: readonly string[],
+): Promise<void> {
+  for (const command of commands) {
+    await redis.command(...USER, `-${command}`);
+    await assert.rejects(
+      probeRedis(target),
+      (error: Error) => error.message.startsWith('NOPERM') && error.message.includes(`'${command}'`),
+    );
+    await redis.command(...USER, `+${command}`);
+  }
+}
+
 test('what this user may not do, and Redis does not know, is told at the start; nothing is left behind, and a full Redis will do', async (t) => {
   const redis = await startRedis(t);
-  await redis.command('ACL', 'SETUSER', 'some', 'on', '>pw', '~parley:*', '~{parley:*', '&parley:*', '+@all');
+  await redis.command(...WHOLE_USER);
   const target = parseRedisUrl(redis.url.replace('//', '//some:pw@'));
-  for (const command of [
+  await eachMissedCommandIsTold(redis, target, [
     'xadd',
     'blmpop',
     'evalsha',
@@ -70,14 +89,38 @@ test('what this user may not do, and Redis does not know, is told at the start; 
     'time',
     'incr',
     'pttl',
-  ]) {
-    await redis.command('ACL', 'SETUSER', 'some', `-${command}`);
-    await assert.rejects(probeRedis(target), new RegExp(`NOPERM.* '${command}'`));
-    await redis.command('ACL', 'SETUSER', 'some', `+${command}`);
-  }
+  ]);
   await redis.command('CONFIG', 'SET', 'maxmemory', '1');
   await probeRedis(target);
   assert.equal(await redis.command('DBSIZE'), 0);
+});
+
+test('in a cluster, too; and one that is down is told so', async (t) => {
+  const redis = await startRedis(t, { config: ['cluster-enabled yes', `cluster-port ${await freePort()}`] });
+  await redis.command(...WHOLE_USER);
+  const target = parseRedisUrl(redis.url.replace('redis://', 'redis+cluster://some:pw@'));
+  await redis.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16382');
+  await assert.rejects(probeRedis(target), /^Error: the cluster names no server for any slot/);
+  await redis.command('CONFIG', 'SET', 'cluster-announce-ip', '127.0.0.1');
+  await assert.rejects(probeRedis(target), /^Error: the cluster is down/);
+  await redis.command('CLUSTER', 'ADDSLOTS', '16383');
+  await waitFor(
+    async () => /cluster_state:ok/.test(`${await redis.command('CLUSTER', 'INFO')}`),
+    10_000,
+    () => 'the cluster was never well',
+  );
+  await eachMissedCommandIsTold(redis, target, [
+    'xadd',
+    'blmpop',
+    'spublish',
+    'ssubscribe',
+    'sunsubscribe',
+    'ping',
+    'cluster|info',
+    'cluster|slots',
+    'asking',
+  ]);
+  await probeRedis(target);
 });
 
 test('a Redis that is too old is told so', async (t) => {

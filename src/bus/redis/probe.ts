@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { Cluster, Redis } from 'ioredis';
 import type { RedisAddress, RedisTarget } from '../../config/redis-url.ts';
 import { CLUSTER_OPTIONS, keyPrefix, optionsOf, watchLoading } from './connection.ts';
+import { ownerOf, slotOf } from './slots.ts';
 import { SILENCE_MS } from './watch.ts';
 
 /** How long to wait for the message of a server that refuses all connections, in milliseconds. */
@@ -67,21 +68,33 @@ async function ask(redis: Redis | Cluster, target: RedisTarget): Promise<void> {
   try {
     if (redis instanceof Cluster) {
       await redis.spublish(name, '');
-      for (const node of redis.nodes('master').slice(0, 1)) await tryCommands(node, name);
+      const owner = ownerOf(redis, slotOf(name));
+      const node = redis.nodes('master').find(({ options: { host, port } }) => `${host}:${port}` === owner);
+      if (node === undefined) throw new Error('a slot has no master');
+      await node.ping();
+      if (/cluster_state:fail/.test(await node.cluster('INFO')))
+        throw new Error('the cluster is down (CLUSTER INFO says cluster_state:fail)');
+      await tryCommands(node, name, [...COMMANDS, ...CLUSTER_COMMANDS]);
+      await node.ssubscribe(name);
     } else {
       await redis.ping();
-      await tryCommands(redis, name);
+      await tryCommands(redis, name, COMMANDS);
       await redis.subscribe(name);
     }
   } catch (error) {
+    // Also said of a cluster without slots, or whose only server was never told its own address.
+    if (/none of startup nodes/i.test((error as Error).message))
+      throw new Error('the cluster names no server for any slot (CLUSTER SLOTS)', { cause: error });
     const [, unknown] = /unknown command '?(\w+)/i.exec((error as Error).message) ?? [];
     if (unknown === undefined) throw error;
     throw new Error(`it knows no ${unknown.toUpperCase()}: Redis 7 or newer is needed`, { cause: error });
   }
 }
 
+type CommandLine = readonly [string, ...string[]];
+
 /** The commands that the bus, the lease and the login limits use. */
-const COMMANDS: readonly (readonly [string, ...string[]])[] = [
+const COMMANDS: readonly CommandLine[] = [
   ['XADD', 'KEY', '*', 'b', ''],
   ['XREAD', 'STREAMS', 'KEY', '0'],
   ['XTRIM', 'KEY', 'MAXLEN', '0'],
@@ -107,18 +120,21 @@ const COMMANDS: readonly (readonly [string, ...string[]])[] = [
   ['PTTL', 'KEY'],
 ];
 
+/** What a cluster's client says before a command for a key whose slot is just moving. It does not catch a refusal. */
+const CLUSTER_COMMANDS: readonly CommandLine[] = [['ASKING']];
+
 /**
  * Asks Redis whether it knows all needed commands, and permits them to this user. It checks each command of a transaction when
  * that is queued, and the transaction is then discarded.
  */
-async function tryCommands(redis: Redis, name: string): Promise<void> {
+async function tryCommands(redis: Redis, name: string, commands: readonly CommandLine[]): Promise<void> {
   try {
     await redis.call('MULTI');
   } catch {
     return; // A user who may not use MULTI may still be permitted all the rest.
   }
   const answers = await Promise.allSettled(
-    COMMANDS.map(([command, ...args]) =>
+    commands.map(([command, ...args]) =>
       redis.call(command, ...args.map((it) => (it === 'KEY' ? name : it))),
     ),
   );
@@ -154,6 +170,8 @@ function clusterFor(
   const cluster = new Cluster([...target.nodes], {
     ...CLUSTER_OPTIONS,
     lazyConnect: true,
+    // If this fails, the client gives up and does not say so. `ask` looks at the same.
+    enableReadyCheck: false,
     clusterRetryStrategy: null,
     maxRedirections: 3,
     redisOptions: optionsOf(target, 'parley:probe'),
