@@ -130,7 +130,7 @@ export class RedisConnections {
       return this.#keep(cluster, () => {});
     }
     const redis = new Redis({ ...options, retryStrategy: backOff });
-    return this.#keep(redis, watchConnection(redis));
+    return this.#keep(redis, watchConnection(redis, purpose));
   }
 
   /** Opens a connection to one node of a cluster. Commands that are unanswered when it is lost are dropped. */
@@ -142,7 +142,7 @@ export class RedisConnections {
       maxLoadingRetryTime: LOADED_EVERY_MS,
       autoResendUnfulfilledCommands: false,
     });
-    return this.#keep(redis, watchConnection(redis));
+    return this.#keep(redis, watchConnection(redis, purpose));
   }
 
   release(client: RedisClient): void {

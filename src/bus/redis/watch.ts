@@ -4,6 +4,11 @@ import { type Cluster, Redis, type RedisOptions, ReplyError } from 'ioredis';
 export const SILENCE_MS = 3_000;
 /** How that is told. */
 export const NO_ANSWER = `no answer for ${SILENCE_MS / 1000} s`;
+/**
+ * A subscriber's ping is given up after this, even while messages come, in milliseconds: what it sends may get lost alone. Then
+ * no new subscription becomes active.
+ */
+const SUBSCRIBER_PING_MS = 30_000;
 const CHECK_EVERY_MS = 1_000;
 /** The wait before the next Sentinel is asked, in milliseconds. */
 const NEXT_SENTINEL_MS = 500;
@@ -22,10 +27,12 @@ function unsentOf({ stream }: Redis): number {
 /**
  * Watches a connection. TCP takes some 15 minutes to give up on a half-open one, and a peer that accepts but never greets would
  * keep the client waiting for ever.
+ * @param purpose what it was opened for (connection.ts)
  * @returns a function that ends the watch
  */
-export function watchConnection(redis: Redis): () => void {
+export function watchConnection(redis: Redis, purpose?: string): () => void {
   let silentSince: number | undefined;
+  let pingedAt = 0;
   let bytesRead = 0;
   let unsent = 0;
   const heard = (): void => {
@@ -33,20 +40,28 @@ export function watchConnection(redis: Redis): () => void {
   };
   const timer = setInterval(() => {
     const connected = redis.status === 'connect' || redis.status === 'ready';
+    const now = performance.now();
+    const sends = connected && unsent > 0 && unsentOf(redis) !== unsent;
+    const receives = connected && redis.stream.bytesRead !== bytesRead;
     if (!connected) {
       silentSince = undefined;
     } else if (silentSince === undefined) {
-      silentSince = performance.now();
+      silentSince = now;
+      pingedAt = now;
       // Until it is ready, the client's own greeting is what must be answered.
       if (redis.status === 'ready')
         redis.ping().then(heard, (error) => {
           // A refusal is an answer, too: a Redis that can't write to its disk refuses even this.
           if (error instanceof ReplyError) heard();
         });
-    } else if (redis.stream.bytesRead !== bytesRead || (unsent > 0 && unsentOf(redis) !== unsent)) {
-      // The ping waits behind a long answer or a long command that makes progress. On another connection, it would take as long.
-      silentSince = performance.now();
-    } else if (performance.now() - silentSince > SILENCE_MS - CHECK_EVERY_MS / 2) {
+    } else if (sends) {
+      // The ping waits behind a long command that makes progress. On another connection, it would take as long.
+      silentSince = now;
+      pingedAt = now;
+    } else if (receives && (purpose !== 'subscriber' || now - pingedAt < SUBSCRIBER_PING_MS)) {
+      // The same with a long answer.
+      silentSince = now;
+    } else if (now - silentSince > SILENCE_MS - CHECK_EVERY_MS / 2) {
       // Half an interval of slack makes this the third check after the ping, and never the fourth: at most 4 s after the silence began.
       silentSince = undefined;
       redis.emit('error', new Error(NO_ANSWER));
