@@ -1,17 +1,40 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { probeRedis } from '../../src/bus/redis/probe.ts';
 import { RequestTimeout } from '../../src/core/bus.ts';
+import type { RedisForm } from '../support/redis-topologies.ts';
 import { waitFor } from '../support/wait.ts';
-import { numbers, PATIENCE_MS, payloads, readAll, until } from './bus-suite.ts';
-import type { RedisBusFixture, RedisHome } from './redis-fixture.ts';
+import { busSuite, numbers, PATIENCE_MS, payloads, readAll, until } from './bus-suite.ts';
+import { type RedisBusFixture, type RedisHome, redisBusFixture, startHome } from './redis-fixture.ts';
 
-/** What the bus over Redis promises beside what every bus does, in every form of Redis. */
-export function redisBusSuite(
-  name: string,
-  homeOf: () => RedisHome,
-  fixture: () => Promise<RedisBusFixture>,
-): void {
+/** What every bus promises, and what the bus over Redis does beside that, in each of these forms of Redis. */
+export function redisBusSuites(forms: readonly RedisForm[]): void {
+  for (const { name, start } of forms) {
+    describe(name, () => {
+      const cleanups: (() => Promise<void>)[] = [];
+      let home: RedisHome;
+      let last: RedisBusFixture | undefined;
+      before(async () => {
+        home = await startHome(start, { after: (task) => cleanups.unshift(task) });
+      });
+      after(async () => {
+        await last?.close();
+        for (const task of cleanups) await task();
+      });
+      /** What the test before left is gone: its keys, and its members, who would answer requests of this one. */
+      const fixture = async (): Promise<RedisBusFixture> => {
+        await last?.close();
+        await home.flush();
+        last = redisBusFixture(home);
+        return last;
+      };
+      busSuite(name, fixture);
+      redisBusSuite(name, () => home, fixture);
+    });
+  }
+}
+
+function redisBusSuite(name: string, homeOf: () => RedisHome, fixture: () => Promise<RedisBusFixture>): void {
   /** Subscriptions of this name that Redis has. */
   const channels = async (name: string): Promise<unknown[]> => {
     const { target, command } = homeOf();
@@ -251,7 +274,7 @@ export function redisBusSuite(
     const key = `${prefix}requests`;
     const requests = await masterOf(key);
     await requests.command('EVAL', "for i = 1, 20000 do redis.call('RPUSH', KEYS[1], i) end", '1', key);
-    await assert.rejects((await member()).bus.request('newest', 300), RequestTimeout);
+    await assert.rejects((await member()).bus.request('newest', 1_000), RequestTimeout);
     assert.equal(await requests.command('LLEN', key), 20_000);
     assert.equal(await requests.command('LINDEX', key, '0'), '2');
     assert.match(String(await requests.command('LINDEX', key, '-1')), /\nnewest$/);

@@ -346,13 +346,18 @@ async function untilCluster(
   );
 }
 
-/** Every form that the adapters are tested against; here no server is replaced. */
-export const REDIS_FORMS: readonly {
+export type RedisForm = {
   readonly name: string;
   start(options: TopologyOptions): Promise<RedisTopology>;
-}[] = [
+};
+
+export const SINGLE_FORMS: readonly RedisForm[] = [
   { name: 'Redis', start: startSingle },
   { name: 'Redis with a user and TLS', start: startSecured },
+];
+export const REPLICATED_FORMS: readonly RedisForm[] = [
   { name: 'Redis Sentinel', start: (options) => startSentinel({ ...options, steady: true }) },
   { name: 'Redis Cluster', start: (options) => startCluster({ ...options, listed: true, steady: true }) },
 ];
+/** Every form that the adapters are tested against; here no server is replaced. */
+export const REDIS_FORMS = [...SINGLE_FORMS, ...REPLICATED_FORMS];

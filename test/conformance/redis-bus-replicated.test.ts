@@ -1,0 +1,4 @@
+import { REPLICATED_FORMS } from '../support/redis-topologies.ts';
+import { redisBusSuites } from './redis-bus-suite.ts';
+
+redisBusSuites(REPLICATED_FORMS);
