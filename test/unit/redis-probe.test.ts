@@ -132,6 +132,16 @@ test('a Redis that is too old is told so', async (t) => {
   );
 });
 
+/** @returns what waits until the words of the connections' trouble are right */
+const saying =
+  (connections: RedisConnections, withinMs: number) =>
+  (right: (words: string | undefined) => boolean): Promise<void> =>
+    waitFor(
+      () => right(connections.trouble),
+      withinMs,
+      () => `it says ${connections.trouble}`,
+    );
+
 test('G10: a server that is a replica is trouble in its own words, and not as a lost connection, until it is the master', async (t) => {
   const redis = await startRedis(t);
   const connections = new RedisConnections(parseRedisUrl(redis.url), 'test');
@@ -140,12 +150,7 @@ test('G10: a server that is a replica is trouble in its own words, and not as a 
   await client.set('key', 'before');
   await redis.command('REPLICAOF', '127.0.0.1', '1');
   const set = client.set('key', 'after');
-  const says = (right: (words: string | undefined) => boolean): Promise<void> =>
-    waitFor(
-      () => right(connections.trouble),
-      10_000,
-      () => `it says ${connections.trouble}`,
-    );
+  const says = saying(connections, 10_000);
   await says((words) => /^READONLY/.test(words ?? ''));
   // The command is sent again and again, over connections that are made anew.
   await once(client, 'reconnecting');
@@ -226,12 +231,7 @@ test('a Redis that refuses PING, as one that can not write to its disk does, kee
   let closed = 0;
   client.on('close', () => closed++);
   await redis.command('ACL', 'SETUSER', 'default', '-ping');
-  const says = (right: (words: string | undefined) => boolean): Promise<void> =>
-    waitFor(
-      () => right(connections.trouble),
-      8_000,
-      () => `it says ${connections.trouble}`,
-    );
+  const says = saying(connections, 8_000);
   await says((words) => /^NOPERM/.test(words ?? ''));
   // Longer than a silent one is waited for.
   await sleep(5_500);

@@ -86,6 +86,16 @@ const bob = (store: ChatStore) => store.state.value.conversations.get('bob')!;
 const ids = (store: ChatStore) => bob(store).messages.map(({ id }) => id);
 const span = (store: ChatStore) => [ids(store)[0], ids(store).at(-1), ids(store).length];
 
+/** Opens carol's conversation, which stands on the second page of the list; bob's is the first page. */
+async function openBeyond(store: ChatStore): Promise<void> {
+  welcome({ head: 9 });
+  await (await request('conversations')).answer({ ...list(summary(9)), next_before: 9 });
+  void store.loadMoreConversations();
+  await (await request('conversations')).answer({ ...list(summary(5, 5, 'carol')), next_before: 5 });
+  store.open('carol');
+  await (await request('history')).answer({ messages: [stored(5, { from: 'carol' })], next_before: null });
+}
+
 describe('what the web app asks for', () => {
   test('history is asked for when the list has told how much is new, and down to the first new message', async (t) => {
     const store = start(t);
@@ -301,12 +311,7 @@ describe('what the web app asks for', () => {
 
   test('beyond the first page, what only the stream has told of is asked for, and how far the other has read the open one', async (t) => {
     const store = start(t);
-    welcome({ head: 9 });
-    await (await request('conversations')).answer({ ...list(summary(9)), next_before: 9 });
-    void store.loadMoreConversations();
-    await (await request('conversations')).answer({ ...list(summary(5, 5, 'carol')), next_before: 5 });
-    store.open('carol');
-    await (await request('history')).answer({ messages: [stored(5, { from: 'carol' })], next_before: null });
+    await openBeyond(store);
     socket.onclose({ code: 1006, reason: '' });
     store.client.connect();
     welcome({ head: 30 });
@@ -328,12 +333,7 @@ describe('what the web app asks for', () => {
 
   test('how far the other has read while there was no connection is asked for on opening, beyond the first page', async (t) => {
     const store = start(t);
-    welcome({ head: 9 });
-    await (await request('conversations')).answer({ ...list(summary(9)), next_before: 9 });
-    void store.loadMoreConversations();
-    await (await request('conversations')).answer({ ...list(summary(5, 5, 'carol')), next_before: 5 });
-    store.open('carol');
-    await (await request('history')).answer({ messages: [stored(5, { from: 'carol' })], next_before: null });
+    await openBeyond(store);
     store.open(null);
     socket.onclose({ code: 1006, reason: '' });
     store.client.connect();
