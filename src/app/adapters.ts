@@ -1,7 +1,13 @@
+import type { Socket } from 'node:net';
 import type { AttemptCounter } from '../auth/attempts.ts';
+import { GatewayBus } from '../bus/ipc/gateway-bus.ts';
 import { IpcBus } from '../bus/ipc/ipc-bus.ts';
 import type { BrokerItem, BusItem, Link } from '../bus/ipc/items.ts';
+import { socketLink } from '../bus/ipc/socket-link.ts';
+import { WriterBus } from '../bus/ipc/writer-bus.ts';
+import type { OnUnreadable } from '../bus/listeners.ts';
 import type { Config } from '../config/config.ts';
+import type { WorkerRole } from '../config/worker.ts';
 import type { Bus } from '../core/bus.ts';
 import type { Leaser } from '../core/lease.ts';
 import type { FileLock } from '../db/file-lock.ts';
@@ -21,15 +27,24 @@ export type ConnectedBus = {
   close(): Promise<void>;
 };
 
+/** What connects a process with its node, used without Redis. */
+export type Wires = {
+  readonly role: WorkerRole | 'primary';
+  /** To the primary's broker. */
+  readonly primary: Link<BusItem, BrokerItem>;
+  /** As WorkerProcess.onPeer and .peerLost. */
+  onPeer(listener: (socket: Socket) => void): void;
+  peerLost(): void;
+};
+
 /**
  * The one place that knows the adapters of the bus and the lease. Each is loaded only where it is needed.
  * @param name what Redis lists the connections as
- * @param link to the node's broker, used without Redis
  */
 export async function connectBus(
   config: Config,
   name: string,
-  link: Link<BusItem, BrokerItem>,
+  wires: Wires,
   log: Logger,
 ): Promise<ConnectedBus> {
   const onUnreadable = (channel: string, err: unknown): void =>
@@ -38,15 +53,13 @@ export async function connectBus(
       'a publication could not be read, perhaps of another version: passed over, as others like it will be',
     );
   if (config.bus.kind === 'ipc') {
-    const bus = new IpcBus(link, onUnreadable);
     return {
-      bus,
+      ...connectWithin(wires, onUnreadable),
       trouble: undefined,
       clockAheadMs: 0,
       attempts: undefined,
       leaser: async (path) => new (await import('../db/file-lock.ts')).FileLeaser(path),
       lock: async () => undefined,
-      close: () => bus.close(),
     };
   }
   const { RedisAttempts } = await import('../auth/redis-attempts.ts');
@@ -68,4 +81,33 @@ export async function connectBus(
     lock: async (path) => new (await import('../db/file-lock.ts')).FileLock(path, 'shared'),
     close: () => bus.close(),
   };
+}
+
+/** The bus within a node. */
+function connectWithin(wires: Wires, onUnreadable: OnUnreadable): Pick<ConnectedBus, 'bus' | 'close'> {
+  switch (wires.role) {
+    case 'writer': {
+      const bus = new WriterBus(onUnreadable);
+      wires.onPeer((socket) => socket.once('close', bus.attach(socketLink(socket))));
+      return { bus, close: () => bus.close() };
+    }
+    case 'gateway': {
+      const bus = new GatewayBus(wires.primary, onUnreadable);
+      let current: Socket | undefined;
+      wires.onPeer((socket) => {
+        current?.destroy();
+        current = socket;
+        const ended = bus.join(socketLink(socket));
+        socket.once('close', () => {
+          ended();
+          if (socket === current) wires.peerLost();
+        });
+      });
+      return { bus, close: () => bus.close() };
+    }
+    default: {
+      const bus = new IpcBus(wires.primary, onUnreadable);
+      return { bus, close: () => bus.close() };
+    }
+  }
 }

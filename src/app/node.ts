@@ -7,6 +7,7 @@ import { systemClock } from '../base/clock.ts';
 import { IpcBroker } from '../bus/ipc/broker.ts';
 import type { BrokerItem, BusItem } from '../bus/ipc/items.ts';
 import { localLink } from '../bus/ipc/local-link.ts';
+import { Introductions } from '../cluster/introductions.ts';
 import { type ListenAddress, reservePort } from '../cluster/listen-address.ts';
 import type { WriterStatus } from '../cluster/messages.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
@@ -80,6 +81,7 @@ class Node {
   readonly #config: Config;
   readonly #log: Logger;
   readonly #broker: IpcBroker | undefined;
+  readonly #introductions: Introductions | undefined;
   readonly #supervisor: Supervisor;
   readonly #name: string;
   readonly #releasePort: () => void;
@@ -106,6 +108,7 @@ class Node {
     this.#config = config;
     this.#log = log;
     this.#broker = config.bus.kind === 'ipc' ? new IpcBroker() : undefined;
+    this.#introductions = this.#broker && new Introductions(systemClock, log);
     this.#health = new NodeHealth(log, () => this.#bus?.trouble);
     this.#backups = new Backups(config.database.path, (file) =>
       this.#supervisor.tell('writer', { kind: 'backup', file }),
@@ -124,7 +127,7 @@ class Node {
       log,
       (role, name) => launchOf({ role, name, node, config, hadDatabase: this.#mayServe }),
       {
-        joined: (name, send) => {
+        joined: (name, role, send) => {
           let deliver = (_: readonly BusItem[]): void => {};
           const gone = this.#broker?.attach({
             send: (items) => send({ kind: 'bus', items }),
@@ -132,6 +135,7 @@ class Node {
               deliver = listener;
             },
           });
+          const introduced = this.#introductions?.joined(role, send);
           if (this.#mayServe) send({ kind: 'serve' });
           const worker = { name };
           return {
@@ -140,8 +144,10 @@ class Node {
               this.#sum.update(worker, metrics);
               this.#health.hear(name, state);
             },
+            peerLost: () => introduced?.lost(),
             gone: () => {
               gone?.();
+              introduced?.gone();
               this.#health.gone(name);
               void this.#sum.departed(worker);
             },
@@ -258,7 +264,8 @@ class Node {
   async #connectReports(): Promise<ClusterReports> {
     const [mine, brokers] = localLink<BusItem, BrokerItem>();
     this.#broker?.attach(brokers);
-    this.#bus = await connectBus(this.#config, 'primary', mine, this.#log);
+    const wires = { role: 'primary' as const, primary: mine, onPeer: () => {}, peerLost: () => {} };
+    this.#bus = await connectBus(this.#config, 'primary', wires, this.#log);
     return new ClusterReports(this.#name, this.#bus.bus, async () => ({
       ...(await this.#summary()),
       settings: agreedSettings(this.#config),

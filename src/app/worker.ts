@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Service } from '../base/life-cycle.ts';
 import { WorkerProcess } from '../cluster/worker-process.ts';
 import { readWorkerOrder, type WorkerRole } from '../config/worker.ts';
@@ -26,7 +27,13 @@ export async function startWorker(environment: NodeJS.ProcessEnv): Promise<void>
     await bus?.close();
   });
   try {
-    bus = await connectBus(config, name, self.bus, log);
+    const wires = {
+      role,
+      primary: self.bus,
+      onPeer: (listener: (socket: Socket) => void) => self.onPeer(listener),
+      peerLost: () => self.peerLost(),
+    };
+    bus = await connectBus(config, name, wires, log);
     const createService = await SERVICES[role]();
     service = await createService({ order, log, bus, process: self });
     await service.start();

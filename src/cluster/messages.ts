@@ -40,7 +40,9 @@ export type ToPrimary =
   | ({ readonly kind: 'backup' } & BackupResult)
   /** Asks to count an attempt at a login or a registration. */
   | { readonly kind: 'attempt'; readonly ref: number; readonly attempt: Attempt }
-  | { readonly kind: 'pong' };
+  | { readonly kind: 'pong' }
+  /** A gateway's socket to the writer has ended. */
+  | { readonly kind: 'peer-lost' };
 
 export type ToWorker =
   | { readonly kind: 'bus'; readonly items: readonly BrokerItem[] }
@@ -56,4 +58,6 @@ export type ToWorker =
   | { readonly kind: 'attempt'; readonly ref: number; readonly waitMs: number }
   /** The database may be read from now on. Only readers use it. */
   | { readonly kind: 'serve' }
-  | { readonly kind: 'ping' };
+  | { readonly kind: 'ping' }
+  /** Comes with a socket: a gateway's to the writer, or the writer's to a gateway. */
+  | { readonly kind: 'peer' };

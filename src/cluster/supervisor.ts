@@ -1,4 +1,5 @@
 import cluster, { type Worker } from 'node:cluster';
+import type { Socket } from 'node:net';
 import type { Attempt } from '../auth/attempts.ts';
 import type { Clock } from '../base/clock.ts';
 import type { BusItem } from '../bus/ipc/items.ts';
@@ -55,8 +56,12 @@ type Slot = {
 export interface WorkerSink {
   items(items: readonly BusItem[]): void;
   report(metrics: MetricsSnapshot, state: WorkerState): void;
+  peerLost(): void;
   gone(): void;
 }
+
+/** Sends a message, with a socket if one is given, to a worker that may be gone. The socket is closed here in any case. */
+export type SendToWorker = (message: ToWorker, socket?: Socket) => void;
 
 /** What a worker is started with: its environment, and Node's flags. */
 export type Launch = {
@@ -66,7 +71,7 @@ export type Launch = {
 
 export interface SupervisorEvents {
   /** A worker has joined. Returns what takes its bus items, and is called when it is gone. */
-  joined(name: string, send: (message: ToWorker) => void): WorkerSink;
+  joined(name: string, role: WorkerRole, send: SendToWorker): WorkerSink;
   ready(name: string, address: ListenAddress | undefined): void;
   /** A worker said why it can't work. */
   failed(name: string, reason: string): void;
@@ -256,7 +261,9 @@ export class Supervisor {
       failure: undefined,
     };
     slot.life = life;
-    const sink = this.#events.joined(slot.name, (message) => send(worker, message));
+    const sink = this.#events.joined(slot.name, slot.role, (message, socket) =>
+      send(worker, message, socket),
+    );
     worker.on('message', (message: ToPrimary) => {
       life.heardAt = this.#clock.steady();
       switch (message.kind) {
@@ -288,6 +295,8 @@ export class Supervisor {
         case 'taking-over':
           life.standsBy = false;
           return;
+        case 'peer-lost':
+          return sink.peerLost();
         case 'pong':
           return;
       }
@@ -356,6 +365,7 @@ export class Supervisor {
 }
 
 /** Sends to a worker that may be gone. Its exit is handled; a failed send need not be. */
-function send(worker: Worker | undefined, message: ToWorker): void {
-  if (worker?.isConnected()) worker.send(message, () => {});
+function send(worker: Worker | undefined, message: ToWorker, socket?: Socket): void {
+  if (worker?.isConnected()) worker.send(message, socket, (error) => error && socket?.destroy());
+  else socket?.destroy();
 }

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { BrokerItem, BusItem, Link } from '../bus/ipc/items.ts';
 import type { Logger } from '../ops/logger.ts';
 import type { MetricsSnapshot } from '../ops/metrics.ts';
@@ -19,6 +20,8 @@ export class WorkerProcess {
   #onItems: (items: readonly BrokerItem[]) => void = () => {};
   #onBackup: (file: string) => void = (file) =>
     this.#post({ kind: 'backup', file, error: 'this node is not the writer' });
+  readonly #peers: Socket[] = [];
+  #onPeer: (socket: Socket) => void = (socket) => this.#peers.push(socket);
   #onTrouble: (trouble: string | undefined) => void = () => {};
   #report: () => Promise<void> = async () => {};
   readonly #serve = Promise.withResolvers<void>();
@@ -30,7 +33,7 @@ export class WorkerProcess {
   constructor(log: Logger, onDrain: () => Promise<void>) {
     this.#log = log;
     this.#onDrain = onDrain;
-    process.on('message', (message: ToWorker) => this.#handle(message));
+    process.on('message', (message: ToWorker, socket: Socket | undefined) => this.#handle(message, socket));
     // Ctrl-C and the end of a terminal reach every process in it. The primary decides what follows.
     for (const signal of ['SIGINT', 'SIGHUP']) process.on(signal, () => {});
     // systemd signals every process of a unit: then, too, the primary decides. A signal to this worker alone makes it drain.
@@ -54,6 +57,17 @@ export class WorkerProcess {
       this.#onItems = listener;
     },
   };
+
+  /** Calls `listener` with each socket to a peer: a gateway's to the writer, the writer's to a gateway. */
+  onPeer(listener: (socket: Socket) => void): void {
+    this.#onPeer = listener;
+    for (const socket of this.#peers.splice(0)) listener(socket);
+  }
+
+  /** A gateway's socket to the writer has ended: asks for another one. */
+  peerLost(): void {
+    this.#post({ kind: 'peer-lost' });
+  }
 
   /** Has attempts counted for all of the node's workers. */
   readonly attempts = new PrimaryAttempts((ref, attempt) => this.#post({ kind: 'attempt', ref, attempt }));
@@ -122,7 +136,7 @@ export class WorkerProcess {
     if (process.connected) process.send?.(message, undefined, undefined, () => {});
   }
 
-  #handle(message: ToWorker): void {
+  #handle(message: ToWorker, socket: Socket | undefined): void {
     switch (message.kind) {
       case 'bus':
         return this.#onItems(message.items);
@@ -134,6 +148,10 @@ export class WorkerProcess {
         return this.#onBackup(message.file);
       case 'attempt':
         return this.attempts.answered(message.ref, message.waitMs);
+      case 'peer':
+        // It may have ended on its way here.
+        if (socket) this.#onPeer(socket);
+        return;
       case 'serve':
         this.#serve.resolve();
         return this.#onServe();

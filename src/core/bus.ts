@@ -1,5 +1,5 @@
 /*
- * The port between processes. It has two adapters, Redis (src/bus/redis) and the primary's IPC (src/bus/ipc). One conformance
+ * The port between processes. It has two adapters, Redis (src/bus/redis) and, within one node, sockets and IPC (src/bus/ipc). One conformance
  * suite (test/conformance) runs against both.
  *
  * It promises little, on purpose (G5): publications and requests may be lost, and the log may lose entries that nobody has read

@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, Server, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { IpcBroker } from '../../src/bus/ipc/broker.ts';
+import { GatewayBus } from '../../src/bus/ipc/gateway-bus.ts';
 import { IpcBus } from '../../src/bus/ipc/ipc-bus.ts';
 import type { BrokerItem, BusItem, Link } from '../../src/bus/ipc/items.ts';
+import { socketLink } from '../../src/bus/ipc/socket-link.ts';
+import { WriterBus } from '../../src/bus/ipc/writer-bus.ts';
 import type { OnUnreadable } from '../../src/bus/listeners.ts';
+import { socketPair } from '../../src/cluster/socket-pair.ts';
 import { settle } from '../support/scripted-bus.ts';
 import { waitFor } from '../support/wait.ts';
 import {
@@ -17,6 +23,7 @@ import {
   PATIENCE_MS,
   payloads,
   readAll,
+  until,
 } from './bus-suite.ts';
 
 const closing: (() => void)[] = [];
@@ -51,6 +58,138 @@ async function fixture(): Promise<BusFixture> {
 }
 
 busSuite('IPC', fixture);
+
+/** Gateways of a node without Redis. Requests go through the primary's broker, all else through the writer's, over sockets. */
+async function gatewayFixture(): Promise<BusFixture> {
+  const broker = new IpcBroker();
+  const writer = new WriterBus();
+  return {
+    member: async (onUnreadable) => {
+      const primary = attach(broker);
+      const bus = new GatewayBus(primary.link, onUnreadable);
+      const { end } = await join(bus, writer);
+      return { bus, die: async () => Promise.all([primary.die(), end()]).then(() => {}) };
+    },
+    dispatchesAgain: true,
+  };
+}
+
+/** Connects a gateway with a writer, as the primary does. */
+async function join(bus: GatewayBus, writer: WriterBus): Promise<{ end(): Promise<void> }> {
+  const [gateways, writers] = await socketPair();
+  writers.once('close', writer.attach(socketLink(writers)));
+  gateways.once('close', bus.join(socketLink(gateways)));
+  const end = async (): Promise<void> => {
+    gateways.destroy();
+    await once(gateways, 'close');
+  };
+  closing.push(() => gateways.destroy());
+  return { end };
+}
+
+busSuite('IPC between gateways and the writer', gatewayFixture);
+
+test('G5 IPC: without a writer a gateway can subscribe, and append nothing; with the next one it hears its channels, and is told of the gap', async () => {
+  const bus = new GatewayBus(attach(new IpcBroker()).link);
+  const heard: string[] = [];
+  let gaps = 0;
+  bus.onGap(() => gaps++);
+  await bus.subscribe('a', (payload) => heard.push(payload));
+  await assert.rejects(bus.append('x'), /no writer/);
+  await assert.rejects(bus.publish([{ channel: 'a', payload: 'x' }]), /no writer/);
+  const first = new WriterBus();
+  const { end } = await join(bus, first);
+  await until(() => gaps === 1, 'the first writer was joined');
+  const unanswered = bus.append('lost with the writer');
+  await end();
+  await unanswered.catch(() => {});
+  await assert.rejects(bus.append('x'), /no writer/);
+  bus.unsubscribe('a');
+  await bus.subscribe('b', (payload) => heard.push(payload));
+  const second = new WriterBus();
+  await join(bus, second);
+  await until(() => gaps === 2, 'the second writer was joined');
+  await second.publish(['a', 'b'].map((channel) => ({ channel, payload: `to ${channel}` })));
+  await bus.append('new');
+  assert.deepEqual(payloads(await second.read(undefined, 10, PATIENCE_MS)), ['new']);
+  await until(() => heard.length > 0, 'the publication was heard');
+  assert.deepEqual(heard, ['to b']);
+});
+
+test('IPC: what waits for an answer of a writer that has ended is rejected; the link that replaced it is not', async () => {
+  const bus = new GatewayBus(attach(new IpcBroker()).link);
+  const sent: BusItem[] = [];
+  const silent: Link<BusItem, BrokerItem> = { send: (items) => sent.push(...items), onItems: () => {} };
+  const ended = bus.join(silent);
+  const append = bus.append('x');
+  const subscription = bus.subscribe('a', () => {});
+  const rejected = assert.rejects(append, /has ended/);
+  bus.join(silent);
+  await Promise.all([rejected, subscription]);
+  ended();
+  void bus.append('y').catch(() => {});
+  await settle();
+  assert.deepEqual(
+    sent.flatMap((item) => (item.do === 'append' ? [item.payload] : [])),
+    ['x', 'y'],
+  );
+});
+
+test('IPC: what the writer publishes has been sent when publish resolves, and so before its next commit', async () => {
+  const writer = new WriterBus();
+  const got: BrokerItem[] = [];
+  writer.attach({
+    send: (items) => got.push(...items),
+    onItems: (listener) => listener([{ do: 'subscribe', channel: 'a', ref: 1 }]),
+  });
+  await settle();
+  await writer.publish([{ channel: 'a', payload: 'x' }]);
+  assert.deepEqual(got.at(-1), { on: 'published', channels: ['a'], payloads: ['x'] });
+});
+
+test('IPC: a link over a socket keeps messages whole and in order, whatever pieces they come in', async () => {
+  const [one, two] = await socketPair();
+  closing.push(() => one.destroy());
+  const [near, far] = [socketLink<string, string>(one), socketLink<string, string>(two)];
+  const messages = [
+    [],
+    ['a', 'é', '😀\0'],
+    ['x'.repeat(5_000_000)],
+    ['\u3042'.repeat(300_000), ''],
+    ...numbers(500).map((it) => [it]),
+  ];
+  const got: (readonly string[])[] = [];
+  far.onItems((items) => got.push(items));
+  near.onItems(() => {});
+  for (const message of messages) near.send(message);
+  await until(() => got.length === messages.length, 'all messages came');
+  assert.deepEqual(got, messages);
+  two.destroy();
+  await once(one, 'close');
+  near.send(['nobody takes this']);
+});
+
+test('IPC: a pair of sockets is not the connection of a stranger who comes first', async (t) => {
+  const listen = Server.prototype.listen;
+  const strangers: Socket[] = [];
+  t.mock.method(Server.prototype, 'listen', function (this: Server, ...args: Parameters<typeof listen>) {
+    this.once('listening', () => {
+      const { port } = this.address() as { port: number };
+      strangers.push(connect(port, '127.0.0.1').on('error', () => {}));
+    });
+    return listen.apply(this, args);
+  });
+  for (let i = 0; i < 20; i++) {
+    const [one, two] = await socketPair();
+    two.end(`to ${i}`);
+    const [data] = (await once(one.resume(), 'data')) as [Buffer];
+    assert.equal(`${data}`, `to ${i}`);
+    one.destroy();
+    const stranger = strangers.at(-1) as Socket;
+    if (!stranger.closed) await once(stranger.resume(), 'close');
+  }
+  assert.equal(strangers.length, 20);
+});
 
 test('IPC: what a dead server was asked and did not answer is given to another', async () => {
   const broker = new IpcBroker();
@@ -111,7 +250,7 @@ test('G6 IPC: who serves is given a few requests at once, and none that was give
   for (const request of given) busy.link.send([{ do: 'reply', request, payload: 'late' }]);
 });
 
-test('IPC: the log outlives its reader and its appenders, not the primary: a new one begins anew, and old positions do not hide it', async () => {
+test('IPC: the log outlives its reader and its appenders, not its broker: a new one begins anew, and old positions do not hide it', async () => {
   const old = attach(new IpcBroker());
   for (const payload of ['1', '2', '3']) await old.bus.append(payload);
   const position = (await readAll(old.bus)).at(-1)?.position;
@@ -184,7 +323,7 @@ test('IPC: a read that waits is answered by the next entry, and not by its time'
   );
 });
 
-test('G2 IPC: what is trimmed once more, or was the place in a log of another primary, moves no place in this one', async () => {
+test('G2 IPC: what is trimmed once more, or was the place in a log of another broker, moves no place in this one', async () => {
   const { bus } = attach(new IpcBroker());
   for (const payload of ['1', '2', '3']) await bus.append(payload);
   const [first, second, third] = await bus.read(undefined, 10, 50);

@@ -66,7 +66,7 @@ function start(t: TestContext, role: WorkerRole) {
   const events: SupervisorEvents = {
     joined: () => {
       const worker = workers.at(-1) as SilentWorker;
-      return { items: nothing, report: nothing, gone: () => gone.push(worker) };
+      return { items: nothing, report: nothing, peerLost: nothing, gone: () => gone.push(worker) };
     },
     ready: nothing,
     failed: nothing,

@@ -35,11 +35,14 @@ type Reader = {
   readonly after: number;
   readonly limit: number;
   readonly timer: NodeJS.Timeout;
+  /** There is an entry for it. It is given all there are at the end of this turn of the event loop. */
+  due: boolean;
 };
 
 /**
- * The bus of one node. It lives in the primary and passes items between workers. Its log and unanswered requests outlive any
- * worker, so a worker's crash loses nothing here. If the primary ends, so does the node.
+ * What a node's bus runs through. There are two: the primary's passes requests to readers, since unanswered ones outlive any
+ * worker there. The log and the publications are at the writer's, in the writer's own process: a message takes two hops less, and
+ * what a dead writer had not read is appended again by the gateways that wait for it.
  */
 export class IpcBroker {
   readonly #incarnation = randomUUID().slice(0, 8);
@@ -63,6 +66,11 @@ export class IpcBroker {
       for (const item of items) this.#handle(member, item);
     });
     return () => this.#detach(member);
+  }
+
+  /** Sends what waits for company, or for the turn of the event loop to end. */
+  flush(): void {
+    for (const { out } of this.#members) out.flush();
   }
 
   #handle(member: Member, item: BusItem): void {
@@ -147,27 +155,38 @@ export class IpcBroker {
   }
 
   #read(member: Member, item: Extract<BusItem, { do: 'read' }>): void {
-    // A position from an earlier primary's log says nothing about this log: every entry is new.
+    // A position from an earlier writer's log says nothing about this log: every entry is new.
     const after = item.after === undefined ? 0 : this.#numberOf(item.after);
     const timer = setTimeout(() => this.#answer(reader, []), item.waitMs);
-    const reader: Reader = { member, ref: item.ref, after, limit: item.limit, timer };
+    const reader: Reader = { member, ref: item.ref, after, limit: item.limit, timer, due: false };
     this.#readers.add(reader);
     this.#feed(reader);
   }
 
   #feed(reader: Reader): void {
-    const from = Math.max(0, reader.after - this.#logStart + 1);
-    if (from >= this.#log.length) return;
-    const entries = this.#log.slice(from, from + reader.limit).map((payload, i) => ({
+    if (reader.due || this.#indexAfter(reader.after) >= this.#log.length) return;
+    reader.due = true;
+    setImmediate(() => {
+      if (this.#readers.has(reader)) this.#answer(reader, this.#entries(reader));
+    });
+  }
+
+  #entries({ after, limit }: Reader): { position: string; payload: string }[] {
+    const from = this.#indexAfter(after);
+    return this.#log.slice(from, from + limit).map((payload, i) => ({
       position: `${this.#incarnation}-${this.#logStart + from + i}`,
       payload,
     }));
-    this.#answer(reader, entries);
+  }
+
+  #indexAfter(number: number): number {
+    return Math.max(0, number - this.#logStart + 1);
   }
 
   #answer(reader: Reader, entries: { position: string; payload: string }[]): void {
     this.#forget(reader);
     reader.member.out.add({ on: 'entries', ref: reader.ref, entries });
+    reader.member.out.flush();
   }
 
   #forget(reader: Reader): void {

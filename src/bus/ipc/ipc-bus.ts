@@ -4,7 +4,7 @@ import { type BrokerItem, type BusItem, ItemBatcher, type Link } from './items.t
 
 type Pending = { resolve(value: never): void; reject(error: Error): void };
 
-/** The bus within one node, over a worker's IPC channel to the primary's broker. */
+/** The bus within one node: a worker's end of a link to a broker. */
 export class IpcBus implements Bus {
   readonly #out: ItemBatcher<BusItem>;
   readonly #listeners: Listeners;
@@ -40,11 +40,14 @@ export class IpcBus implements Bus {
     this.#out.add({ do: 'unsubscribe', channel });
   }
 
-  /** There are no gaps: IPC loses nothing while both ends live, and a worker does not outlive the primary. */
+  /** There are no gaps: a link loses nothing while both of its ends live. */
   onGap(): void {}
 
   append(payload: string): Promise<void> {
-    return this.#ask({ do: 'append', payload, ref: this.#nextRef++ });
+    const appended = this.#ask<void>({ do: 'append', payload, ref: this.#nextRef++ });
+    // The payload is a batch already.
+    this.flush();
+    return appended;
   }
 
   read(after: Position | undefined, limit: number, waitMs: number): Promise<readonly LogEntry[]> {
@@ -67,11 +70,24 @@ export class IpcBus implements Bus {
     return this.#ask({ do: 'serve', ref: this.#nextRef++ });
   }
 
+  /** Sends now what would be sent at the end of this turn of the event loop. */
+  flush(): void {
+    this.#out.flush();
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
-    this.#out.flush();
+    this.flush();
     this.#listeners.clear();
     this.#closed = true;
+  }
+
+  /** The link has ended. Rejects what has no answer yet, and delivers nothing any more. */
+  abandon(): void {
+    this.#listeners.clear();
+    this.#closed = true;
+    for (const { reject } of this.#pending.values()) reject(new Error('the link to the broker has ended'));
+    this.#pending.clear();
   }
 
   #ask<T>(item: Extract<BusItem, { ref: number }>): Promise<T> {

@@ -32,7 +32,7 @@ export type BrokerItem =
   | { readonly on: 'answer'; readonly ref: number; readonly payload: string }
   | { readonly on: 'request'; readonly request: number; readonly payload: string };
 
-/** One end of an ordered channel that carries copies, such as a worker's IPC channel or a MessagePort. */
+/** One end of an ordered channel that carries copies, such as a worker's IPC channel or a socket. */
 export interface Link<Out, In> {
   send(items: readonly Out[]): void;
   onItems(listener: (items: readonly In[]) => void): void;

@@ -1,18 +1,18 @@
 import type { Link } from './items.ts';
 
-/** Both ends of a link within one process. What one end sends reaches the other in a later turn of the event loop. */
+/** Both ends of a link within one process. What one end sends has reached the other when `send` returns. */
 export function localLink<A, B>(): [Link<A, B>, Link<B, A>] {
   let toFirst = (_: readonly B[]): void => {};
   let toSecond = (_: readonly A[]): void => {};
   return [
     {
-      send: (items) => setImmediate(() => toSecond(items)),
+      send: (items) => toSecond(items),
       onItems: (listener) => {
         toFirst = listener;
       },
     },
     {
-      send: (items) => setImmediate(() => toFirst(items)),
+      send: (items) => toFirst(items),
       onItems: (listener) => {
         toSecond = listener;
       },
