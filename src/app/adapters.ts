@@ -3,6 +3,7 @@ import type { AttemptCounter } from '../auth/attempts.ts';
 import { GatewayBus } from '../bus/ipc/gateway-bus.ts';
 import { IpcBus } from '../bus/ipc/ipc-bus.ts';
 import type { BrokerItem, BusItem, Link } from '../bus/ipc/items.ts';
+import { PrimaryBus } from '../bus/ipc/primary-bus.ts';
 import { socketLink } from '../bus/ipc/socket-link.ts';
 import { WriterBus } from '../bus/ipc/writer-bus.ts';
 import type { OnUnreadable } from '../bus/listeners.ts';
@@ -91,8 +92,9 @@ function connectWithin(wires: Wires, onUnreadable: OnUnreadable): Pick<Connected
       wires.onPeer((socket) => socket.once('close', bus.attach(socketLink(socket))));
       return { bus, close: () => bus.close() };
     }
-    case 'gateway': {
-      const bus = new GatewayBus(wires.primary, onUnreadable);
+    case 'gateway':
+    case 'primary': {
+      const bus = new { gateway: GatewayBus, primary: PrimaryBus }[wires.role](wires.primary, onUnreadable);
       let current: Socket | undefined;
       wires.onPeer((socket) => {
         current?.destroy();
@@ -105,7 +107,7 @@ function connectWithin(wires: Wires, onUnreadable: OnUnreadable): Pick<Connected
       });
       return { bus, close: () => bus.close() };
     }
-    default: {
+    case 'reader': {
       const bus = new IpcBus(wires.primary, onUnreadable);
       return { bus, close: () => bus.close() };
     }

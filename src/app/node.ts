@@ -1,6 +1,6 @@
 import cluster from 'node:cluster';
 import { readFileSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
+import { isIPv6, type Socket } from 'node:net';
 import path from 'node:path';
 import { MemoryAttempts } from '../auth/attempts.ts';
 import { systemClock } from '../base/clock.ts';
@@ -264,7 +264,16 @@ class Node {
   async #connectReports(): Promise<ClusterReports> {
     const [mine, brokers] = localLink<BusItem, BrokerItem>();
     this.#broker?.attach(brokers);
-    const wires = { role: 'primary' as const, primary: mine, onPeer: () => {}, peerLost: () => {} };
+    let hear = (_: Socket): void => {};
+    const introduced = this.#introductions?.joined('primary', (_, socket) => socket && hear(socket));
+    const wires = {
+      role: 'primary' as const,
+      primary: mine,
+      onPeer: (listener: (socket: Socket) => void) => {
+        hear = listener;
+      },
+      peerLost: () => introduced?.lost(),
+    };
     this.#bus = await connectBus(this.#config, 'primary', wires, this.#log);
     return new ClusterReports(this.#name, this.#bus.bus, async () => ({
       ...(await this.#summary()),

@@ -5,14 +5,14 @@ import { socketPair } from './socket-pair.ts';
 import type { SendToWorker } from './supervisor.ts';
 
 /** Pause before a pair of sockets that could not be made, or did not last, is tried again, in milliseconds. */
-const AGAIN_MS = 200;
+const AGAIN_MS = 500;
 
-/** Connects each of a node's gateways with its writer: each is given one end of a pair of sockets. */
+/** Connects a node's gateways, and its primary, with its writer: each is given one end of a pair of sockets. */
 export class Introductions {
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #gateways = new Set<SendToWorker>();
-  /** Which writer each gateway was introduced to last. */
+  readonly #peers = new Set<SendToWorker>();
+  /** Which writer each of them was introduced to last. */
   readonly #introduced = new Map<SendToWorker, SendToWorker>();
   #writer: SendToWorker | undefined;
 
@@ -22,17 +22,17 @@ export class Introductions {
   }
 
   /** A worker has joined. Call `gone` when it is gone, and `lost` when it has lost its peer. */
-  joined(role: WorkerRole, send: SendToWorker): { gone(): void; lost(): void } {
+  joined(role: WorkerRole | 'primary', send: SendToWorker): { gone(): void; lost(): void } {
     if (role === 'writer') {
       this.#writer = send;
-      for (const gateway of this.#gateways) void this.#introduce(gateway);
-    } else if (role === 'gateway') {
-      this.#gateways.add(send);
+      for (const peer of this.#peers) void this.#introduce(peer);
+    } else if (role !== 'reader') {
+      this.#peers.add(send);
       void this.#introduce(send);
     }
     return {
       gone: () => {
-        this.#gateways.delete(send);
+        this.#peers.delete(send);
         this.#introduced.delete(send);
         if (this.#writer === send) this.#writer = undefined;
       },
@@ -44,28 +44,27 @@ export class Introductions {
     };
   }
 
-  #introduceSoon(gateway: SendToWorker): void {
-    this.#clock.after(AGAIN_MS, () => void this.#introduce(gateway));
+  #introduceSoon(peer: SendToWorker): void {
+    this.#clock.after(AGAIN_MS, () => void this.#introduce(peer));
   }
 
-  async #introduce(gateway: SendToWorker): Promise<void> {
+  async #introduce(peer: SendToWorker): Promise<void> {
     const writer = this.#writer;
-    if (writer === undefined || !this.#gateways.has(gateway) || this.#introduced.get(gateway) === writer)
-      return;
-    this.#introduced.set(gateway, writer);
+    if (writer === undefined || !this.#peers.has(peer) || this.#introduced.get(peer) === writer) return;
+    this.#introduced.set(peer, writer);
     try {
-      const [gateways, writers] = await socketPair();
-      if (this.#writer === writer && this.#gateways.has(gateway)) {
+      const [peers, writers] = await socketPair();
+      if (this.#writer === writer && this.#peers.has(peer)) {
         writer({ kind: 'peer' }, writers);
-        gateway({ kind: 'peer' }, gateways);
-      } else for (const socket of [gateways, writers]) socket.destroy();
+        peer({ kind: 'peer' }, peers);
+      } else for (const socket of [peers, writers]) socket.destroy();
     } catch (err) {
       this.#log.warn(
         { event: 'not_introduced', err },
-        'a gateway cannot be connected with the writer: tried again',
+        'a gateway, or the primary, cannot be connected with the writer: tried again',
       );
-      this.#introduced.delete(gateway);
-      this.#introduceSoon(gateway);
+      this.#introduced.delete(peer);
+      this.#introduceSoon(peer);
     }
   }
 }

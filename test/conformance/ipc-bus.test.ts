@@ -8,6 +8,7 @@ import { IpcBroker } from '../../src/bus/ipc/broker.ts';
 import { GatewayBus } from '../../src/bus/ipc/gateway-bus.ts';
 import { IpcBus } from '../../src/bus/ipc/ipc-bus.ts';
 import type { BrokerItem, BusItem, Link } from '../../src/bus/ipc/items.ts';
+import { PrimaryBus } from '../../src/bus/ipc/primary-bus.ts';
 import { socketLink } from '../../src/bus/ipc/socket-link.ts';
 import { WriterBus } from '../../src/bus/ipc/writer-bus.ts';
 import type { OnUnreadable } from '../../src/bus/listeners.ts';
@@ -114,6 +115,42 @@ test('G5 IPC: without a writer a gateway can subscribe, and append nothing; with
   assert.deepEqual(payloads(await second.read(undefined, 10, PATIENCE_MS)), ['new']);
   await until(() => heard.length > 0, 'the publication was heard');
   assert.deepEqual(heard, ['to b']);
+});
+
+test('IPC: the primary hears itself without a writer, and each writer that comes', async () => {
+  const bus = new PrimaryBus(attach(new IpcBroker()).link);
+  const heard: string[] = [];
+  for (const channel of ['nodes', 'beat']) await bus.subscribe(channel, (payload) => heard.push(payload));
+  const own = async (payload: string): Promise<void> => {
+    await bus.publish([{ channel: 'nodes', payload }]);
+    await until(() => heard.includes(payload), `${payload} was heard`);
+  };
+  await own('alone');
+  let gaps = 0;
+  bus.onGap(() => gaps++);
+  for (const beat of ['of the first', 'of the second']) {
+    const writer = new WriterBus();
+    const { end } = await join(bus, writer);
+    await until(() => gaps > 0, 'the writer was joined');
+    gaps = 0;
+    await writer.publish([{ channel: 'beat', payload: beat }]);
+    await until(() => heard.includes(beat), `the beat ${beat} was heard`);
+    await own(`beside ${beat}`);
+    await end();
+    await own(`after ${beat}`);
+  }
+  bus.unsubscribe('nodes');
+  await bus.publish([{ channel: 'nodes', payload: 'unheard' }]);
+  await settle();
+  assert.deepEqual(heard, [
+    'alone',
+    'of the first',
+    'beside of the first',
+    'after of the first',
+    'of the second',
+    'beside of the second',
+    'after of the second',
+  ]);
 });
 
 test('IPC: what waits for an answer of a writer that has ended is rejected; the link that replaced it is not', async () => {

@@ -12,7 +12,7 @@ import { waitFor } from '../support/wait.ts';
 function node(t: TestContext) {
   const clock = new ManualClock();
   const introductions = new Introductions(clock, createLogger('silent', {}));
-  const worker = (role: WorkerRole) => {
+  const worker = (role: WorkerRole | 'primary') => {
     const sockets: Socket[] = [];
     const send = (_: unknown, socket?: Socket): void => {
       if (socket) sockets.push(socket.on('error', () => {}));
@@ -42,9 +42,9 @@ async function assertConnected(one: Worker, other: Worker): Promise<void> {
   assert.equal(`${data}`, 'hello');
 }
 
-test('introductions: whoever comes first, each gateway and the writer get the ends of one connection; readers get none', async (t) => {
+test('introductions: whoever comes first, each gateway, and the primary, gets the end of a connection with the writer; readers get none', async (t) => {
   const { worker } = node(t);
-  const [reader, early] = [worker('reader'), worker('gateway')];
+  const [reader, early] = [worker('reader'), worker('primary')];
   const writer = worker('writer');
   await has(writer, 1);
   await assertConnected(early, writer);
@@ -78,7 +78,7 @@ test('introductions: a gateway that lost its socket to a living writer soon gets
   await has(gateway, 1);
   gateway.lost();
   assert.equal(gateway.sockets.length, 1);
-  for (let i = 0; i < 10; i++) clock.advance(200);
+  for (let i = 0; i < 10; i++) clock.advance(500);
   await has(gateway, 2);
   await assertConnected(writer, gateway);
   clock.advance(10_000);
@@ -99,7 +99,7 @@ test('introductions: sockets that cannot be made are tried again', async (t) => 
   await new Promise(setImmediate);
   listen.mock.restore();
   assert.equal(gateway.sockets.length, 0);
-  clock.advance(200);
+  clock.advance(500);
   await has(gateway, 1);
   await assertConnected(gateway, writer);
 });

@@ -9,7 +9,7 @@ import type { BrokerItem, BusItem, Link } from './items.ts';
  * subscriptions.
  */
 export class GatewayBus implements Bus {
-  readonly #primary: IpcBus;
+  protected readonly primary: IpcBus;
   readonly #onUnreadable: OnUnreadable;
   readonly #listeners = new Map<string, (payload: string) => void>();
   readonly #gapListeners: (() => void)[] = [];
@@ -18,7 +18,7 @@ export class GatewayBus implements Bus {
 
   /** @param primary a link to the primary's broker */
   constructor(primary: Link<BusItem, BrokerItem>, onUnreadable: OnUnreadable = () => {}) {
-    this.#primary = new IpcBus(primary, onUnreadable);
+    this.primary = new IpcBus(primary, onUnreadable);
     this.#onUnreadable = onUnreadable;
   }
 
@@ -78,16 +78,16 @@ export class GatewayBus implements Bus {
   }
 
   request(payload: string, timeoutMs: number): Promise<string> {
-    return this.#primary.request(payload, timeoutMs);
+    return this.primary.request(payload, timeoutMs);
   }
 
   serve(handler: (payload: string) => string): Promise<void> {
-    return this.#primary.serve(handler);
+    return this.primary.serve(handler);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all([this.#primary.close(), this.#writer?.close()]);
+    await Promise.all([this.primary.close(), this.#writer?.close()]);
     this.#writer = undefined;
   }
 
