@@ -12,6 +12,18 @@ import { type WorkerOrder, type WorkerRole, workerEnvironment } from '../config/
  */
 const YOUNG_SPACE_MB: Readonly<Record<WorkerRole, number>> = { gateway: 8, reader: 32, writer: 8 };
 
+/**
+ * Flags of one role only. From what it sees in a burst, V8 concludes that the objects of a commit live long, and allocates them in
+ * the old space from then on. Measured on a writer at half load on 2 cores: it had a full collection every 1.3 to 1.9 s, each up to
+ * 15 ms at once and some 20 in steps, and its scavenges took twice as long, as dead objects there keep young ones alive. Without
+ * that, a message takes 4 % less CPU.
+ */
+const FLAGS: Readonly<Record<WorkerRole, readonly string[]>> = {
+  gateway: [],
+  reader: [],
+  writer: ['--no-allocation-site-pretenuring'],
+};
+
 /** What a worker's process is started with. */
 export function launchOf(order: WorkerOrder): Launch {
   return {
@@ -26,6 +38,7 @@ export function launchOf(order: WorkerOrder): Launch {
       // If every core has its worker, threads that mark garbage take cores from those that answer. Measured at half load on 2
       // cores: p99 fell from 20 to 11 ms, and a worker's scavenges took half as long.
       '--single-threaded-gc',
+      ...FLAGS[order.role],
     ],
   };
 }
