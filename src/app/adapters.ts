@@ -28,12 +28,12 @@ export type ConnectedBus = {
   close(): Promise<void>;
 };
 
-/** What connects a process with its node, used without Redis. */
+type Role = WorkerRole | 'primary';
+
+/** What connects a process with its node, used without Redis: as of a WorkerProcess. */
 export type Wires = {
-  readonly role: WorkerRole | 'primary';
   /** To the primary's broker. */
-  readonly primary: Link<BusItem, BrokerItem>;
-  /** As WorkerProcess.onPeer and .peerLost. */
+  readonly bus: Link<BusItem, BrokerItem>;
   onPeer(listener: (socket: Socket) => void): void;
   peerLost(): void;
 };
@@ -45,6 +45,7 @@ export type Wires = {
 export async function connectBus(
   config: Config,
   name: string,
+  role: Role,
   wires: Wires,
   log: Logger,
 ): Promise<ConnectedBus> {
@@ -55,7 +56,7 @@ export async function connectBus(
     );
   if (config.bus.kind === 'ipc') {
     return {
-      ...connectWithin(wires, onUnreadable),
+      ...connectWithin(role, wires, onUnreadable),
       trouble: undefined,
       clockAheadMs: 0,
       attempts: undefined,
@@ -85,8 +86,12 @@ export async function connectBus(
 }
 
 /** The bus within a node. */
-function connectWithin(wires: Wires, onUnreadable: OnUnreadable): Pick<ConnectedBus, 'bus' | 'close'> {
-  switch (wires.role) {
+function connectWithin(
+  role: Role,
+  wires: Wires,
+  onUnreadable: OnUnreadable,
+): Pick<ConnectedBus, 'bus' | 'close'> {
+  switch (role) {
     case 'writer': {
       const bus = new WriterBus(onUnreadable);
       wires.onPeer((socket) => socket.once('close', bus.attach(socketLink(socket))));
@@ -94,7 +99,7 @@ function connectWithin(wires: Wires, onUnreadable: OnUnreadable): Pick<Connected
     }
     case 'gateway':
     case 'primary': {
-      const bus = new { gateway: GatewayBus, primary: PrimaryBus }[wires.role](wires.primary, onUnreadable);
+      const bus = new { gateway: GatewayBus, primary: PrimaryBus }[role](wires.bus, onUnreadable);
       let current: Socket | undefined;
       wires.onPeer((socket) => {
         current?.destroy();
@@ -108,7 +113,7 @@ function connectWithin(wires: Wires, onUnreadable: OnUnreadable): Pick<Connected
       return { bus, close: () => bus.close() };
     }
     case 'reader': {
-      const bus = new IpcBus(wires.primary, onUnreadable);
+      const bus = new IpcBus(wires.bus, onUnreadable);
       return { bus, close: () => bus.close() };
     }
   }

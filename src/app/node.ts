@@ -1,6 +1,6 @@
 import cluster from 'node:cluster';
 import { readFileSync } from 'node:fs';
-import { isIPv6, type Socket } from 'node:net';
+import { isIPv6 } from 'node:net';
 import path from 'node:path';
 import { MemoryAttempts } from '../auth/attempts.ts';
 import { systemClock } from '../base/clock.ts';
@@ -18,7 +18,7 @@ import { OPEN_WARNING } from '../gateway/readiness.ts';
 import { createLogger, type Logger } from '../ops/logger.ts';
 import { MetricsSum, PrimaryMetrics } from '../ops/metrics.ts';
 import { countsOf, type NodeSummary, SHUTTING_DOWN, sumOf } from '../ops/node-summary.ts';
-import { type ConnectedBus, connectBus } from './adapters.ts';
+import { type ConnectedBus, connectBus, type Wires } from './adapters.ts';
 import { createAdminServer } from './admin.ts';
 import { agreedSettings } from './agreed-settings.ts';
 import { type BackupMade, Backups } from './backups.ts';
@@ -264,17 +264,15 @@ class Node {
   async #connectReports(): Promise<ClusterReports> {
     const [mine, brokers] = localLink<BusItem, BrokerItem>();
     this.#broker?.attach(brokers);
-    let hear = (_: Socket): void => {};
-    const introduced = this.#introductions?.joined('primary', (_, socket) => socket && hear(socket));
-    const wires = {
-      role: 'primary' as const,
-      primary: mine,
-      onPeer: (listener: (socket: Socket) => void) => {
-        hear = listener;
+    let introduced: { lost(): void } | undefined;
+    const wires: Wires = {
+      bus: mine,
+      onPeer: (listener) => {
+        introduced = this.#introductions?.joined('primary', (_, socket) => socket && listener(socket));
       },
       peerLost: () => introduced?.lost(),
     };
-    this.#bus = await connectBus(this.#config, 'primary', wires, this.#log);
+    this.#bus = await connectBus(this.#config, 'primary', 'primary', wires, this.#log);
     return new ClusterReports(this.#name, this.#bus.bus, async () => ({
       ...(await this.#summary()),
       settings: agreedSettings(this.#config),

@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import type { Service } from '../base/life-cycle.ts';
 import { WorkerProcess } from '../cluster/worker-process.ts';
 import { readWorkerOrder, type WorkerRole } from '../config/worker.ts';
@@ -27,13 +26,7 @@ export async function startWorker(environment: NodeJS.ProcessEnv): Promise<void>
     await bus?.close();
   });
   try {
-    const wires = {
-      role,
-      primary: self.bus,
-      onPeer: (listener: (socket: Socket) => void) => self.onPeer(listener),
-      peerLost: () => self.peerLost(),
-    };
-    bus = await connectBus(config, name, wires, log);
+    bus = await connectBus(config, name, role, self, log);
     const createService = await SERVICES[role]();
     service = await createService({ order, log, bus, process: self });
     await service.start();

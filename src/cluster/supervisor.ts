@@ -60,7 +60,7 @@ export interface WorkerSink {
   gone(): void;
 }
 
-/** Sends a message, with a socket if one is given, to a worker that may be gone. The socket is closed here in any case. */
+/** Sends a message, with a socket if one is given, to a worker that may be gone. The socket is no longer the caller's. */
 export type SendToWorker = (message: ToWorker, socket?: Socket) => void;
 
 /** What a worker is started with: its environment, and Node's flags. */

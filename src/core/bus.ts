@@ -1,6 +1,6 @@
 /*
- * The port between processes. It has two adapters, Redis (src/bus/redis) and, within one node, sockets and IPC (src/bus/ipc). One conformance
- * suite (test/conformance) runs against both.
+ * The port between processes. It has two adapters, Redis (src/bus/redis) and, within one node, sockets and IPC (src/bus/ipc). One
+ * conformance suite (test/conformance) runs against both.
  *
  * It promises little, on purpose (G5): publications and requests may be lost, and the log may lose entries that nobody has read
  * yet. Each may also come twice: what was unanswered when a connection broke is sent again. Callers that need more build it from

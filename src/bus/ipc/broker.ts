@@ -15,7 +15,7 @@ const SERVED_AT_ONCE = 8;
 
 type Member = {
   readonly out: ItemBatcher<BrokerItem>;
-  /** The subscribers of a channel that has no other one. Most channels have one, and share this list: a list of its own costs 0.2 KB. */
+  /** The subscribers of a channel that has no other one, as most do. They share this list: one of their own costs 0.2 KB each. */
   readonly alone: readonly Member[];
   serves: boolean;
   /** Requests that it was given and has not answered. */
