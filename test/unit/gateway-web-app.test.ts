@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createSocketServer } from 'node:net';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import Koa from 'koa';
@@ -92,6 +92,18 @@ test('a client that has it gets 304, and neither it nor HEAD leaves a file open'
     assert.equal((await ask('HEAD /assets/one.js')).status, 200);
   }
   assert.ok(open() <= before + 5, `${open()} files, ${before} before`);
+});
+
+test('a file that goes away before it could be opened, as when the app is built anew, ends at most its request', async () => {
+  build('one');
+  // It can be looked at as a file can, and not opened.
+  const gone = createSocketServer().listen(path.join(root, 'assets/gone.js'));
+  await once(gone, 'listening');
+  assert.equal((await ask('HEAD /assets/gone.js')).status, 200);
+  assert.equal((await ask('GET /assets/gone.js')).status, 0, 'the connection ends');
+  assert.equal((await get('/'))[0], 200);
+  gone.close();
+  await once(gone, 'close');
 });
 
 test('a browser that has a newer page than this build, as after a roll-back, gets the page that is here', async () => {

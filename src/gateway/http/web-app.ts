@@ -1,4 +1,5 @@
 import path from 'node:path';
+import type { Readable } from 'node:stream';
 import { send } from '@koa/send';
 import type Koa from 'koa';
 
@@ -18,6 +19,8 @@ export function serveWebApp(folder: string): Koa.Middleware {
       if (error.status === undefined || error.status >= 500) throw error;
     });
     if (sent === undefined) return next();
+    // A file that went away before it was opened. For GET Koa listens, too, and ends the connection; for HEAD it would not.
+    (ctx.body as Readable).on('error', () => {});
     ctx.vary('Accept-Encoding');
     ctx.set('Cache-Control', file.startsWith(HASHED) ? `public, max-age=${YEAR_S}, immutable` : 'no-cache');
     // Only for the very file that the browser has, as nginx does. A merely older one may be from a build that was rolled back.
