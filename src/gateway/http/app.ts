@@ -5,6 +5,7 @@ import helmet from 'koa-helmet';
 import { ParleyError } from '../../contract/errors.ts';
 import type { Logger } from '../../ops/logger.ts';
 import { localAddress } from './address.ts';
+import { answerJson } from './answer-json.ts';
 import { checkHost } from './hosts.ts';
 import { allowedOrigin, type Origins } from './origins.ts';
 import { requestIdOf } from './request-id.ts';
@@ -119,7 +120,7 @@ export function createHttpApp({
       if (known.retryAfterS !== undefined) ctx.set('Retry-After', String(known.retryAfterS));
       if (known.status === 401) ctx.set('WWW-Authenticate', 'Bearer');
       if (known.code === 'upgrade_required') ctx.set('Upgrade', 'websocket');
-      ctx.body = brief ? { error: known.message } : { error: known.message, code: known.code };
+      answerJson(ctx, brief ? { error: known.message } : { error: known.message, code: known.code });
       routes.refused(known.code);
     }
   });

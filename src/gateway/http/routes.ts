@@ -6,6 +6,7 @@ import { ParleyError } from '../../contract/errors.ts';
 import * as http from '../../contract/http.ts';
 import type { Identity } from '../identities.ts';
 import { changePassword, login, logout, register } from './accounts.ts';
+import { answerJson } from './answer-json.ts';
 import { conversations, history, recent, users } from './messages.ts';
 import { docsPage, homePage, STYLE } from './pages.ts';
 import { parseFields } from './parse.ts';
@@ -42,69 +43,72 @@ export function createRouter(context: RouteContext): KoaRouter {
   };
 
   router.post('/register', async (ctx) => {
-    ctx.body = await register(context, await readJsonBody(ctx.req), ctx.ip);
+    answerJson(ctx, await register(context, await readJsonBody(ctx.req), ctx.ip));
   });
   router.post('/login', async (ctx) => {
-    ctx.body = await login(context, await readJsonBody(ctx.req), ctx.ip);
+    answerJson(ctx, await login(context, await readJsonBody(ctx.req), ctx.ip));
   });
   router.post('/get-messages', async (ctx) => {
     const body = await readJsonBody(ctx.req);
     if (body['user_id'] === undefined || body['user_id'] === null || body['user_id'] === '')
       throw new ParleyError('missing_user');
     const request = parseFields(body, http.recentRequest);
-    ctx.body = await inTurn(ctx, request.user_id, (identity) =>
+    const answer = await inTurn(ctx, request.user_id, (identity) =>
       recent(context.queries, identity, request, () => ctx.res.closed, context.longAnswers),
     );
-    ctx.type = 'application/json';
+    answerJson(ctx, answer);
   });
   router.post('/logout', async (ctx) => {
     // The body is optional here: most calls of `logout` have none.
     const { user_id: asked, everywhere } = parseFields(await readJsonBody(ctx.req, '{}'), http.logoutRequest);
-    ctx.body = await logout(context, await identifyNow(ctx, asked), everywhere === true);
+    answerJson(ctx, await logout(context, await identifyNow(ctx, asked), everywhere === true));
   });
   router.post('/change-password', async (ctx) => {
     const body = await readJsonBody(ctx.req);
     const { user_id: asked } = parseFields(body, http.asUserRequest);
-    ctx.body = await changePassword(context, await identifyNow(ctx, asked), body, ctx.ip);
+    answerJson(ctx, await changePassword(context, await identifyNow(ctx, asked), body, ctx.ip));
   });
 
   router.get('/conversations', async (ctx) => {
     const query = parseFields({ ...ctx.query }, http.conversationsQuery);
-    ctx.body = await inTurn(ctx, query.user_id, (identity) =>
+    const answer = await inTurn(ctx, query.user_id, (identity) =>
       conversations(context.queries, identity, query),
     );
+    answerJson(ctx, answer);
   });
   router.get('/history', async (ctx) => {
     const query = parseFields({ ...ctx.query }, http.historyQuery);
-    ctx.body = await inTurn(ctx, query.user_id, (identity) => history(context.queries, identity, query));
-    ctx.type = 'application/json';
+    answerJson(
+      ctx,
+      await inTurn(ctx, query.user_id, (identity) => history(context.queries, identity, query)),
+    );
   });
   router.get('/users', async (ctx) => {
     const query = parseFields({ ...ctx.query }, http.usersQuery);
-    ctx.body = await inTurn(ctx, query.user_id, (identity) => users(context.queries, identity, query));
+    answerJson(ctx, await inTurn(ctx, query.user_id, (identity) => users(context.queries, identity, query)));
   });
 
   router.get('/ws', () => {
     throw new ParleyError('upgrade_required');
   });
   router.get('/livez', (ctx) => {
-    ctx.body = { live: true };
+    answerJson(ctx, { live: true });
   });
   router.get('/readyz', (ctx) => {
     const answer = context.readiness.answer();
     ctx.status = answer.ready ? 200 : 503;
-    ctx.body = answer;
+    answerJson(ctx, answer);
   });
 
   // Made on demand, since making them takes a sixth of a gateway's start.
   const documents: { openApi?: object; asyncApi?: object } = {};
   router.get('/openapi.json', (ctx) => {
     documents.openApi ??= openApiDocument();
-    ctx.body = documents.openApi;
+    answerJson(ctx, documents.openApi);
   });
   router.get('/asyncapi.json', (ctx) => {
     documents.asyncApi ??= asyncApiDocument();
-    ctx.body = documents.asyncApi;
+    answerJson(ctx, documents.asyncApi);
   });
   router.get('/docs', (ctx) => {
     ctx.type = 'html';
