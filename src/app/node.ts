@@ -98,6 +98,7 @@ class Node {
   #writer: WriterStatus | undefined;
   /** Whether readers may answer from the database, by the last word of this writer or the one before it. */
   #mayServe = false;
+  #hadDatabase = false;
   #started = false;
   #draining = false;
 
@@ -125,7 +126,7 @@ class Node {
     this.#supervisor = new Supervisor(
       systemClock,
       log,
-      (role, name) => launchOf({ role, name, node, config, hadDatabase: this.#mayServe }),
+      (role, name) => launchOf({ role, name, node, config, hadDatabase: this.#hadDatabase }),
       {
         joined: (name, role, send) => {
           let deliver = (_: readonly BusItem[]): void => {};
@@ -334,6 +335,7 @@ class Node {
     // A database that is not, or no longer, the cluster's must not answer its queries: a copy is as good as the original only
     // until that grows. One that an older version still writes is read once this version has migrated it.
     this.#mayServe = status.kind === 'leader' || (status.kind === 'standby' && status.readable);
+    this.#hadDatabase ||= this.#mayServe;
     if (this.#mayServe) {
       this.#runReaders();
       this.#supervisor.tell('reader', { kind: 'serve' });

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
-import { DatabaseError, type Db } from './open.ts';
+import { DatabaseError, type Db, NewerSchema } from './open.ts';
 import {
   finishScrub,
   type Imported,
@@ -88,7 +88,7 @@ function migrateNow(db: Db, seedUsers: SeedUsers | undefined): MigrationReport {
   return { from, to: SCHEMA_VERSION, ...(imported && { imported }) };
 }
 
-/** Changes nothing. @throws DatabaseError if the database is newer than this program, or another program's */
+/** Changes nothing. @throws NewerSchema; DatabaseError if the database is another program's */
 export function refuseForeign(db: Db): void {
   const version = versionOf(db);
   const application = db.pragma('application_id', { simple: true }) as number;
@@ -97,11 +97,7 @@ export function refuseForeign(db: Db): void {
       `The database ${db.name} belongs to another program (application ${application}, schema ${version}). Nothing was changed.`,
     );
   }
-  if (version > SCHEMA_VERSION) {
-    throw new DatabaseError(
-      `The database ${db.name} has schema ${version}, this program knows ${SCHEMA_VERSION}: run the newer Parley it was last used with.`,
-    );
-  }
+  if (version > SCHEMA_VERSION) throw new NewerSchema(db.name, version, SCHEMA_VERSION);
   if (version === 0) refuseTakenNames(db);
 }
 

@@ -13,6 +13,16 @@ export class DatabaseError extends Error {
   }
 }
 
+/** A newer version of this program has migrated the database. */
+export class NewerSchema extends DatabaseError {
+  constructor(file: string, found: number, known: number) {
+    super(
+      `The database ${file} has schema ${found}, this program knows ${known}: run the newer Parley it was last used with.`,
+    );
+    this.name = 'NewerSchema';
+  }
+}
+
 /** Measured: a cache of 256 MB and a checkpoint every 20,000 pages halve the writer's time per row against the defaults. */
 const CACHE_KIB = 256 * 1024;
 export const CHECKPOINT_PAGES = 20_000;

@@ -124,11 +124,28 @@ test('G7: a store whose database a newer Parley has used says so, and changes no
     DATABASE_PATH: `${folder}/newer.db`,
     WORKERS: '1',
   });
-  node.signal('SIGTERM');
-  await node.exited;
   const db = new Database(`${folder}/newer.db`);
   db.pragma('user_version = 99');
   db.close();
+  // While it ran, a newer node took the database over from its writer, which hung. The second death is after its refusal.
+  for (const times of [1, 2]) {
+    const [writer] = node.workers('writer');
+    process.kill(writer as number, 'SIGKILL');
+    await waitFor(
+      () => node.events('refused').length === times,
+      20_000,
+      () => `not refused:\n${node.output}`,
+    );
+  }
+  assert.match(String(node.events('refused')[0]?.['msg']), /serves no queries: .* has schema 99/);
+  assert.deepEqual(node.events('worker_failed'), []);
+  await waitFor(
+    () => node.workers('reader').length === 0,
+    20_000,
+    () => 'it still reads what it does not know',
+  );
+  node.signal('SIGTERM');
+  await node.exited;
   const older = new TestNode({ REDIS_URL: redis.url, DATABASE_PATH: `${folder}/newer.db`, ROLE: 'store' });
   t.after(() => older.kill());
   await older.exited;

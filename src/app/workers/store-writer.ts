@@ -20,6 +20,7 @@ import { isCurrent, isOurs, migrate, refuseForeign } from '../../db/migrate.ts';
 import {
   cannotOpen,
   DatabaseError,
+  NewerSchema,
   openForReading,
   openForWriting,
   reason,
@@ -123,13 +124,18 @@ export class StoreWriter implements Service {
     }
   }
 
-  /** Reads the file's identity. A newer version may have migrated the file while this store stood by: that is no reason to end. */
+  /**
+   * Reads the file's identity. A newer version may have migrated the file while this store stood by, or taken it over from the
+   * writer before this one, which hung: that is no reason to end.
+   */
   #overtaken(): Denial | undefined {
     try {
       this.#identity = this.#peek();
       return undefined;
     } catch (error) {
-      if (this.#first === undefined || !(error instanceof DatabaseError)) throw cannotOpen(this.#path, error);
+      const overtaken = this.#hadDatabase && error instanceof NewerSchema;
+      if (!overtaken && (this.#first === undefined || !(error instanceof DatabaseError)))
+        throw cannotOpen(this.#path, error);
       return { kind: 'refused', reason: reason(error) };
     }
   }
