@@ -5,6 +5,7 @@ import {
   type Command,
   type CommandBatch,
   type CommandSink,
+  decodeResult,
   type Outcome,
   unitsOf,
 } from '../core/commands.ts';
@@ -91,7 +92,7 @@ export class CommandSender implements CommandSink {
 
   async start(): Promise<void> {
     await this.#bus.subscribe(CHANNELS.gateway(this.#gateway), (payload) =>
-      this.#settleBatch(JSON.parse(payload)),
+      this.#settleBatch(decodeResult(payload)),
     );
     this.#bus.onGap(() => this.#askAgain());
     this.#scheduleCheck();

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../contract/errors.ts';
+import { type ErrorCode, isErrorCode } from '../contract/errors.ts';
 
 /* What gateways ask of the writer. Every command is idempotent: a gateway sends it again when it does not know whether it arrived. */
 
@@ -53,6 +53,27 @@ export type BatchResult = {
   readonly seq: number;
   readonly outcomes: readonly (readonly [index: number, outcome: Outcome])[];
 };
+
+/**
+ * Decodes a result. What this version does not know of an outcome, as of a newer store's, is `internal`.
+ * @throws SyntaxError, or TypeError if it is no result: to this version, it would say that everything is done
+ */
+export function decodeResult(payload: string): BatchResult {
+  const { seq, outcomes } = (JSON.parse(payload) ?? {}) as Partial<BatchResult>;
+  if (typeof seq !== 'number' || !Array.isArray(outcomes)) throw new TypeError('not the result of a batch');
+  return { seq, outcomes: outcomes.map(([i, outcome]) => [i, isKnown(outcome) ? outcome : UNKNOWN]) };
+}
+
+const UNKNOWN: Outcome = { kind: 'refused', code: 'internal' };
+const KINDS: Readonly<Record<Outcome['kind'], true>> = {
+  done: true,
+  repeat: true,
+  version: true,
+  refused: true,
+};
+
+const isKnown = (outcome: Outcome): boolean =>
+  Object.hasOwn(KINDS, outcome.kind) && (outcome.kind !== 'refused' || isErrorCode(outcome.code));
 
 export interface CommandSink {
   /**

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CommandSender } from '../../src/bus/command-sender.ts';
+import { ParleyError } from '../../src/contract/errors.ts';
 import type { Outcome } from '../../src/core/commands.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { ScriptedBus, settle } from '../support/scripted-bus.ts';
@@ -390,4 +391,33 @@ test('G1: while the writer says that it can not commit, new commands are refused
   ]);
   port.deliver();
   assert.deepEqual(outcomes, [{ kind: 'done' }]);
+});
+
+test('what a newer store answers to one command is refused, and hides neither the other answers nor that it is none', async (t) => {
+  const { port, sender, entries } = await fixture(t);
+  const outcomes: string[] = [];
+  for (const name of ['a', 'b', 'c', 'd'])
+    sender.submit(command, (outcome) => {
+      // As whoever waits for a command does.
+      const said = outcome.kind === 'refused' ? new ParleyError(outcome.code).code : outcome.kind;
+      outcomes.push(`${name} ${said}`);
+    });
+  await settle();
+  const seq = entries()[0]?.seq;
+  const hear = async (result: unknown): Promise<void> => {
+    await port.publish([{ channel: 'g:g1', payload: JSON.stringify(result) }]);
+    port.deliver();
+  };
+  await assert.rejects(hear({ seq, results: { all: 'refused' } }), TypeError);
+  assert.deepEqual(outcomes, [], 'not known to be done');
+  await hear({
+    seq,
+    outcomes: [
+      [0, { kind: 'refused', code: 'invalid_mood' }],
+      [1, { kind: 'postponed' }],
+      [2, { kind: 'refused', code: 'unknown_user' }],
+    ],
+  });
+  assert.deepEqual(outcomes, ['a internal', 'b internal', 'c unknown_user', 'd done']);
+  assert.equal(sender.unsettled, 0);
 });
