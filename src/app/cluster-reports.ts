@@ -4,10 +4,11 @@ import type { Bus } from '../core/bus.ts';
 import { decodeBeat } from '../core/events.ts';
 import { BeatMonitor } from '../gateway/beat-monitor.ts';
 import { type ClusterAnswer, ClusterView, type NodeView } from '../ops/cluster-view.ts';
-import type { NodeSummary } from '../ops/node-summary.ts';
+import { countsOf, type NodeSummary } from '../ops/node-summary.ts';
 import { type AgreedSettings, disagreements } from './agreed-settings.ts';
 
 const TELL_EVERY_MS = 1_000;
+const NO_COUNTS = countsOf([]);
 
 /** `settings`: from nodes with gateways; absent from older versions. */
 type WithSettings = { readonly settings?: AgreedSettings | undefined };
@@ -38,7 +39,9 @@ export class ClusterReports {
     listen(CHANNELS.nodes, (payload) => {
       const summary = JSON.parse(payload) as NodeSummary;
       if (!Array.isArray(summary.workers) || summary.counts === undefined) throw new TypeError('no summary');
-      if (summary.node !== this.#node) this.#view.hear(summary);
+      if (summary.node === this.#node) return;
+      // Another version may not count everything that this one does.
+      this.#view.hear({ ...summary, counts: { ...NO_COUNTS, ...summary.counts } });
     });
     listen(CHANNELS.beat, (payload) => {
       const beat = decodeBeat(payload);

@@ -79,3 +79,33 @@ test('the page of a node says what is so now: neither what it told itself a whil
     'b is not heard any more',
   ]);
 });
+
+test('a node of a version that counts less is shown as long as it is heard, with what it counts', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  let now = 0;
+  t.mock.method(performance, 'now', () => now);
+  const port = new ScriptedBus().port();
+  const reports = new ClusterReports('a', port, async () => SUMMARY);
+  await reports.start();
+  for (let second = 1; second <= 6; second++) {
+    now += 1_000;
+    t.mock.timers.tick(1_000);
+    const counts = { accepted: second * 10, pending: 3 };
+    const payload = JSON.stringify({ ...SUMMARY, node: 'b', writer: 'elsewhere', counts });
+    await port.publish([{ channel: CHANNELS.nodes, payload }]);
+    port.deliver();
+    await settle();
+  }
+  const { problems, nodes, events } = reports.answer(0);
+  assert.deepEqual(problems, ['the writer has not been heard yet']);
+  const b = nodes.find(({ node }) => node === 'b');
+  assert.equal(b?.lost, false);
+  assert.deepEqual(
+    [b?.now.accepted, b?.now.pending, b?.now.delivered, b?.now.lag99, b?.restarts],
+    [10, 3, 0, null, 0],
+  );
+  assert.deepEqual(
+    events.filter(({ text }) => text.startsWith('b ')).map(({ text, times }) => [text, times]),
+    [['b joined', 1]],
+  );
+});
