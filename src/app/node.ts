@@ -1,7 +1,5 @@
 import cluster from 'node:cluster';
-import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
-import path from 'node:path';
 import { MemoryAttempts } from '../auth/attempts.ts';
 import { systemClock } from '../base/clock.ts';
 import { IpcBroker } from '../bus/ipc/broker.ts';
@@ -28,11 +26,8 @@ import { fail, startFailure } from './fail.ts';
 import { launchOf } from './launch.ts';
 import { NodeHealth } from './node-health.ts';
 import { nodeName } from './node-name.ts';
+import { PROGRAM_VERSION } from './program-version.ts';
 import { readConfigOrFail } from './read-config.ts';
-
-const { version } = JSON.parse(
-  readFileSync(path.join(import.meta.dirname, '../../package.json'), 'utf8'),
-) as { version: string };
 
 /** How long a node waits for another process to leave its database, in milliseconds. */
 const LOCKED_PATIENCE_MS = 4_000;
@@ -115,7 +110,7 @@ class Node {
       this.#supervisor.tell('writer', { kind: 'backup', file }),
     );
     this.#metrics = new PrimaryMetrics(
-      { version, node: process.versions.node },
+      { version: PROGRAM_VERSION, node: process.versions.node },
       {
         workers: () => this.#workers(),
         leads: () => this.#writer?.kind === 'leader' && !this.#writer.lapsed,
@@ -126,7 +121,8 @@ class Node {
     this.#supervisor = new Supervisor(
       systemClock,
       log,
-      (role, name) => launchOf({ role, name, node, config, hadDatabase: this.#hadDatabase }),
+      (role, name) =>
+        launchOf({ role, name, node, version: PROGRAM_VERSION, config, hadDatabase: this.#hadDatabase }),
       {
         joined: (name, role, send) => {
           let deliver = (_: readonly BusItem[]): void => {};
@@ -246,7 +242,7 @@ class Node {
     );
     return {
       node: this.#name,
-      version,
+      version: PROGRAM_VERSION,
       role: this.#config.role,
       upMs: Math.round(process.uptime() * 1000),
       trouble: this.#trouble,

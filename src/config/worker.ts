@@ -9,6 +9,8 @@ export type WorkerOrder = {
   readonly name: string;
   /** Unique in the cluster. New at each start of the primary. */
   readonly node: string;
+  /** The primary's version of the program. */
+  readonly version: string;
   /** Read and validated once, by the primary. */
   readonly config: Config;
   /** Whether a writer has had a database since the node started. If there is none now, somebody has removed it. */
