@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, Server, type Socket } from 'node:net';
+import { connect, Server, Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
@@ -13,6 +13,7 @@ import { socketLink } from '../../src/bus/ipc/socket-link.ts';
 import { WriterBus } from '../../src/bus/ipc/writer-bus.ts';
 import type { OnUnreadable } from '../../src/bus/listeners.ts';
 import { socketPair } from '../../src/cluster/socket-pair.ts';
+import { freePort } from '../support/ports.ts';
 import { settle } from '../support/scripted-bus.ts';
 import { waitFor } from '../support/wait.ts';
 import {
@@ -226,6 +227,49 @@ test('IPC: a pair of sockets is not the connection of a stranger who comes first
     if (!stranger.closed) await once(stranger.resume(), 'close');
   }
   assert.equal(strangers.length, 20);
+});
+
+test('G9 IPC: nor is that of a stranger who comes first, from another address of this machine, and from the same port', async (t) => {
+  const localPort = await freePort();
+  const { listen } = Server.prototype;
+  const strangers: Socket[] = [];
+  t.mock.method(Server.prototype, 'listen', function (this: Server, ...args: Parameters<typeof listen>) {
+    this.once('listening', () => {
+      const { port } = this.address() as { port: number };
+      strangers.push(connect({ host: '127.0.0.1', port, localAddress: '127.0.0.2', localPort }));
+    });
+    return listen.apply(this, args);
+  });
+  const open = Socket.prototype.connect;
+  t.mock.method(Socket.prototype, 'connect', function (this: Socket, args: [{ localPort?: number }]) {
+    args[0].localPort ??= localPort;
+    return (open as (args: unknown) => Socket).call(this, args);
+  });
+  const [one, two] = await socketPair();
+  assert.equal(one.localPort, localPort);
+  two.end('to its peer');
+  const [data] = (await once(one.resume(), 'data')) as [Buffer];
+  assert.equal(`${data}`, 'to its peer');
+  one.destroy();
+  const [stranger] = strangers as [Socket];
+  if (!stranger.closed) await once(stranger.on('error', () => {}).resume(), 'close');
+});
+
+test('IPC: a pair of sockets whose second end never comes is given up after 5 s, and leaves nothing behind', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { listen } = Server.prototype;
+  const dropped = Promise.withResolvers<Server>();
+  t.mock.method(Server.prototype, 'listen', function (this: Server, ...args: Parameters<typeof listen>) {
+    // As where no descriptor is left: it is taken from the kernel's queue, and closed.
+    this.maxConnections = 0;
+    this.once('drop', () => dropped.resolve(this));
+    return listen.apply(this, args);
+  });
+  const rejected = assert.rejects(socketPair(), /no connection within 5 s/);
+  const server = await dropped.promise;
+  t.mock.timers.tick(5_000);
+  await rejected;
+  assert.equal(server.listening, false);
 });
 
 test('IPC: what a dead server was asked and did not answer is given to another', async () => {
