@@ -28,6 +28,12 @@ export type ConnectedBus = {
   close(): Promise<void>;
 };
 
+/**
+ * How often a process that has no peer asks for one, in milliseconds. A socket may be lost on its way: Linux drops it where the
+ * receiver has no descriptor left, and tells only the other end.
+ */
+const ASK_FOR_PEER_EVERY_MS = 2_000;
+
 type Role = WorkerRole | 'primary';
 
 /** What connects a process with its node, used without Redis: as of a WorkerProcess. */
@@ -35,6 +41,7 @@ export type Wires = {
   /** To the primary's broker. */
   readonly bus: Link<BusItem, BrokerItem>;
   onPeer(listener: (socket: Socket) => void): void;
+  /** There is no peer, or no longer: asks for one. */
   peerLost(): void;
 };
 
@@ -101,16 +108,25 @@ function connectWithin(
     case 'primary': {
       const bus = new { gateway: GatewayBus, primary: PrimaryBus }[role](wires.bus, onUnreadable);
       let current: Socket | undefined;
+      const asking = setInterval(() => {
+        if (current === undefined) wires.peerLost();
+      }, ASK_FOR_PEER_EVERY_MS);
       wires.onPeer((socket) => {
         current?.destroy();
         current = socket;
         const ended = bus.join(socketLink(socket));
         socket.once('close', () => {
           ended();
-          if (socket === current) wires.peerLost();
+          if (socket !== current) return;
+          current = undefined;
+          wires.peerLost();
         });
       });
-      return { bus, close: () => bus.close() };
+      const close = (): Promise<void> => {
+        clearInterval(asking);
+        return bus.close();
+      };
+      return { bus, close };
     }
     case 'reader': {
       const bus = new IpcBus(wires.bus, onUnreadable);

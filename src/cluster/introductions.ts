@@ -14,6 +14,8 @@ export class Introductions {
   readonly #peers = new Set<SendToWorker>();
   /** Which writer each of them was introduced to last. */
   readonly #introduced = new Map<SendToWorker, SendToWorker>();
+  /** For whom sockets are being made. */
+  readonly #introducing = new Set<SendToWorker>();
   #writer: SendToWorker | undefined;
 
   constructor(clock: Clock, log: Logger) {
@@ -21,7 +23,7 @@ export class Introductions {
     this.#log = log;
   }
 
-  /** A worker has joined. Call `gone` when it is gone, and `lost` when it has lost its peer. */
+  /** A worker has joined. Call `gone` when it is gone, and `lost` when it has lost its peer, or has none. */
   joined(role: WorkerRole | 'primary', send: SendToWorker): { gone(): void; lost(): void } {
     if (role === 'writer') {
       this.#writer = send;
@@ -51,10 +53,12 @@ export class Introductions {
   async #introduce(peer: SendToWorker): Promise<void> {
     const writer = this.#writer;
     if (writer === undefined || !this.#peers.has(peer) || this.#introduced.get(peer) === writer) return;
-    this.#introduced.set(peer, writer);
+    if (this.#introducing.has(peer)) return;
+    this.#introducing.add(peer);
     try {
       const [peers, writers] = await socketPair();
       if (this.#writer === writer && this.#peers.has(peer)) {
+        this.#introduced.set(peer, writer);
         writer({ kind: 'peer' }, writers);
         peer({ kind: 'peer' }, peers);
       } else for (const socket of [peers, writers]) socket.destroy();
@@ -63,8 +67,11 @@ export class Introductions {
         { event: 'not_introduced', err },
         'a gateway, or the primary, cannot be connected with the writer: tried again',
       );
-      this.#introduced.delete(peer);
-      this.#introduceSoon(peer);
+      return this.#introduceSoon(peer);
+    } finally {
+      this.#introducing.delete(peer);
     }
+    // Another writer may have come meanwhile.
+    await this.#introduce(peer);
   }
 }

@@ -64,7 +64,7 @@ export class WorkerProcess {
     for (const socket of this.#peers.splice(0)) listener(socket);
   }
 
-  /** A gateway's socket to the writer has ended: asks for another one. */
+  /** A gateway's socket to the writer has ended, or has not come: asks for another one. */
   peerLost(): void {
     this.#post({ kind: 'peer-lost' });
   }

@@ -113,3 +113,15 @@ test('introductions: a worker that ends while its sockets are made is sent none'
   await assertConnected(next, gateway);
   assert.deepEqual([gateway.sockets.length, writer.sockets.length, next.sockets.length], [1, 0, 1]);
 });
+
+test('introductions: who asks while its sockets are being made does not have more made at once', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { clock, worker } = node(t);
+  const listen = t.mock.method(Server.prototype, 'listen', () => {});
+  const [gateway] = [worker('gateway'), worker('writer')];
+  for (let i = 0; i < 10; i++) {
+    gateway.lost();
+    clock.advance(2_000);
+  }
+  assert.equal(listen.mock.callCount(), 1);
+});
