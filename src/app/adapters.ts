@@ -34,6 +34,12 @@ export type ConnectedBus = {
  */
 const ASK_FOR_PEER_EVERY_MS = 2_000;
 
+/**
+ * Bytes that the writer keeps for a process that does not read them, such as a gateway with more to deliver than it can. It is cut
+ * off then, connected anew, and gets from the store what it missed.
+ */
+const UNREAD_MAX = 128 * 1024 * 1024;
+
 type Role = WorkerRole | 'primary';
 
 /** What connects a process with its node, used without Redis: as of a WorkerProcess. */
@@ -63,7 +69,7 @@ export async function connectBus(
     );
   if (config.bus.kind === 'ipc') {
     return {
-      ...connectWithin(role, wires, onUnreadable),
+      ...connectWithin(role, wires, onUnreadable, log),
       trouble: undefined,
       clockAheadMs: 0,
       attempts: undefined,
@@ -97,11 +103,19 @@ function connectWithin(
   role: Role,
   wires: Wires,
   onUnreadable: OnUnreadable,
+  log: Logger,
 ): Pick<ConnectedBus, 'bus' | 'close'> {
   switch (role) {
     case 'writer': {
       const bus = new WriterBus(onUnreadable);
-      wires.onPeer((socket) => socket.once('close', bus.attach(socketLink(socket))));
+      const exceeded = (): void =>
+        log.warn(
+          { event: 'peer_cut_off', bytes: UNREAD_MAX },
+          'a gateway does not read what is published: cut off, to get from the store what it misses',
+        );
+      wires.onPeer((socket) =>
+        socket.once('close', bus.attach(socketLink(socket, { bytes: UNREAD_MAX, exceeded }))),
+      );
       return { bus, close: () => bus.close() };
     }
     case 'gateway':

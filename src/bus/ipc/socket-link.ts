@@ -5,14 +5,22 @@ import type { Link } from './items.ts';
 const LENGTH_BYTES = 4;
 const NO_LENGTH = Buffer.alloc(LENGTH_BYTES);
 
+/** `bytes`: may wait for the other end to read them. With more, the link ends, and `exceeded` is called. */
+export type Backlog = { readonly bytes: number; exceeded(): void };
+
 /** A link over a socket. A message is its length in bytes (4 bytes, big-endian) and the items as V8 serializes them. */
-export function socketLink<Out, In>(socket: Socket): Link<Out, In> {
+export function socketLink<Out, In>(socket: Socket, backlog?: Backlog): Link<Out, In> {
   socket.setNoDelay(true);
   // Its `close` follows, and says the same.
   socket.on('error', () => {});
   return {
     send: (items) => {
-      if (socket.writable) socket.write(encode(items));
+      if (!socket.writable) return;
+      if (backlog === undefined || socket.writableLength <= backlog.bytes) socket.write(encode(items));
+      else {
+        socket.destroy();
+        backlog.exceeded();
+      }
     },
     onItems: (listener) => {
       const decode = decoder((body) => listener(deserialize(body)));
