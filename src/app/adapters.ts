@@ -122,8 +122,11 @@ function connectWithin(
     case 'primary': {
       const bus = new { gateway: GatewayBus, primary: PrimaryBus }[role](wires.bus, onUnreadable);
       let current: Socket | undefined;
+      let without = 0;
       const asking = setInterval(() => {
-        if (current === undefined) wires.peerLost();
+        without = current === undefined ? without + 1 : 0;
+        // At the first time, this process may just have loaded for so long that what was sent meanwhile is still unread.
+        if (without > 1) wires.peerLost();
       }, ASK_FOR_PEER_EVERY_MS);
       wires.onPeer((socket) => {
         current?.destroy();
