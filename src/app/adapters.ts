@@ -111,7 +111,7 @@ function connectWithin(
       const exceeded = (): void =>
         log.warn(
           { event: 'peer_cut_off', bytes: UNREAD_MAX },
-          'a gateway does not read what is published: cut off, to get from the store what it misses',
+          'a gateway, or the primary, does not read what is published: cut off, to get from the store what it misses',
         );
       wires.onPeer((socket) =>
         socket.once('close', bus.attach(socketLink(socket, { bytes: UNREAD_MAX, exceeded }))),
