@@ -108,6 +108,16 @@ export function busSuite(name: string, createFixture: () => Promise<BusFixture>)
     },
   );
 
+  fixtureTest('who subscribes again without having left hears each publication once', async (fixture) => {
+    const { bus } = await fixture.member();
+    const heard: string[] = [];
+    for (const listener of ['old', 'new'])
+      await bus.subscribe('a', (payload) => heard.push(`${listener}: ${payload}`));
+    for (const payload of ['1', '2']) await bus.publish([{ channel: 'a', payload }]);
+    await until(() => heard.includes('new: 2'), 'the publications came');
+    assert.deepEqual(heard, ['new: 1', 'new: 2']);
+  });
+
   fixtureTest(
     'a publication that its listener fails at is told once per kind of channel; the listener hears the next ones',
     async (fixture) => {
