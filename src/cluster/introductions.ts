@@ -13,7 +13,7 @@ export class Introductions {
   readonly #log: Logger;
   readonly #peers = new Set<SendToWorker>();
   /** Which writer each of them was introduced to last. */
-  readonly #introduced = new Map<SendToWorker, SendToWorker>();
+  readonly #introduced = new WeakMap<SendToWorker, SendToWorker>();
   /** For whom sockets are being made. */
   readonly #introducing = new Set<SendToWorker>();
   #writer: SendToWorker | undefined;
@@ -35,7 +35,6 @@ export class Introductions {
     return {
       gone: () => {
         this.#peers.delete(send);
-        this.#introduced.delete(send);
         if (this.#writer === send) this.#writer = undefined;
       },
       // If that is because the writer is gone, the next one is introduced as soon as it joins.

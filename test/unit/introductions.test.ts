@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { Server, type Socket } from 'node:net';
+import { Server, Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { Introductions } from '../../src/cluster/introductions.ts';
+import { socketPair } from '../../src/cluster/socket-pair.ts';
 import type { WorkerRole } from '../../src/config/worker.ts';
 import { createLogger } from '../../src/ops/logger.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -34,6 +35,11 @@ const has = (worker: Worker, count: number): Promise<void> =>
     () => `${worker.sockets.length} sockets`,
   );
 
+/** Pairs that were begun before have been made. */
+async function pairsMade(): Promise<void> {
+  for (const socket of await socketPair()) socket.destroy();
+}
+
 /** What the newest socket of one says is heard at the newest of the other. */
 async function assertConnected(one: Worker, other: Worker): Promise<void> {
   const [near, far] = [one.sockets.at(-1) as Socket, other.sockets.at(-1) as Socket];
@@ -63,6 +69,7 @@ test('introductions: gateways are introduced to the next writer, and to none tha
   gone.gone();
   gateway.lost();
   clock.advance(10_000);
+  await pairsMade();
   const second = worker('writer');
   await has(second, 1);
   await assertConnected(gateway, second);
@@ -70,6 +77,30 @@ test('introductions: gateways are introduced to the next writer, and to none tha
     [gateway, gone, first, second].map(({ sockets }) => sockets.length),
     [2, 1, 2, 1],
   );
+});
+
+test('introductions: a gateway that lost its socket with the writer gets one to the next writer, and no second one later', async (t) => {
+  const { clock, worker } = node(t);
+  const [gateway, first] = [worker('gateway'), worker('writer')];
+  await has(gateway, 1);
+  first.gone();
+  gateway.lost();
+  const second = worker('writer');
+  await has(gateway, 2);
+  clock.advance(500);
+  await pairsMade();
+  await assertConnected(gateway, second);
+  assert.deepEqual([gateway.sockets.length, second.sockets.length], [2, 1]);
+});
+
+test('introductions: a gateway that takes the place of one that has ended is introduced to the same writer', async (t) => {
+  const { worker } = node(t);
+  const [gateway, writer] = [worker('gateway'), worker('writer')];
+  await has(gateway, 1);
+  gateway.gone();
+  const next = worker('gateway');
+  await has(next, 1);
+  await assertConnected(next, writer);
 });
 
 test('introductions: a gateway that lost its socket to a living writer soon gets another, once', async (t) => {
@@ -104,13 +135,25 @@ test('introductions: sockets that cannot be made are tried again', async (t) => 
   await assertConnected(gateway, writer);
 });
 
-test('introductions: a worker that ends while its sockets are made is sent none', async (t) => {
+test('introductions: a worker that ends while its sockets are made is sent none, nor is the other; they are closed', async (t) => {
+  const destroyed = t.mock.method(Socket.prototype, 'destroy').mock;
   const { worker } = node(t);
   const [gateway, writer] = [worker('gateway'), worker('writer')];
   writer.gone();
   const next = worker('writer');
   await has(next, 1);
   await assertConnected(next, gateway);
+  await waitFor(
+    () => destroyed.callCount() === 2,
+    5_000,
+    () => `${destroyed.callCount()} closed`,
+  );
+  worker('gateway').gone();
+  await waitFor(
+    () => destroyed.callCount() === 4,
+    5_000,
+    () => `${destroyed.callCount()} closed`,
+  );
   assert.deepEqual([gateway.sockets.length, writer.sockets.length, next.sockets.length], [1, 0, 1]);
 });
 
