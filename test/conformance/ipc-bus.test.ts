@@ -185,6 +185,17 @@ test('IPC: what the writer publishes has been sent when publish resolves, and so
   assert.deepEqual(got.at(-1), { on: 'published', channels: ['a'], payloads: ['x'] });
 });
 
+test('G8 IPC: what a writer has for its gateways is sent before close resolves: the process ends then', async () => {
+  const writer = new WriterBus();
+  const got: BrokerItem[] = [];
+  writer.attach({
+    send: (items) => got.push(...items),
+    onItems: (listener) => listener([{ do: 'append', payload: 'x', ref: 1 }]),
+  });
+  await writer.close();
+  assert.deepEqual(got, [{ on: 'done', ref: 1 }]);
+});
+
 test('IPC: a link over a socket keeps messages whole and in order, whatever pieces they come in', async () => {
   const [one, two] = await socketPair();
   closing.push(() => one.destroy());

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import cluster, { type Worker } from 'node:cluster';
 import { EventEmitter } from 'node:events';
+import { Socket } from 'node:net';
 import { mock, type TestContext, test } from 'node:test';
 import type { ToPrimary } from '../../src/cluster/messages.ts';
-import { Supervisor, type SupervisorEvents } from '../../src/cluster/supervisor.ts';
+import { type SendToWorker, Supervisor, type SupervisorEvents } from '../../src/cluster/supervisor.ts';
 import type { WorkerRole } from '../../src/config/worker.ts';
 import { createLogger } from '../../src/ops/logger.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -19,6 +20,8 @@ class SilentWorker extends EventEmitter {
   };
   kills = 0;
   readonly sent: string[] = [];
+  /** What a send to it fails with. */
+  unsendable: Error | null = null;
   #dead = false;
 
   isDead(): boolean {
@@ -29,8 +32,9 @@ class SilentWorker extends EventEmitter {
     return !this.#dead;
   }
 
-  send({ kind }: { kind: string }): void {
+  send({ kind }: { kind: string }, _socket?: Socket, done?: (error: Error | null) => void): void {
     this.sent.push(kind);
+    done?.(this.unsendable);
   }
 
   says(message: ToPrimary): void {
@@ -62,9 +66,11 @@ function start(t: TestContext, role: WorkerRole) {
   /** What Node was told for each worker. */
   const flagsOf: (readonly string[] | undefined)[] = [];
   const gone: SilentWorker[] = [];
+  const sends: SendToWorker[] = [];
   const ended: WorkerRole[] = [];
   const events: SupervisorEvents = {
-    joined: () => {
+    joined: (_name, _role, send) => {
+      sends.push(send);
       const worker = workers.at(-1) as SilentWorker;
       return { items: nothing, report: nothing, peerLost: nothing, gone: () => gone.push(worker) };
     },
@@ -79,7 +85,7 @@ function start(t: TestContext, role: WorkerRole) {
   const launchOf = (of: WorkerRole, name: string) => ({ env: {}, execArgv: [`--${of}`, `--${name}`] });
   const supervisor = new Supervisor(clock, log, launchOf, events);
   supervisor.run(role, role);
-  return { clock, supervisor, workers, gone, ended, flagsOf };
+  return { clock, supervisor, workers, gone, sends, ended, flagsOf };
 }
 
 /** The worker answers each ping meanwhile. */
@@ -348,6 +354,21 @@ test('what is said to a role reaches its workers, and nobody who has ended', (t)
   assert.deepEqual(
     workers.map(({ sent }) => sent),
     [[], ['serve'], []],
+  );
+});
+
+test('a socket that a worker is sent, and can no longer get, is closed: nobody else would', (t) => {
+  const { workers, sends } = start(t, 'gateway');
+  const [worker, send] = [workers[0] as SilentWorker, sends[0] as SendToWorker];
+  const sockets = [1, 2, 3].map(() => new Socket());
+  send({ kind: 'peer' }, sockets[0]);
+  worker.unsendable = new Error('write EPIPE');
+  send({ kind: 'peer' }, sockets[1]);
+  worker.ends(1, null);
+  send({ kind: 'peer' }, sockets[2]);
+  assert.deepEqual(
+    sockets.map(({ destroyed }) => destroyed),
+    [false, true, true],
   );
 });
 
