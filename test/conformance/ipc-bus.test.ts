@@ -118,7 +118,7 @@ test('G5 IPC: without a writer a gateway can subscribe, and append nothing; with
   assert.deepEqual(heard, ['to b']);
 });
 
-test('IPC: the primary hears itself without a writer, and each writer that comes', async () => {
+test('IPC: the primary hears itself without a writer, and each writer that comes, until it unsubscribes', async () => {
   const bus = new PrimaryBus(attach(new IpcBroker()).link);
   const heard: string[] = [];
   for (const channel of ['nodes', 'beat']) await bus.subscribe(channel, (payload) => heard.push(payload));
@@ -140,9 +140,15 @@ test('IPC: the primary hears itself without a writer, and each writer that comes
     await end();
     await own(`after ${beat}`);
   }
-  bus.unsubscribe('nodes');
+  gaps = 0;
+  const last = new WriterBus();
+  await join(bus, last);
+  await until(() => gaps > 0, 'the last writer was joined');
+  for (const channel of ['nodes', 'beat']) bus.unsubscribe(channel);
   await bus.publish([{ channel: 'nodes', payload: 'unheard' }]);
-  await settle();
+  await bus.subscribe('mark', (payload) => heard.push(payload));
+  await last.publish(['beat', 'mark'].map((channel) => ({ channel, payload: `${channel} of the last` })));
+  await until(() => heard.includes('mark of the last'), 'the mark was heard');
   assert.deepEqual(heard, [
     'alone',
     'of the first',
@@ -151,6 +157,7 @@ test('IPC: the primary hears itself without a writer, and each writer that comes
     'of the second',
     'beside of the second',
     'after of the second',
+    'mark of the last',
   ]);
 });
 
@@ -281,6 +288,14 @@ test('IPC: a pair of sockets whose second end never comes is given up after 5 s,
   t.mock.timers.tick(5_000);
   await rejected;
   assert.equal(server.listening, false);
+});
+
+test('IPC: a socket of a pair that breaks on its way to a worker does not end the primary', async () => {
+  for (const socket of await socketPair()) {
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.destroy(new Error('read ECONNRESET'));
+    await closed;
+  }
 });
 
 test('IPC: what a dead server was asked and did not answer is given to another', async () => {
