@@ -290,8 +290,10 @@ test('IPC: a pair of sockets whose second end never comes is given up after 5 s,
   assert.equal(server.listening, false);
 });
 
-test('IPC: a socket of a pair that breaks on its way to a worker does not end the primary', async () => {
-  for (const socket of await socketPair()) {
+test('IPC: a socket that breaks, as when its peer is killed, ends neither the primary nor the worker that has it', async () => {
+  const given = new Socket();
+  socketLink(given);
+  for (const socket of [...(await socketPair()), given]) {
     const closed = new Promise((resolve) => socket.once('close', resolve));
     socket.destroy(new Error('read ECONNRESET'));
     await closed;
