@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -16,7 +17,7 @@ import { after, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { FileLock } from '../../src/db/file-lock.ts';
 import { closeToOthers, createPrivate, sameFile } from '../../src/db/files.ts';
-import { DatabaseError, openForReading, openForWriting, reason } from '../../src/db/open.ts';
+import { DatabaseError, openForReading, openForWriting, placeCheck, reason } from '../../src/db/open.ts';
 import { ROOT } from '../support/root.ts';
 import { temporaryFolder } from '../support/server.ts';
 
@@ -109,6 +110,28 @@ test('one lock for one file: a link to a database that is yet to be made leads t
   for (const name of [file, `${folder}/links/first.db`, `${folder}/links/second.db`])
     assert.equal(new FileLock(name, 'exclusive').acquire(), false, name);
   lock.release();
+});
+
+test('G1, G10: a database behind a link is missed once its log was deleted, which lies beside the file and not beside the link', () => {
+  const [file, link] = [`${folder}/linked-to.db`, `${folder}/links-to.db`];
+  writeFileSync(file, '');
+  symlinkSync(file, link);
+  const db = openForWriting(link);
+  db.exec('CREATE TABLE notes (text)');
+  const check = placeCheck(db);
+  check();
+  rmSync(`${file}-wal`);
+  assert.throws(check, { name: 'DatabaseError', message: /linked-to\.db-wal/ });
+  db.close();
+});
+
+test('a database whose log is not for this user to use can not be opened, and the log is named', () => {
+  const file = `${folder}/closed-log.db`;
+  openForWriting(file).close();
+  // Root may use any file, but no folder in its place.
+  mkdirSync(`${file}-wal`);
+  for (const open of [openForWriting, openForReading])
+    assert.throws(() => open(file), { message: /closed-log\.db-wal, which belongs to it, may not be read/ });
 });
 
 test('who reads a database does not change it, and makes none where there is none', () => {
