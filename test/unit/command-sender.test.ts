@@ -300,7 +300,7 @@ test('G6, M6: what has no answer after 30 s is refused as unavailable, whether t
   }
 });
 
-test('G10: what is in no batch yet counts as waiting, too', async (t) => {
+test('G10: what is in no batch yet counts as waiting, too, until it is given up', async (t) => {
   const { port, clock, sender } = await fixture(t);
   port.append = () => new Promise(() => {});
   // Both appends that may be under way hang, though what they carried has been answered.
@@ -317,6 +317,11 @@ test('G10: what is in no batch yet counts as waiting, too', async (t) => {
     sender.submit(command, () => {});
   }
   assert.match(sender.trouble ?? '', /sends have waited/, 'however many have come since');
+  for (let ms = 0; ms < 40_000; ms += 500) clock.advance(500);
+  assert.equal(sender.unsettled, 0, 'all were given up');
+  sender.submit(command, () => {});
+  for (let ms = 0; ms < 3_500; ms += 500) clock.advance(500);
+  assert.equal(sender.unsettled, 1, 'what comes then has its own time');
 });
 
 test('G6, G10: where more comes than a slow bus takes at once, each command waits for its own time: none is given up for one before it', async (t) => {

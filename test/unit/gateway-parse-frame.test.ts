@@ -101,3 +101,19 @@ test('B2: whatever comes, the answer is a frame or a FrameError', () => {
     ),
   );
 });
+
+test('M5: what is wrong with a frame is told in words, which do not grow with it', () => {
+  const words = (frame: unknown): string => {
+    try {
+      parseFrame(JSON.stringify(frame), true);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return 'nothing';
+  };
+  assert.match(words({ ...message, to: 5 }), /^'to': .*string/);
+  assert.match(words({ type: 'connect', user_id: 'ann', since: -1 }), /^'since': /);
+  assert.match(words({}), /^A frame needs a 'type'/);
+  assert.match(words({ type: 'shout' }), /no frame type 'shout'/);
+  assert.ok(words({ type: 'x'.repeat(60_000) }).length < 100);
+});
