@@ -121,7 +121,7 @@ test('R1, M4: a socket whose pages went further than its user’s feed gets only
 });
 
 test('G4, M4: a delivery that fails at one socket of a user is repaired there, and comes to the others once', async () => {
-  const store = new Store([1, 2]);
+  const store = new Store([1, 2, 3]);
   const answer = (asked: Asked): CatchUpPage => (asked.since === undefined ? PAGE : store.answer(asked));
   const first = await sessionFixture({ answer });
   const second = await sessionFixture({ on: first.gateway });
@@ -129,11 +129,11 @@ test('G4, M4: a delivery that fails at one socket of a user is repaired there, a
   second.session.deliver = () => {
     throw new Error('a defect of ours');
   };
-  assert.throws(() => first.event(0, 1));
+  assert.throws(() => first.event(0, 1, 2));
   second.session.deliver = deliver;
-  first.event(1, 2);
+  first.event(2, 3);
   await settle();
-  for (const { client } of [first, second]) assert.deepEqual(story(client.ws.frames), ['connected', 1, 2]);
+  for (const { client } of [first, second]) assert.deepEqual(story(client.ws.frames), ['connected', 1, 2, 3]);
 });
 
 test('R1: there is a page where nothing is new, too', async () => {
