@@ -185,7 +185,10 @@ test('M4, S1, A5: what a transaction did goes out together: messages, one event 
   void announcer.announce({
     messages: [message(4), message(5, 'bob', 'ann')],
     signals: [{ user: 'ann', frame: 'read' }],
-    ended: [{ user: 'dan', version: 3, tokenId: undefined }],
+    ended: [
+      { user: 'dan', version: 3, tokenId: undefined },
+      { user: 'eve', version: 0, tokenId: 'the one' },
+    ],
     results: [{ gateway: 'g1', seq: 9, outcomes }],
   });
   await settle();
@@ -195,6 +198,7 @@ test('M4, S1, A5: what a transaction did goes out together: messages, one event 
       { channel: CHANNELS.user('bob'), payload: encodeMessages(0, 0, [4, 5], ['{"id":4}', '{"id":5}']) },
       { channel: CHANNELS.user('ann'), payload: encodeSignal('read') },
       { channel: CHANNELS.user('dan'), payload: encodeRevoked(3, undefined) },
+      { channel: CHANNELS.user('eve'), payload: encodeRevoked(0, 'the one') },
       { channel: CHANNELS.gateway('g1'), payload: JSON.stringify({ seq: 9, outcomes }) },
     ],
   ]);
