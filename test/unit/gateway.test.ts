@@ -156,6 +156,22 @@ test('a send that is refused at once is not counted as taken in', async () => {
   ann.close();
 });
 
+test('G6: a socket that has closed is not among the open ones any more, and keeps nothing', async () => {
+  const { url, gateway, beat } = await fixture();
+  const open = async (): Promise<unknown> =>
+    (await gateway.metrics.snapshot()).find(({ name }) => name === 'parley_sockets')?.values[0]?.value;
+  beat();
+  const [ann, bob] = await Promise.all(['ann', 'bob'].map((user) => connect(url, user, undefined)));
+  assert.equal(await open(), 2);
+  ann?.close();
+  await waitFor(
+    async () => (await open()) === 1,
+    5_000,
+    () => 'it counts as open',
+  );
+  bob?.close();
+});
+
 test('R4: another epoch closes every socket with 1012, connected or not, and says so; the same one closes none', async () => {
   const { url, beat } = await fixture();
   beat();
