@@ -426,10 +426,14 @@ test('backup says what it met at ADMIN_PORT: nobody, a server that ended meanwhi
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
     return ask(port);
   };
-  assert.match(
-    await met(({ socket }) => socket.destroy()),
-    /^parley: the server at port \d+ of \S+ \(.*\) ended before the back-up was whole .*\n$/,
-  );
+  const ended = /^parley: the server at port \d+ of \S+ \(.*\) ended before the back-up was whole .*\n$/;
+  assert.match(await met(({ socket }) => socket.destroy()), ended);
+  // In the middle of its answer, as where a tunnel breaks.
+  const breaksOff: http.RequestListener = ({ socket }, response) => {
+    response.writeHead(200, { 'Content-Length': 100 }).write('{"file":');
+    setTimeout(() => socket.resetAndDestroy(), 200);
+  };
+  assert.match(await met(breaksOff), ended);
   const notAdmin = /^parley: what answers at port \d+ of \S+ \(.*\) is no Parley's admin port\.\n$/;
   assert.match(await met((_, response) => response.end('hello')), notAdmin);
   // As the public port of a Parley does.

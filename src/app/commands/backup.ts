@@ -44,6 +44,8 @@ async function post(where: {
   path: string;
 }): Promise<{ status: number | undefined; body: string }> {
   const request = http.request({ ...where, method: 'POST' }).end();
+  // A connection that breaks within the response fails both, and only the response is waited for then.
+  request.on('error', () => {});
   const [response] = (await once(request, 'response')) as [IncomingMessage];
   return { status: response.statusCode, body: await text(response) };
 }
