@@ -195,7 +195,7 @@ export class Gateway implements Service {
       context.refused(error.code);
       // The request's Origin is unknown.
       const said = rawAnswer(error, { ...headers, ...corsHeaders(origins, undefined) }, undefined, status);
-      inOrder.end(socket, () => endWith(socket, said));
+      inOrder.end(socket, () => endWith(socket, said, clock));
     });
     this.#sockets = new SocketServer(this.#server, { context, origins, localNamesOnly, headers });
   }

@@ -4,19 +4,21 @@ import { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import type { TokenClaims } from '../../src/core/queries.ts';
 import { SocketServer, type SocketServerOptions } from '../../src/gateway/ws/socket-server.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { settle } from '../support/scripted-bus.ts';
 
 /** An upgrade whose token is being verified, until `verify`. */
 async function fixture() {
   const { promise: verified, resolve } = Promise.withResolvers<TokenClaims>();
   const server = createServer();
-  const gateway = { draining: false, written: '' };
+  const clock = new ManualClock();
+  const gateway = { draining: false, written: '', taken: true };
   const context = {
     get draining() {
       return gateway.draining;
     },
     identities: { open: false, verify: () => verified },
-    clock: { steady: () => 0, after: () => () => {} },
+    clock,
     refused() {},
   };
   const sockets = new SocketServer(server, {
@@ -29,7 +31,7 @@ async function fixture() {
     read() {},
     write(chunk, _encoding, done) {
       gateway.written += chunk;
-      done();
+      if (gateway.taken) done();
     },
   });
   const request = {
@@ -50,7 +52,7 @@ async function fixture() {
     resolve({ user: 'ann', tokenId: 'id', version: 0, expiresAt: 0 });
     await settle();
   };
-  return { gateway, sockets, socket, verify };
+  return { clock, gateway, sockets, socket, verify };
 }
 
 test('G6: a connection that is lost while its upgrade is looked at ends nobody, and becomes no socket', async () => {
@@ -68,4 +70,15 @@ test('G8: an upgrade whose token is still being verified when a drain begins is 
   await verify();
   assert.match(gateway.written, /^HTTP\/1\.1 503 .*"code":"shutting_down"/s);
   assert.equal(sockets.size, 0);
+});
+
+test('L10: a refused upgrade whose client takes nothing of the answer is ended within 40 s', async () => {
+  const { clock, gateway, socket, verify } = await fixture();
+  Object.assign(gateway, { draining: true, taken: false });
+  await verify();
+  assert.match(gateway.written, /^HTTP\/1\.1 503 /);
+  clock.advance(39_000);
+  assert.equal(socket.destroyed, false);
+  clock.advance(1_000);
+  assert.equal(socket.destroyed, true);
 });

@@ -1,7 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Clock } from '../../base/clock.ts';
 import { http } from '../../base/node-http.ts';
 import type { ParleyError } from '../../contract/errors.ts';
+import { LIMITS } from '../../contract/limits.ts';
 import { requestIdOf } from './request-id.ts';
 
 /**
@@ -31,8 +33,13 @@ export function rawAnswer(
   return `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n${lines.join('')}\r\n${request?.method === 'HEAD' ? '' : body}`;
 }
 
-/** Sends a connection's last answer, and destroys it: a peer that keeps its side open would hold the descriptor for ever. */
-export function endWith(socket: Duplex, answer: string): void {
+/**
+ * Sends a connection's last answer, and destroys it: a peer that keeps its side open would hold the descriptor for ever. So would
+ * one that takes nothing (rule L10), since Node times the requests of a connection, and not what follows an upgrade.
+ */
+export function endWith(socket: Duplex, answer: string, clock: Clock): void {
+  const cancel = clock.after(LIMITS.answerMs, () => socket.destroy());
+  socket.once('close', cancel);
   socket.once('finish', () => socket.destroy());
   socket.end(answer);
 }

@@ -153,7 +153,7 @@ export class SocketServer {
     this.#context.refused(error.code);
     const { origins, headers } = this.#options;
     const all = { ...headers, ...corsHeaders(origins, request.headers.origin), ...more };
-    endWith(socket, rawAnswer(error, all, request));
+    endWith(socket, rawAnswer(error, all, request), this.#context.clock);
   }
 
   #beat(): void {
