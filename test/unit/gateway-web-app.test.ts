@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import fs, { mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, createServer as createSocketServer } from 'node:net';
 import path from 'node:path';
@@ -14,6 +14,15 @@ const folder = temporaryFolder({ after });
 const root = path.join(folder, 'web');
 const app = new Koa();
 app.silent = true;
+app.use(async (ctx, next) => {
+  try {
+    await next();
+  } catch (error) {
+    const { status = 500, code } = error as NodeJS.ErrnoException & { status?: number };
+    ctx.status = status;
+    ctx.body = { error: code };
+  }
+});
 app.use(serveWebApp(root));
 app.use((ctx) => {
   ctx.body = 'not built';
@@ -94,16 +103,31 @@ test('a client that has it gets 304, and neither it nor HEAD leaves a file open'
   assert.ok(open() <= before + 5, `${open()} files, ${before} before`);
 });
 
-test('a file that goes away before it could be opened, as when the app is built anew, ends at most its request', async () => {
+test('a file that is there and can’t be opened, as one that this user may not read, is answered as an error', async (t) => {
   build('one');
   // It can be looked at as a file can, and not opened.
-  const gone = createSocketServer().listen(path.join(root, 'assets/gone.js'));
-  await once(gone, 'listening');
-  assert.equal((await ask('HEAD /assets/gone.js')).status, 200);
-  assert.equal((await ask('GET /assets/gone.js')).status, 0, 'the connection ends');
+  const closed = createSocketServer().listen(path.join(root, 'assets/one.js.br'));
+  t.after(() => closed.close());
+  await once(closed, 'listening');
+  assert.equal((await ask('HEAD /assets/one.js', 'Accept-Encoding: br')).status, 500);
+  const { status, head, body } = await ask('GET /assets/one.js', 'Accept-Encoding: br');
+  assert.deepEqual([status, body], [500, '{"error":"ENXIO"}']);
+  assert.match(head, /^Content-Type: application\/json/m);
+  assert.match(head, /^Cache-Control: no-store\r$/m);
+  assert.doesNotMatch(head, /^(Content-Encoding|Last-Modified)/m);
   assert.equal((await get('/'))[0], 200);
-  gone.close();
-  await once(gone, 'close');
+});
+
+test('a file that goes away before it could be opened, as when the app is built anew, is not found', async (t) => {
+  const { open } = fs;
+  t.mock.method(fs, 'open', (file: string, ...more: unknown[]) => {
+    rmSync(file);
+    return Reflect.apply(open, fs, [file, ...more]);
+  });
+  for (const method of ['HEAD', 'GET']) {
+    build('one');
+    assert.equal((await ask(`${method} /assets/one.js`)).status, 404, method);
+  }
 });
 
 test('a browser that has a newer page than this build, as after a roll-back, gets the page that is here', async () => {
