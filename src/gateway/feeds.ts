@@ -22,6 +22,10 @@ export interface FeedMember {
   revoked(): void;
 }
 
+/** Shared, as there may be ten thousand feeds that nothing is the matter with. */
+const NOBODY: readonly FeedMember[] = [];
+const DONE = Promise.resolve();
+
 /**
  * opening: subscribed, but it is not known yet from which point on the feed is complete.
  * live: complete up to `cursor`. Events go straight through.
@@ -32,15 +36,18 @@ type FeedState = 'opening' | 'live' | 'repairing';
 /** One user's messages on one gateway: complete and in order up to a cursor (G3), whatever the bus loses (G5). */
 export class Feed {
   readonly user: string;
-  readonly members = new Set<FeedMember>();
+  /** Replaced when somebody joins or leaves. */
+  members = NOBODY;
+  /** Resolves when the subscription is active; rejects if the bus refuses it. */
+  subscribed: Promise<void> = DONE;
   readonly #repair: (feed: Feed) => Promise<void>;
   #state: FeedState = 'opening';
   #cursor = 0;
   #target = 0;
   /** When the oldest message of the events that are held back was accepted, Unix ms. */
   #heldSince: number | undefined;
-  /** The repair under way, or the last one. */
-  #underWay: Promise<void> = Promise.resolve();
+  /** The repair under way. */
+  #underWay: Promise<void> = DONE;
   /** A repair was requested during another one, which may have read the store too early. */
   #again = false;
 
@@ -122,8 +129,9 @@ export class Feed {
 
   #goLive(): void {
     this.#state = 'live';
+    this.#underWay = DONE;
     // A feed without members has been dropped: there is nobody to repair it for.
-    if (this.members.size > 0 && (this.#again || this.behind)) this.repair();
+    if (this.members.length > 0 && (this.#again || this.behind)) this.repair();
   }
 
   /**
@@ -168,7 +176,7 @@ export interface FeedObserver {
 export class Feeds {
   readonly #bus: Bus;
   readonly #queries: QueryPort;
-  readonly #feeds = new Map<string, { readonly feed: Feed; readonly subscribed: Promise<void> }>();
+  readonly #feeds = new Map<string, Feed>();
   readonly #observer: FeedObserver;
   readonly #turns = new Semaphore(REPAIRS_MAX);
 
@@ -183,67 +191,73 @@ export class Feeds {
    * Rejects with `unavailable` if the bus refuses the subscription; the caller leaves then, too.
    */
   async join(user: string, member: FeedMember): Promise<Feed> {
-    let entry = this.#feeds.get(user);
-    if (entry === undefined) {
-      const feed = new Feed(user, this.#repairFeed);
-      const hear = (payload: string): void => {
-        const event = decodeUserEvent(payload);
-        // Perhaps it is from a later version. Whatever it says, the store knows.
-        if (event === undefined) return feed.repair();
-        const at = feed.handle(event);
-        if (at !== undefined) this.#observer.event(at);
-      };
-      const subscribed = this.#bus.subscribe(CHANNELS.user(user), hear).catch(() => {
+    const feed = this.#feeds.get(user) ?? this.#open(user);
+    feed.members = [...feed.members, member];
+    await feed.subscribed;
+    return feed;
+  }
+
+  #open(user: string): Feed {
+    const feed = new Feed(user, this.#repairFeed);
+    const hear = (payload: string): void => {
+      const event = decodeUserEvent(payload);
+      // Perhaps it is from a later version. Whatever it says, the store knows.
+      if (event === undefined) return feed.repair();
+      const at = feed.handle(event);
+      if (at !== undefined) this.#observer.event(at);
+    };
+    feed.subscribed = this.#bus.subscribe(CHANNELS.user(user), hear).then(
+      () => {
+        feed.subscribed = DONE;
+      },
+      () => {
         // Redis may refuse the channel. The bus tells operators why.
         throw new ParleyError('unavailable');
-      });
-      entry = { feed, subscribed };
-      this.#feeds.set(user, entry);
-    }
-    entry.feed.members.add(member);
-    await entry.subscribed;
-    return entry.feed;
+      },
+    );
+    this.#feeds.set(user, feed);
+    return feed;
   }
 
   leave(user: string, member: FeedMember): void {
-    const entry = this.#feeds.get(user);
-    if (entry === undefined) return;
-    entry.feed.members.delete(member);
-    if (entry.feed.members.size > 0) return;
+    const feed = this.#feeds.get(user);
+    if (feed === undefined) return;
+    feed.members = feed.members.filter((other) => other !== member);
+    if (feed.members.length > 0) return;
     this.#feeds.delete(user);
     this.#bus.unsubscribe(CHANNELS.user(user));
   }
 
   /** Asks the store for what the user's feed may be missing. */
   repair(user: string): void {
-    this.#feeds.get(user)?.feed.repair();
+    this.#feeds.get(user)?.repair();
   }
 
   /** Resolves when no repair of the user's feed holds anything back. */
   async settled(user: string): Promise<void> {
-    await this.#feeds.get(user)?.feed.settled();
+    await this.#feeds.get(user)?.settled();
   }
 
   /** Number of the user's sockets here. */
   sockets(user: string): number {
-    return this.#feeds.get(user)?.feed.members.size ?? 0;
+    return this.#feeds.get(user)?.members.length ?? 0;
   }
 
   /** Compares a beat's newest ids with the feeds. */
   check(beat: Beat): void {
-    for (const [user, newest] of beat.heads) this.#feeds.get(user)?.feed.expect(newest);
-    for (const user of beat.revoked) this.#feeds.get(user)?.feed.repair();
+    for (const [user, newest] of beat.heads) this.#feeds.get(user)?.expect(newest);
+    for (const user of beat.revoked) this.#feeds.get(user)?.repair();
   }
 
   /** Anybody's events may have been lost: asks the store about every user. */
   resync(): void {
-    for (const { feed } of this.#feeds.values()) feed.repair();
+    for (const feed of this.#feeds.values()) feed.repair();
   }
 
   /** One function for all feeds, since there may be ten thousand of them. */
   readonly #repairFeed = async (feed: Feed): Promise<void> => {
-    while (this.#feeds.get(feed.user)?.feed === feed) {
-      const holders = [...feed.members].filter(({ claims }) => claims !== undefined);
+    while (this.#feeds.get(feed.user) === feed) {
+      const holders = feed.members.filter(({ claims }) => claims !== undefined);
       const page = await this.#turns.run(() => this.#askFor(feed, holders));
       if (page === undefined) {
         await sleep(RETRY_MS);
