@@ -41,7 +41,7 @@ export type ToPrimary =
   /** Asks to count an attempt at a login or a registration. */
   | { readonly kind: 'attempt'; readonly ref: number; readonly attempt: Attempt }
   | { readonly kind: 'pong' }
-  /** A gateway's socket to the writer has ended. */
+  /** A gateway's socket to the writer has ended, or has not come. */
   | { readonly kind: 'peer-lost' };
 
 export type ToWorker =

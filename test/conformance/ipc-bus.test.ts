@@ -91,6 +91,13 @@ async function join(bus: GatewayBus, writer: WriterBus): Promise<{ end(): Promis
 
 busSuite('IPC between gateways and the writer', gatewayFixture);
 
+/** A gateway that says one thing. @returns what it is sent */
+function attachScripted(writer: WriterBus, item: BusItem): readonly BrokerItem[] {
+  const got: BrokerItem[] = [];
+  writer.attach({ send: (items) => got.push(...items), onItems: (listener) => listener([item]) });
+  return got;
+}
+
 test('G5 IPC: without a writer a gateway can subscribe, and append nothing; with the next one it hears its channels, and is told of the gap', async () => {
   const bus = new GatewayBus(attach(new IpcBroker()).link);
   const heard: string[] = [];
@@ -182,11 +189,7 @@ test('IPC: what waits for an answer of a writer that has ended is rejected; the 
 
 test('IPC: what the writer publishes has been sent when publish resolves, and so before its next commit', async () => {
   const writer = new WriterBus();
-  const got: BrokerItem[] = [];
-  writer.attach({
-    send: (items) => got.push(...items),
-    onItems: (listener) => listener([{ do: 'subscribe', channel: 'a', ref: 1 }]),
-  });
+  const got = attachScripted(writer, { do: 'subscribe', channel: 'a', ref: 1 });
   await settle();
   await writer.publish([{ channel: 'a', payload: 'x' }]);
   assert.deepEqual(got.at(-1), { on: 'published', channels: ['a'], payloads: ['x'] });
@@ -194,11 +197,7 @@ test('IPC: what the writer publishes has been sent when publish resolves, and so
 
 test('G8 IPC: what a writer has for its gateways is sent before close resolves: the process ends then', async () => {
   const writer = new WriterBus();
-  const got: BrokerItem[] = [];
-  writer.attach({
-    send: (items) => got.push(...items),
-    onItems: (listener) => listener([{ do: 'append', payload: 'x', ref: 1 }]),
-  });
+  const got = attachScripted(writer, { do: 'append', payload: 'x', ref: 1 });
   await writer.close();
   assert.deepEqual(got, [{ on: 'done', ref: 1 }]);
 });
