@@ -24,6 +24,10 @@ const AHEAD = 1_500;
 const NEAR = 24;
 /** Where scrolling puts the "new messages" line, in pixels from the top. */
 const LINE_FROM_TOP = 48;
+/** The beginning of a visit is in place once nothing has moved for so many frames: Virtua measures and scrolls over some. */
+const STILL_FRAMES = 3;
+/** Frames after which it counts as in place whatever moves: the user may be scrolling. */
+const FRAMES_TO_BEGIN_MAX = 12;
 
 export type MessageListHandle = {
   /** The user is about to write: shows the end, and stays there. */
@@ -59,6 +63,8 @@ export function MessageList({ ref, store, conversation, me, onLeave }: MessageLi
   const [atEnd, setAtEnd] = useState(true);
   /** Whether the list keeps its end in view, whatever grows or shrinks. */
   const following = useRef(true);
+  /** Whether the beginning of the visit is in place. Where the view is until then is no place anybody has scrolled to. */
+  const begun = useRef(false);
   const latest = useRef(rows);
   latest.current = rows;
 
@@ -77,7 +83,7 @@ export function MessageList({ ref, store, conversation, me, onLeave }: MessageLi
 
   const reportSeen = useCallback(() => {
     const handle = list.current;
-    if (handle === null || !store.attention.present) return;
+    if (handle === null || !begun.current || !store.attention.present) return;
     let index = handle.findItemIndex(handle.scrollOffset + handle.viewportSize - NEAR);
     if (following.current) index = latest.current.length - 1;
     for (; index >= 0; index--) {
@@ -88,13 +94,14 @@ export function MessageList({ ref, store, conversation, me, onLeave }: MessageLi
 
   const loadAhead = () => {
     const handle = list.current;
-    if (handle === null) return;
+    // Older messages that come in front end the scrolling to the beginning, wherever it is by then.
+    if (handle === null || !begun.current) return;
     if (handle.scrollOffset < AHEAD && nextBefore !== null && older === 'idle') void store.loadOlder(peer);
   };
 
   const settle = () => {
     const handle = list.current;
-    if (handle === null) return;
+    if (handle === null || !begun.current) return;
     following.current = handle.scrollSize - handle.scrollOffset - handle.viewportSize <= NEAR;
     store.atEnd = following.current;
     setAtEnd(following.current);
@@ -117,10 +124,19 @@ export function MessageList({ ref, store, conversation, me, onLeave }: MessageLi
       following.current = false;
       list.current?.scrollToIndex(marked, { align: 'start', offset: -LINE_FROM_TOP });
     } else showEnd();
-    // By then, Virtua has measured and scrolled.
-    let frame = requestAnimationFrame(() => {
-      frame = requestAnimationFrame(() => settleNow());
-    });
+    let [frames, still, place] = [0, 0, ''];
+    const look = () => {
+      const placeNow = `${list.current?.scrollOffset} of ${list.current?.scrollSize}`;
+      still = placeNow === place ? still + 1 : 0;
+      place = placeNow;
+      if (still < STILL_FRAMES && ++frames < FRAMES_TO_BEGIN_MAX) {
+        frame = requestAnimationFrame(look);
+        return;
+      }
+      begun.current = true;
+      settleNow();
+    };
+    let frame = requestAnimationFrame(look);
     return () => cancelAnimationFrame(frame);
   }, [showEnd]);
 
