@@ -110,7 +110,7 @@ describe('long histories in the browser', () => {
       await page.waitForFunction(() => /\d/.test(document.title));
       return Number(/\d+/.exec(await page.title())?.[0]);
     };
-    // More of them than a page, and so few that what is loaded begins less than a screen above them.
+    // More of them than a page; and so few that the page begins near the first, and earlier ones are loaded at once.
     for (const [peer, firstNew] of [
       ['long', 200],
       ['middle', 340],

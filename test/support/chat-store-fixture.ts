@@ -73,6 +73,13 @@ export function welcome(frame: Parameters<typeof connected>[0] = {}): void {
   socket.says(connected(frame));
 }
 
+/** The connection breaks, and there is a new one. */
+export function reconnect(store: ChatStore, frame?: Parameters<typeof connected>[0]): void {
+  socket.onclose({ code: 1006, reason: '' });
+  store.client.connect();
+  welcome(frame);
+}
+
 /** Alice's, who looks at her screen; timers run when the test says so. */
 export function start(t: TestContext): ChatStore {
   t.mock.timers.enable({ apis: ['setTimeout'] });
@@ -95,6 +102,19 @@ export function start(t: TestContext): ChatStore {
 export const bob = (store: ChatStore) => store.state.value.conversations.get('bob')!;
 export const ids = (store: ChatStore) => bob(store).messages.map(({ id }) => id);
 export const span = (store: ChatStore) => [ids(store)[0], ids(store).at(-1), ids(store).length];
+
+/** Opens bob's conversation on the first connection, with what the list and its history answer. */
+export async function openBob(
+  store: ChatStore,
+  listed: unknown,
+  history: unknown,
+  frame?: Parameters<typeof connected>[0],
+): Promise<void> {
+  store.open('bob');
+  welcome(frame);
+  await (await request('conversations')).answer(listed);
+  await (await request('history')).answer(history);
+}
 
 /** Opens carol's conversation, which stands on the second page of the list; bob's is the first page. */
 export async function openBeyond(store: ChatStore): Promise<void> {

@@ -5,6 +5,8 @@ import {
   bob,
   ids,
   list,
+  openBob,
+  reconnect,
   said,
   socket,
   span,
@@ -49,10 +51,7 @@ describe('what the web app asks of histories', () => {
 
   test('older messages go in front, one request at a time, and not before what was put away meanwhile', async (t) => {
     const store = start(t);
-    store.open('bob');
-    welcome();
-    await (await request('conversations')).answer(list(summary(300)));
-    await (await request('history')).answer({ messages: said(151, 300), next_before: 151 });
+    await openBob(store, list(summary(300)), { messages: said(151, 300), next_before: 151 });
     void store.loadOlder('bob');
     void store.loadOlder('bob');
     const older = await request('history');
@@ -68,10 +67,12 @@ describe('what the web app asks of histories', () => {
 
   test('G3: older messages that come after the new ones below them were put away leave no hole', async (t) => {
     const store = start(t);
-    store.open('bob');
-    welcome({ head: 400 });
-    await (await request('conversations')).answer(list(summary(400, 250)));
-    await (await request('history')).answer({ messages: said(231, 400), next_before: 231 });
+    await openBob(
+      store,
+      list(summary(400, 250)),
+      { messages: said(231, 400), next_before: 231 },
+      { head: 400 },
+    );
     void store.loadOlder('bob');
     const late = await request('history');
     store.open(null);
@@ -105,13 +106,8 @@ describe('what the web app asks of histories', () => {
 
   test('G3: of a long absence each message is not a change of its own; and all of it is there before what comes next', async (t) => {
     const store = start(t);
-    store.open('bob');
-    welcome();
-    await (await request('conversations')).answer(list());
-    await (await request('history')).answer({ messages: [], next_before: null });
-    socket.onclose({ code: 1006, reason: '' });
-    store.client.connect();
-    welcome({ head: 2_000 });
+    await openBob(store, list(), { messages: [], next_before: null });
+    reconnect(store, { head: 2_000 });
     let changes = 0;
     const set = store.state.set.bind(store.state);
     store.state.set = (value) => {
@@ -139,9 +135,7 @@ describe('what the web app asks of histories', () => {
     welcome();
     await (await request('conversations')).answer(list(summary(9)));
     const late = await request('history');
-    socket.onclose({ code: 1006, reason: '' });
-    store.client.connect();
-    welcome({ epoch: 'e2', resync: true });
+    reconnect(store, { epoch: 'e2', resync: true });
     assert.equal(store.state.value.era, 1);
     await late.answer({ messages: said(1, 9), next_before: null });
     assert.deepEqual([bob(store).history, ids(store)], ['none', []]);
@@ -211,9 +205,7 @@ describe('what the web app asks of histories', () => {
       await older.answer({ error: 'Not now.', code: 'unavailable' }, 503);
       assert.equal(bob(store).older, 'failed');
     }
-    socket.onclose({ code: 1006, reason: '' });
-    store.client.connect();
-    welcome();
+    reconnect(store);
     socket.says({ type: 'page', messages: [], upto: 300, more: false });
     assert.equal(bob(store).older, 'idle');
     await (await request('conversations')).answer({ error: 'Not now.', code: 'unavailable' }, 503);
@@ -222,18 +214,17 @@ describe('what the web app asks of histories', () => {
 
   test('G4: neither answer nor refusal from before a restored back-up counts', async (t) => {
     const store = start(t);
-    store.open('bob');
-    welcome();
-    await (await request('conversations')).answer({ ...list(summary(300)), next_before: 9 });
-    await (await request('history')).answer({ messages: said(251, 300), next_before: 251 });
+    await openBob(
+      store,
+      { ...list(summary(300)), next_before: 9 },
+      { messages: said(251, 300), next_before: 251 },
+    );
     void store.loadOlder('bob');
     void store.loadMoreConversations();
     const late = [await request('history'), await request('conversations')];
     void store.loadHistory('carol');
     late.push(await request('history'));
-    socket.onclose({ code: 1006, reason: '' });
-    store.client.connect();
-    welcome({ epoch: 'e2', resync: true });
+    reconnect(store, { epoch: 'e2', resync: true });
     const before = store.state.value;
     await late[0]!.answer({ messages: said(151, 250), next_before: 151 });
     await late[1]!.answer(list(summary(5, 1, 'dave')));
@@ -243,10 +234,7 @@ describe('what the web app asks of histories', () => {
 
   test('a message that turns out to be stored already takes its place among those that are here', async (t) => {
     const store = start(t);
-    store.open('bob');
-    welcome();
-    await (await request('conversations')).answer(list(summary(9)));
-    await (await request('history')).answer({ messages: [stored(3), stored(9)], next_before: null });
+    await openBob(store, list(summary(9)), { messages: [stored(3), stored(9)], next_before: null });
     await store.send('bob', 'hello');
     const { client_id } = socket.frames('message')[0]!;
     socket.says(stored(5, { from: 'alice', to: 'bob', message: 'hello', client_id, repeat: true }));

@@ -6,6 +6,7 @@ import {
   bob,
   list,
   openBeyond,
+  reconnect,
   said,
   socket,
   span,
@@ -48,9 +49,7 @@ describe('what the web app asks of the conversation list', () => {
     await (await request('conversations')).answer({ ...list(summary(5, 1, 'carol')), next_before: 5 });
     void store.loadMoreConversations();
     await (await request('conversations')).answer({ ...list(summary(3, 3, 'dave')), next_before: 3 });
-    socket.onclose({ code: 1006, reason: '' });
-    store.client.connect();
-    welcome();
+    reconnect(store);
     socket.says({ type: 'page', messages: [], upto: 9, more: false });
     await (await request('conversations')).answer({ ...list(summary(9)), next_before: 9 });
     const beyond = await request('conversations');
@@ -98,9 +97,7 @@ describe('what the web app asks of the conversation list', () => {
   test('beyond the first page, what only the stream has told of is asked for, and how far the other has read the open one', async (t) => {
     const store = start(t);
     await openBeyond(store);
-    socket.onclose({ code: 1006, reason: '' });
-    store.client.connect();
-    welcome({ head: 30 });
+    reconnect(store, { head: 30 });
     const mine = stored(11, { from: 'alice', to: 'dave' });
     socket.says({ type: 'page', messages: [mine], upto: 30, more: false });
     await (await request('conversations')).answer({ ...list(summary(30)), next_before: 30 });
@@ -121,9 +118,7 @@ describe('what the web app asks of the conversation list', () => {
     const store = start(t);
     await openBeyond(store);
     store.open(null);
-    socket.onclose({ code: 1006, reason: '' });
-    store.client.connect();
-    welcome({ head: 9 });
+    reconnect(store, { head: 9 });
     socket.says({ type: 'page', messages: [], upto: 9, more: false });
     await (await request('conversations')).answer({ ...list(summary(9)), next_before: 9 });
     store.open('carol');

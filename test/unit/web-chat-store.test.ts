@@ -1,16 +1,24 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { BURST_MS, bob, list, look, socket, start, summary, welcome } from '../support/chat-store-fixture.ts';
+import {
+  BURST_MS,
+  bob,
+  list,
+  look,
+  openBob,
+  reconnect,
+  socket,
+  start,
+  summary,
+  welcome,
+} from '../support/chat-store-fixture.ts';
 import { stored } from '../support/server-frames.ts';
 import { asked, request, settled } from '../support/unanswered.ts';
 
 describe('what the web app asks for', () => {
   test('only who looks at the end of the open conversation has seen what arrives there', async (t) => {
     const store = start(t);
-    store.open('bob');
-    welcome();
-    await (await request('conversations')).answer(list());
-    await (await request('history')).answer({ messages: [], next_before: null });
+    await openBob(store, list(), { messages: [], next_before: null });
     const arrived: string[] = [];
     store.onArrival(({ id }, peer) => arrived.push(`${peer} ${id}`));
     store.atEnd = true;
@@ -61,9 +69,7 @@ describe('what the web app asks for', () => {
   test('presence that came while catching up is not kept when the connection breaks', async (t) => {
     const store = start(t);
     welcome();
-    socket.onclose({ code: 1006, reason: '' });
-    store.client.connect();
-    welcome();
+    reconnect(store);
     assert.equal(store.state.value.connection.name, 'catching-up');
     socket.says({ type: 'presence', online: ['bob'], offline: [] });
     assert.ok(store.state.value.online.has('bob'));
@@ -104,10 +110,7 @@ describe('what the web app asks for', () => {
 
   test('what comes while nobody looks, or after another visit, is new; an answer to a part leaves the line', async (t) => {
     const store = start(t);
-    store.open('bob');
-    welcome();
-    await (await request('conversations')).answer(list());
-    await (await request('history')).answer({ messages: [], next_before: null });
+    await openBob(store, list(), { messages: [], next_before: null });
     store.atEnd = true;
     look(false);
     socket.says(stored(1));
