@@ -60,6 +60,20 @@ test('a read that waits is answered by the next entry, and not by its time', asy
   );
 });
 
+test('a read whose time is over in the turn in which an entry came is given it', async () => {
+  const { got, say } = bareMember(new IpcBroker());
+  await settle();
+  say({ do: 'read', limit: 10, waitMs: 1, ref: 1 }, { do: 'append', payload: 'x', ref: 2 });
+  const began = performance.now();
+  while (performance.now() - began < 10);
+  await settle();
+  const entries = got.flatMap((item) => (item.on === 'entries' ? item.entries : []));
+  assert.deepEqual(
+    entries.map(({ payload }) => payload),
+    ['x'],
+  );
+});
+
 test('G6: a log that is full of text refuses entries, and takes them again when it was trimmed', async () => {
   const { got, say } = bareMember(new IpcBroker());
   const payload = 'x'.repeat(64 * 1024 * 1024);

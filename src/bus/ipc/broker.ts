@@ -162,7 +162,7 @@ export class IpcBroker {
   #read(member: Member, item: Extract<BusItem, { do: 'read' }>): void {
     // A position from an earlier writer's log says nothing about this log: every entry is new.
     const after = item.after === undefined ? 0 : this.#numberOf(item.after);
-    const timer = setTimeout(() => this.#answer(reader, []), item.waitMs);
+    const timer = setTimeout(() => this.#answer(reader), item.waitMs);
     const reader: Reader = { member, ref: item.ref, after, limit: item.limit, timer, due: false };
     this.#readers.add(reader);
     this.#feed(reader);
@@ -172,7 +172,7 @@ export class IpcBroker {
     if (reader.due || this.#indexAfter(reader.after) >= this.#log.length) return;
     reader.due = true;
     setImmediate(() => {
-      if (this.#readers.has(reader)) this.#answer(reader, this.#entries(reader));
+      if (this.#readers.has(reader)) this.#answer(reader);
     });
   }
 
@@ -188,9 +188,10 @@ export class IpcBroker {
     return Math.max(0, number - this.#logStart + 1);
   }
 
-  #answer(reader: Reader, entries: { position: string; payload: string }[]): void {
+  /** With what there is: its time may be over in the turn in which an entry came. */
+  #answer(reader: Reader): void {
     this.#forget(reader);
-    reader.member.out.add({ on: 'entries', ref: reader.ref, entries });
+    reader.member.out.add({ on: 'entries', ref: reader.ref, entries: this.#entries(reader) });
     reader.member.out.flush();
   }
 
