@@ -96,7 +96,7 @@ test('G6: what is being appended is not appended again meanwhile', async (t) => 
   assert.equal(again, 1);
 });
 
-test('what comes alone is appended at once; the next append a millisecond later for every fifty commands, four at most', async (t) => {
+test('what comes alone is appended at once; the next append a millisecond later for every hundred commands, four at most', async (t) => {
   const { clock, sender, entries } = await fixture(t);
   const sizes: number[] = [];
   const submit = async (count: number): Promise<void> => {
@@ -118,8 +118,8 @@ test('what comes alone is appended at once; the next append a millisecond later 
   await appendedAfter(0, 1);
   await submit(5);
   await appendedAfter(1, 5);
-  await submit(120);
-  await appendedAfter(1, 120);
+  await submit(201);
+  await appendedAfter(1, 201);
   await submit(499);
   await appendedAfter(3, 499);
   await submit(1);
