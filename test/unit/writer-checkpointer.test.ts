@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import { after, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { sleep } from '../../src/base/clock.ts';
@@ -75,6 +76,29 @@ test('G6 the write-ahead log stays short while commits go on without a pause, an
   const reopened = await openLedger(path);
   assert.equal(reopened.head, sent);
   reopened.close();
+});
+
+/** How nice each thread of this process is, on Linux. Source: proc_pid_stat(5), field 19. */
+function niceness(): number[] {
+  return readdirSync('/proc/self/task').map((thread) => {
+    const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+  });
+}
+
+test('the thread gives way to commits, and nothing else in the process does', async (t) => {
+  const path = `${folder}/nice.db`;
+  const ledger = await ledgerWithUsers(path);
+  const database = counting(ledger);
+  const checkpointer = new Checkpointer(path, database, () => {}, PAGES);
+  t.after(() => checkpointer.stop()); // Else a test that fails would never end.
+  const before = getPriority();
+  while (database.finished === 0) await writeMessages(ledger);
+  assert.equal(getPriority(), before);
+  if (process.platform === 'linux')
+    assert.equal(niceness().filter((nice) => nice > before).length, 1, `${niceness()}`);
+  await checkpointer.stop();
+  ledger.close();
 });
 
 test('a thread that can not do its work is told of once, and commits do the checkpoints from then on', async () => {
