@@ -16,7 +16,7 @@ const YOUNG_SPACE_MB: Readonly<Record<WorkerRole, number>> = { gateway: 8, reade
  * Flags of one role only. From what it sees in a burst, V8 concludes that the objects of a message live long, and allocates them in
  * the old space from then on. Measured at half load on 2 cores: a gateway had a full collection every 1.4 s, and so did a writer,
  * each up to 14 ms at once and some 30 in steps, and scavenges took up to twice as long, as dead objects there keep young ones
- * alive. Without that, neither has one in ten seconds.
+ * alive. Without that, each has one in six seconds or more.
  */
 const FLAGS: Readonly<Record<WorkerRole, readonly string[]>> = {
   gateway: ['--no-allocation-site-pretenuring'],
